@@ -1,0 +1,5 @@
+option(ASHLAR_TESTS "Build the tests" ${PROJECT_IS_TOP_LEVEL})
+option(ASHLAR_BENCH "Build the benchmarks" ${PROJECT_IS_TOP_LEVEL})
+option(ASHLAR_WERROR "Treat warnings as errors" OFF)
+set(ASHLAR_CUDA AUTO CACHE STRING "Build the CUDA component: AUTO, ON or OFF")
+set(ASHLAR_SANITIZE "" CACHE STRING "Sanitizers, such as address,undefined or thread")

@@ -1,0 +1,53 @@
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <source_location>
+#include <span>
+#include <string>
+#include <vector>
+
+/// The narrow waist between the typed API (templates, in headers) and the runtime (compiled).
+/// Not for programs to use.
+namespace ashlar::detail {
+
+/// Bytes that stay valid while `owner` lives.
+struct Bytes {
+  std::shared_ptr<const void> owner;
+  std::span<const std::byte> bytes;
+};
+
+/// One output of one task of a session, made or to be made. Dropping the last handle tells the
+/// scheduler that the driver needs it no more. Threads: any.
+class Datum {
+ public:
+  virtual ~Datum() = default;
+  /// It is there, or is known never to be.
+  virtual bool is_ready() const = 0;
+  /// Waits until is_ready(), at most `timeout`; returns is_ready(). Drives the session's loop.
+  virtual bool wait(std::chrono::nanoseconds timeout) = 0;
+  /// Waits, brings the bytes into this process if need be, and shows them.
+  /// Errors: what the task failed with; Cancelled; Disconnected.
+  virtual Bytes get() = 0;
+  /// Asks that the task be not run, or its result be dropped.
+  virtual void cancel() = 0;
+  /// Calls `f` once when is_ready(), on the session's loop (or at once, here, if it is already).
+  virtual void then(std::function<void()> f) = 0;
+};
+using DatumHandle = std::shared_ptr<Datum>;
+
+/// One call of a registered kernel.
+struct TaskRequest {
+  std::string_view kernel;
+  std::vector<std::byte> params;
+  std::vector<DatumHandle> inputs;
+  std::int32_t priority = 0;
+  double cost_seconds = 0;  ///< 0: unknown
+  std::vector<std::pair<std::string, double>> resources;
+  std::source_location where = std::source_location::current();
+};
+
+}  // namespace ashlar::detail

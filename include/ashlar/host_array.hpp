@@ -1,0 +1,107 @@
+#pragma once
+
+#include <ashlar/dtype.hpp>
+#include <ashlar/error.hpp>
+#include <ashlar/view.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace ashlar {
+
+/// Extents of an array, slowest dimension first; empty for a scalar.
+using Shape = std::vector<std::int64_t>;
+
+/// An n-dimensional array in this process's memory: dense, row-major, shared by copies.
+///
+/// Copying a HostArray copies a handle; clone() copies the elements. Threads: as a shared_ptr –
+/// handles are independent, elements are not protected.
+class HostArray {
+ public:
+  HostArray() = default;
+
+  /// Allocates an array whose elements are not initialised. Memory is 64-byte aligned.
+  /// Errors: BadInput for a negative extent or a size that overflows; Overloaded when there is
+  /// not enough memory.
+  HostArray(DType dtype, Shape shape);
+
+  /// Shows memory that somebody else owns; `owner` is kept as long as any handle lives.
+  HostArray(DType dtype, Shape shape, std::shared_ptr<std::byte> data);
+
+  template <class T>
+  static HostArray zeros(Shape shape) {
+    HostArray array(dtype_of<T>, std::move(shape));
+    array.fill_zero();
+    return array;
+  }
+
+  DType dtype() const { return dtype_; }
+  const Shape& shape() const { return shape_; }
+  std::size_t ndim() const { return shape_.size(); }
+  std::int64_t size() const;          ///< elements
+  std::size_t size_bytes() const;     ///< bytes
+  HostArray clone() const;
+
+  std::span<std::byte> bytes() { return {data_.get(), size_bytes()}; }
+  std::span<const std::byte> bytes() const { return {data_.get(), size_bytes()}; }
+
+  /// The memory and its ownership.
+  const std::shared_ptr<std::byte>& storage() const { return data_; }
+
+  /// The elements as T. Errors: BadInput if T is not the array's dtype.
+  template <class T>
+  T* data() {
+    require(dtype_of<T>);
+    return reinterpret_cast<T*>(data_.get());
+  }
+  template <class T>
+  const T* data() const {
+    require(dtype_of<T>);
+    return reinterpret_cast<const T*>(data_.get());
+  }
+
+  /// A typed view. Errors: BadInput if T or N do not match the array.
+  template <class T, std::size_t N>
+  View<T, N> view() {
+    return {const_cast<T*>(static_cast<const HostArray&>(*this).data<std::remove_cv_t<T>>()),
+            extents<N>()};
+  }
+  template <class T, std::size_t N>
+  View<const T, N> view() const {
+    return {data<std::remove_cv_t<T>>(), extents<N>()};
+  }
+
+  /// The only element of an array that has one. Errors: BadInput otherwise.
+  template <class T>
+  T item() const {
+    if (size() != 1) not_one_element();
+    return *data<T>();
+  }
+
+ private:
+  void require(DType wanted) const;
+  void require_ndim(std::size_t wanted) const;
+  [[noreturn]] void not_one_element() const;
+  void fill_zero();
+
+  template <std::size_t N>
+  std::array<std::int64_t, N> extents() const {
+    require_ndim(N);
+    std::array<std::int64_t, N> out{};
+    for (std::size_t i = 0; i < N; ++i) out[i] = shape_[i];
+    return out;
+  }
+
+  DType dtype_ = DType::float64;
+  Shape shape_;
+  std::shared_ptr<std::byte> data_;
+};
+
+/// "(3, 4)", for messages.
+std::string to_string(const Shape& shape);
+
+}  // namespace ashlar

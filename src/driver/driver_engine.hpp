@@ -1,0 +1,166 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "base/ids.hpp"
+#include "base/time.hpp"
+#include "protocol/messages.hpp"
+
+namespace ashlar::driver {
+
+// ---- events: facts ---------------------------------------------------------------------------
+
+/// The program asks for a run. `bring_home`: its wanted outputs are to be brought into this
+/// process as they are made (compute, futures), else they stay on the workers (persist).
+struct SubmitAsked {
+  protocol::SubmitRun run;
+  bool bring_home = true;
+};
+
+struct CancelAsked {
+  std::uint32_t run = 0;
+};
+
+/// The program put buffers into the local store as data 0 … n-1 of `put.run`.
+struct PutAsked {
+  protocol::PutData put;
+};
+
+/// The program wants these data (outputs of ended or running runs) brought into this process.
+struct BringAsked {
+  std::vector<DatumId> data;
+};
+
+/// The program is done with these data: its own or the workers' copies may go.
+struct ReleaseAsked {
+  std::vector<DatumId> data;
+};
+
+struct FromScheduler {
+  protocol::SchedulerToDriver message;
+};
+
+/// A datum came, pushed or fetched, and is in the local store.
+struct Arrived {
+  DatumId datum;
+  std::uint64_t bytes = 0;
+};
+
+struct FetchFailed {
+  DatumId datum;
+  PeerId peer;
+};
+
+/// The link to the scheduler closed. Everything pending fails.
+struct SchedulerLost {
+  std::string reason;
+};
+
+struct Tick {};
+
+using Event = std::variant<SubmitAsked, CancelAsked, PutAsked, BringAsked, ReleaseAsked,
+                           FromScheduler, Arrived, FetchFailed, SchedulerLost, Tick>;
+
+// ---- actions: ordered commands ---------------------------------------------------------------
+
+struct ToScheduler {
+  protocol::DriverToScheduler message;
+};
+
+struct StartFetch {
+  DatumId datum;
+  PeerId peer;
+  std::uint64_t bytes = 0;
+};
+
+struct AbandonFetch {
+  DatumId datum;
+};
+
+/// A datum that was to be brought home is here: hand it to whoever waits. It stays in the local
+/// store until DropDatum.
+struct Deliver {
+  DatumId datum;
+};
+
+/// A wanted output exists on some worker (persist: nothing is brought).
+struct Exists {
+  DatumId datum;
+};
+
+/// A datum can not be had. Each datum that was asked for ends in Deliver or DatumFailed.
+struct DatumFailed {
+  DatumId datum;
+  ErrorKind kind = ErrorKind::task_failed;
+  std::string error;
+};
+
+/// A run has ended, and every wanted output that was to be brought home was delivered or failed.
+struct RunFinished {
+  std::uint32_t run = 0;
+  protocol::RunOutcome outcome = protocol::RunOutcome::done;
+  ErrorKind error_kind = ErrorKind::task_failed;
+  std::string error;
+  protocol::RunStats stats;
+};
+
+struct Progress {
+  std::uint32_t run = 0;
+  std::uint64_t tasks_done = 0;
+  std::uint64_t tasks = 0;
+};
+
+/// Remove a datum from the local store: a put buffer nobody needs, or a fetched copy.
+struct DropDatum {
+  DatumId datum;
+};
+
+struct KnowPeer {
+  protocol::PeerInfo info;
+};
+
+struct ForgetPeer {
+  PeerId peer;
+};
+
+using Action = std::variant<ToScheduler, StartFetch, AbandonFetch, Deliver, Exists, DatumFailed,
+                            RunFinished, Progress, DropDatum, KnowPeer, ForgetPeer>;
+using Actions = std::vector<Action>;
+
+// ---- the engine ------------------------------------------------------------------------------
+
+struct Limits {
+  /// Fetches under way at once: results merge as they come, memory stays bounded.
+  std::uint32_t fetches = 16;
+};
+
+/// How results come home: which data to pull, in which order, and what is still owed to the
+/// program. A pure state machine.
+///
+/// Threads: one at a time.
+class DriverEngine {
+ public:
+  explicit DriverEngine(SessionId session, Limits limits = {});
+  ~DriverEngine();
+  DriverEngine(DriverEngine&&) noexcept;
+  DriverEngine& operator=(DriverEngine&&) noexcept;
+
+  void step(std::span<const Event> events, Instant now, Actions& actions);
+
+  /// Runs not yet finished.
+  std::size_t open_runs() const;
+  std::string dump() const;
+  std::uint64_t digest() const;
+  void check_invariants() const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace ashlar::driver

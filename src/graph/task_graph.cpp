@@ -1,0 +1,1 @@
+#include "graph/task_graph.hpp"

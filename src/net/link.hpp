@@ -1,0 +1,80 @@
+#pragma once
+
+#include <boost/asio/io_context.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace ashlar::net {
+
+struct Limits {
+  /// A frame's control part: larger ones close the link. Graphs of millions of tasks fit.
+  std::uint64_t control_bytes = std::uint64_t{1} << 30;
+  /// Before the link is trusted (see Link::trust): a Hello fits.
+  std::uint64_t untrusted_control_bytes = 64 << 10;
+  /// Bytes queued for a peer that does not read; more closes the link.
+  std::uint64_t queued_bytes = std::uint64_t{8} << 30;
+};
+
+/// What leaves in one frame: control bytes, then payload bytes that are not copied, and at most
+/// one file descriptor (Unix sockets only; duplicated by the kernel, the sender keeps its own).
+struct Frame {
+  std::vector<std::byte> control;
+  std::span<const std::byte> payload;
+  std::shared_ptr<const void> payload_owner;  ///< kept until the payload has been written
+  int descriptor = -1;
+};
+
+/// Who hears of a link's frames. Called on the link's io_context.
+class LinkEvents {
+ public:
+  virtual ~LinkEvents() = default;
+  /// A whole control part. `descriptor` is owned by the callee when not -1. When payload bytes
+  /// follow, returns where to put them: a span of exactly payload_bytes, which must stay valid
+  /// until on_payload or on_closed; an empty span refuses and closes the link.
+  virtual std::span<std::byte> on_frame(std::span<const std::byte> control,
+                                        std::uint64_t payload_bytes, int descriptor) = 0;
+  /// The payload of the last frame is complete.
+  virtual void on_payload() = 0;
+  /// After each batch of frames read in one go: a good time to act on them together.
+  virtual void on_batch_end() = 0;
+  /// The link is gone; the last call. `reason` is for people: "closed by peer", "reset", "bad frame: …".
+  virtual void on_closed(const std::string& reason) = 0;
+};
+
+/// A framed, ordered, reliable byte link over a TCP or Unix stream socket.
+///
+/// Frame on the wire, little-endian: magic u32, control_bytes u32, payload_bytes u64, control,
+/// payload. Frames sent within one turn of the loop leave in as few system calls as possible:
+/// send() queues; flush() or the end of the turn writes.
+/// Threads: only on its io_context's turn. Errors never throw: they arrive as on_closed.
+class Link : public std::enable_shared_from_this<Link> {
+ public:
+  /// Takes over a connected, stream socket. Reading starts with start().
+  static std::shared_ptr<Link> adopt(boost::asio::io_context& io, int socket, Limits limits = {});
+  virtual ~Link() = default;
+
+  /// `events` must outlive the link or be replaced by detach().
+  virtual void start(LinkEvents& events) = 0;
+  /// No events any more, and the link closes once what is queued has been written.
+  virtual void detach() = 0;
+  virtual void send(Frame frame) = 0;
+  /// Writes what is queued now, as far as the socket takes it.
+  virtual void flush() = 0;
+  /// The peer has introduced itself: the full frame size is allowed from now on.
+  virtual void trust() = 0;
+  /// Closes at once; on_closed follows on a later turn with this reason.
+  virtual void close(const std::string& reason) = 0;
+  virtual std::string peer_name() const = 0;   ///< for people
+  virtual bool is_local() const = 0;           ///< a Unix socket
+  virtual std::uint64_t queued_bytes() const = 0;
+  virtual std::uint64_t bytes_sent() const = 0;
+  virtual std::uint64_t bytes_received() const = 0;
+};
+
+}  // namespace ashlar::net

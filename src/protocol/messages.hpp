@@ -1,0 +1,374 @@
+#pragma once
+
+#include <ashlar/error.hpp>
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "base/ids.hpp"
+#include "base/time.hpp"
+#include "graph/task_graph.hpp"
+
+/// What processes say to each other, as plain structs. docs/wire.md says how they become bytes.
+namespace ashlar::protocol {
+
+/// Raised when a message changes in a way that old readers cannot ignore.
+inline constexpr std::uint32_t version = 1;
+
+// ---- every link: the first frames ------------------------------------------------------------
+
+enum class Role : std::uint8_t { worker, driver, peer };
+
+/// Where a process can be reached, and which host it is on. Processes of equal, non-empty
+/// host_identity share memory.
+struct Endpoint {
+  std::string host_identity;
+  std::string local_address;   ///< "unix:@name", for processes of the same host; or empty
+  std::string remote_address;  ///< "tcp://host:port"; or empty
+  friend bool operator==(const Endpoint&, const Endpoint&) = default;
+};
+
+/// The first frame on every link, from the side that connected.
+struct Hello {
+  std::uint32_t protocol_version = version;
+  std::string software_version;
+  Role role = Role::worker;
+  std::string token;
+  std::string name;                    ///< for people: "host:pid"
+  Endpoint endpoint;
+  PeerId peer;                         ///< Role::peer only: who connects
+  std::uint32_t slots = 0;             ///< workers: tasks at once
+  std::uint64_t memory_limit = 0;      ///< workers: bytes
+  std::vector<std::string> kernels;    ///< workers: names; assignments refer to positions here
+  std::vector<std::pair<std::string, double>> resources;  ///< workers
+  friend bool operator==(const Hello&, const Hello&) = default;
+};
+
+/// The answer to Hello when the link is accepted.
+struct Welcome {
+  std::uint32_t protocol_version = version;
+  PeerId peer;           ///< the newcomer's id (peer links: the answering peer's id)
+  SessionId session;     ///< drivers only
+  friend bool operator==(const Welcome&, const Welcome&) = default;
+};
+
+/// The answer to Hello when it is not; the link then closes.
+struct Refusal {
+  std::string reason;
+  friend bool operator==(const Refusal&, const Refusal&) = default;
+};
+
+/// Shows that the sender is alive and how loaded it is; from workers to the scheduler, and with
+/// zero fields in the other direction.
+struct Heartbeat {
+  std::uint64_t memory_used = 0;
+  std::uint32_t cpu_percent = 0;
+  friend bool operator==(const Heartbeat&, const Heartbeat&) = default;
+};
+
+// ---- driver -> scheduler ---------------------------------------------------------------------
+
+/// Runs a graph. External datum i of the graph is `externals[i]`.
+struct SubmitRun {
+  std::uint32_t run = 0;
+  std::shared_ptr<const graph::TaskGraph> graph;
+  std::vector<DatumId> externals;
+  /// Workers push wanted outputs to the driver as they are made, where that costs nothing (same
+  /// host) or little (few bytes); see PushInPlace.
+  bool deliver = false;
+};
+
+/// Stops a run: tasks not started never are, results are dropped.
+struct CancelRun {
+  std::uint32_t run = 0;
+  friend bool operator==(const CancelRun&, const CancelRun&) = default;
+};
+
+/// The driver holds these buffers in its own store, for tasks to read: data 0 … n-1 of `run`.
+struct PutData {
+  std::uint32_t run = 0;
+  std::vector<std::uint64_t> bytes;
+  friend bool operator==(const PutData&, const PutData&) = default;
+};
+
+/// The driver needs these wanted or put data no more. (Tasks submitted earlier still may.)
+struct ReleaseData {
+  std::vector<DatumId> data;
+  friend bool operator==(const ReleaseData&, const ReleaseData&) = default;
+};
+
+/// Asks where data are now, because a fetch from a told place failed.
+struct LocateData {
+  std::vector<DatumId> data;
+  friend bool operator==(const LocateData&, const LocateData&) = default;
+};
+
+using DriverToScheduler =
+    std::variant<SubmitRun, CancelRun, PutData, ReleaseData, LocateData, Heartbeat>;
+
+// ---- scheduler -> driver ---------------------------------------------------------------------
+
+/// Where a process is; sent before anything refers to it.
+struct PeerInfo {
+  PeerId peer;
+  std::string name;
+  Endpoint endpoint;
+  friend bool operator==(const PeerInfo&, const PeerInfo&) = default;
+};
+
+/// A process is gone: data it held alone are lost.
+struct PeerGone {
+  PeerId peer;
+  std::string reason;
+  friend bool operator==(const PeerGone&, const PeerGone&) = default;
+};
+
+/// Wanted outputs that now exist, in no particular order.
+struct DataReady {
+  std::uint32_t run = 0;
+  std::vector<std::uint32_t> index;
+  std::vector<std::uint64_t> bytes;
+  std::vector<PeerId> holder;
+  friend bool operator==(const DataReady&, const DataReady&) = default;
+};
+
+/// What one worker did for one run.
+struct WorkerShare {
+  PeerId worker;
+  std::string name;
+  std::uint32_t slots = 0;
+  std::uint64_t tasks = 0;
+  std::int64_t busy_ns = 0;            ///< summed over its slots
+  friend bool operator==(const WorkerShare&, const WorkerShare&) = default;
+};
+
+/// The measured figures of one run, as the scheduler saw it.
+struct RunStats {
+  std::uint64_t tasks = 0;
+  std::int64_t task_ns = 0;            ///< T1: sum of measured task times
+  std::int64_t critical_path_ns = 0;   ///< from measured task times
+  std::int64_t makespan_ns = 0;        ///< submission to last completion, scheduler's clock
+  std::uint64_t local_bytes = 0;       ///< read in place from another process of the same host
+  std::uint64_t remote_bytes = 0;      ///< moved between hosts
+  std::vector<WorkerShare> workers;
+  friend bool operator==(const RunStats&, const RunStats&) = default;
+};
+
+enum class RunOutcome : std::uint8_t { done, failed, cancelled };
+
+/// A run has ended; nothing follows about it but its data's whereabouts.
+/// When it failed, the first failed task says why, and outputs that were made stay until released.
+struct RunEnded {
+  std::uint32_t run = 0;
+  RunOutcome outcome = RunOutcome::done;
+  ErrorKind error_kind = ErrorKind::task_failed;
+  std::string error;                   ///< names kernel, task, worker and source line
+  RunStats stats;
+  friend bool operator==(const RunEnded&, const RunEnded&) = default;
+};
+
+/// How far a run is; at most ten times a second.
+struct RunProgress {
+  std::uint32_t run = 0;
+  std::uint64_t tasks_done = 0;
+  friend bool operator==(const RunProgress&, const RunProgress&) = default;
+};
+
+/// The scheduler needs these put data of the driver no more.
+struct PutDataUnused {
+  std::vector<DatumId> data;
+  friend bool operator==(const PutDataUnused&, const PutDataUnused&) = default;
+};
+
+/// Data that were wanted or located and cannot be had any more: their only copy is lost and
+/// they cannot be made again.
+struct DataLost {
+  std::vector<DatumId> data;
+  std::string reason;
+  friend bool operator==(const DataLost&, const DataLost&) = default;
+};
+
+using SchedulerToDriver = std::variant<PeerInfo, PeerGone, DataReady, RunEnded, RunProgress,
+                                       PutDataUnused, DataLost, Heartbeat>;
+
+// ---- scheduler -> worker ---------------------------------------------------------------------
+
+/// Tasks of one run for one worker, as flat vectors. The worker starts each as soon as its inputs
+/// exist; it asks `input_holder` for inputs it does not have, whether made already or not.
+struct AssignTasks {
+  RunId run;
+  // One entry per task.
+  std::vector<std::uint32_t> task;
+  std::vector<Attempt> attempt;
+  std::vector<std::uint32_t> kernel;          ///< position in the worker's Hello::kernels
+  std::vector<std::uint32_t> rank;            ///< lower starts first
+  std::vector<std::uint32_t> expected_ns;     ///< predicted task time; 0: unknown
+  std::vector<std::uint32_t> reuse_input;     ///< as in TaskGraph; only when the input dies here
+  std::vector<std::uint32_t> input_count;
+  std::vector<std::uint32_t> output_count;
+  std::vector<std::uint32_t> param_bytes;
+  std::vector<std::uint8_t> deliver;          ///< 1: push the outputs to `driver`
+  PeerId driver;                              ///< the session's driver
+  // Concatenated over the tasks.
+  std::vector<DatumId> inputs;
+  std::vector<std::uint64_t> input_bytes;
+  std::vector<PeerId> input_holder;           ///< who has it or will make it
+  std::vector<std::uint32_t> outputs;         ///< datum indices in `run`
+  std::vector<std::uint64_t> output_bytes;    ///< TaskGraph::dynamic_bytes: the kernel decides
+  std::vector<std::byte> params;
+  friend bool operator==(const AssignTasks&, const AssignTasks&) = default;
+};
+
+/// Drops assignments: a task not started never is; one that runs is finished and its outputs are
+/// dropped. An entry whose attempt is not the worker's current one is ignored.
+struct RevokeTasks {
+  RunId run;
+  std::vector<std::uint32_t> task;
+  std::vector<Attempt> attempt;
+  friend bool operator==(const RevokeTasks&, const RevokeTasks&) = default;
+};
+
+/// Copies of these data are to be dropped (and fetches of them abandoned).
+struct FreeData {
+  std::vector<DatumId> data;
+  friend bool operator==(const FreeData&, const FreeData&) = default;
+};
+
+/// These data are to be had (or will be made) elsewhere than the worker was told.
+struct Relocate {
+  std::vector<DatumId> data;
+  std::vector<PeerId> holder;
+  friend bool operator==(const Relocate&, const Relocate&) = default;
+};
+
+/// The worker ends when its running tasks have.
+struct Shutdown {
+  std::string reason;
+  friend bool operator==(const Shutdown&, const Shutdown&) = default;
+};
+
+using SchedulerToWorker = std::variant<PeerInfo, PeerGone, AssignTasks, RevokeTasks, FreeData,
+                                       Relocate, Shutdown, Heartbeat>;
+
+// ---- worker -> scheduler ---------------------------------------------------------------------
+
+/// Tasks of one run that ended well, in the order they ended.
+struct TasksDone {
+  RunId run;
+  std::vector<std::uint32_t> task;
+  std::vector<Attempt> attempt;
+  std::vector<std::uint32_t> elapsed_ns;      ///< time in the kernel, saturating
+  /// Only when some task's outputs were dynamic: bytes of all outputs of all tasks, else empty.
+  std::vector<std::uint64_t> output_bytes;
+  friend bool operator==(const TasksDone&, const TasksDone&) = default;
+};
+
+struct TaskFailed {
+  RunId run;
+  std::uint32_t task = 0;
+  Attempt attempt = 0;
+  ErrorKind kind = ErrorKind::task_failed;
+  std::string what;                           ///< what the kernel said
+  friend bool operator==(const TaskFailed&, const TaskFailed&) = default;
+};
+
+/// The worker now has copies of these data, fetched for tasks of `run`.
+struct DataAcquired {
+  RunId run;
+  std::vector<DatumId> data;
+  std::uint64_t local_bytes = 0;              ///< of them, read in place on the same host
+  std::uint64_t remote_bytes = 0;             ///< of them, moved between hosts
+  friend bool operator==(const DataAcquired&, const DataAcquired&) = default;
+};
+
+/// A fetch failed: the peer has no such datum, or cannot be reached.
+struct DataMissing {
+  std::vector<DatumId> data;
+  std::vector<PeerId> peer;                   ///< who was asked
+  friend bool operator==(const DataMissing&, const DataMissing&) = default;
+};
+
+/// The worker is about to leave in good order: assign nothing more.
+struct Leaving {
+  std::string reason;
+  friend bool operator==(const Leaving&, const Leaving&) = default;
+};
+
+using WorkerToScheduler =
+    std::variant<TasksDone, TaskFailed, DataAcquired, DataMissing, Leaving, Heartbeat>;
+
+// ---- peer <-> peer: the data plane -----------------------------------------------------------
+
+/// Asks for a datum; answered once the peer has it.
+struct Fetch {
+  std::uint64_t request = 0;                  ///< chosen by the asker, unique on its link
+  DatumId datum;
+  friend bool operator==(const Fetch&, const Fetch&) = default;
+};
+
+/// The asker wants no answer any more.
+struct FetchCancel {
+  std::uint64_t request = 0;
+  friend bool operator==(const FetchCancel&, const FetchCancel&) = default;
+};
+
+/// An arena whose file descriptor travels with this frame; Unix sockets only.
+struct ArenaShared {
+  std::uint32_t arena = 0;                    ///< number chosen by the sender
+  std::uint64_t bytes = 0;
+  friend bool operator==(const ArenaShared&, const ArenaShared&) = default;
+};
+
+/// The datum lies in a shared arena of the sender, who keeps it until the lease is returned.
+struct FetchInPlace {
+  std::uint64_t request = 0;
+  std::uint32_t arena = 0;
+  std::uint64_t offset = 0;
+  std::uint64_t bytes = 0;
+  friend bool operator==(const FetchInPlace&, const FetchInPlace&) = default;
+};
+
+/// The datum's bytes follow this control message in the same frame.
+struct FetchBytes {
+  std::uint64_t request = 0;
+  std::uint64_t bytes = 0;
+  friend bool operator==(const FetchBytes&, const FetchBytes&) = default;
+};
+
+/// The peer does not have the datum and will not make it.
+struct FetchRefused {
+  std::uint64_t request = 0;
+  friend bool operator==(const FetchRefused&, const FetchRefused&) = default;
+};
+
+/// Unasked: an output the driver wants lies in a shared arena of the sender, who keeps it until
+/// the lease is returned. Numbers have the top bit set.
+struct PushInPlace {
+  std::uint64_t lease = 0;
+  DatumId datum;
+  std::uint32_t arena = 0;
+  std::uint64_t offset = 0;
+  std::uint64_t bytes = 0;
+  friend bool operator==(const PushInPlace&, const PushInPlace&) = default;
+};
+
+/// Unasked: an output the driver wants; its bytes follow this control message in the same frame.
+struct PushBytes {
+  DatumId datum;
+  std::uint64_t bytes = 0;
+  friend bool operator==(const PushBytes&, const PushBytes&) = default;
+};
+
+/// The other side no longer reads what FetchInPlace (by request) or PushInPlace (by lease) gave.
+struct LeaseReturned {
+  std::vector<std::uint64_t> requests;
+  friend bool operator==(const LeaseReturned&, const LeaseReturned&) = default;
+};
+
+using PeerMessage = std::variant<Fetch, FetchCancel, ArenaShared, FetchInPlace, FetchBytes,
+                                 FetchRefused, PushInPlace, PushBytes, LeaseReturned>;
+
+}  // namespace ashlar::protocol

@@ -1,0 +1,144 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "base/ids.hpp"
+#include "base/time.hpp"
+#include "protocol/messages.hpp"
+
+namespace ashlar::scheduler {
+
+// ---- events: facts ---------------------------------------------------------------------------
+
+/// A worker's Hello was accepted under this id.
+struct WorkerJoined {
+  PeerId worker;
+  protocol::Hello hello;
+};
+
+/// A worker's link closed, or it fell silent.
+struct WorkerLost {
+  PeerId worker;
+  std::string reason;  ///< its death certificate, for people
+};
+
+/// A driver's Hello was accepted under these ids.
+struct SessionOpened {
+  SessionId session;
+  PeerId driver;
+  protocol::Hello hello;
+};
+
+struct SessionClosed {
+  SessionId session;
+};
+
+struct FromWorker {
+  PeerId worker;
+  protocol::WorkerToScheduler message;
+};
+
+struct FromDriver {
+  SessionId session;
+  protocol::DriverToScheduler message;
+};
+
+/// Time has passed; sent at least ten times a second while anything runs.
+struct Tick {};
+
+using Event = std::variant<WorkerJoined, WorkerLost, SessionOpened, SessionClosed, FromWorker,
+                           FromDriver, Tick>;
+
+// ---- actions: ordered commands ---------------------------------------------------------------
+
+struct ToWorker {
+  PeerId worker;
+  protocol::SchedulerToWorker message;
+};
+
+struct ToDriver {
+  SessionId session;
+  protocol::SchedulerToDriver message;
+};
+
+/// The peer said the impossible: close its link. WorkerLost or SessionClosed follows as an event.
+struct DropPeer {
+  PeerId peer;  ///< a worker or a session's driver
+  std::string reason;
+};
+
+using Action = std::variant<ToWorker, ToDriver, DropPeer>;
+using Actions = std::vector<Action>;
+
+// ---- the engine ------------------------------------------------------------------------------
+
+/// Bounds on what the engine keeps and does, each with its reason.
+struct Limits {
+  /// Tasks assigned ahead to one worker: enough to hide a round trip, few enough to stay movable.
+  std::uint32_t window_tasks = 512;
+  /// Predicted work assigned ahead to one worker, beyond one task per slot.
+  Duration window_time = Duration::milliseconds(100);
+  /// How often a task may take its worker down before it is given up.
+  std::uint32_t attempts_killed = 3;
+  /// Assumed for transfers until measured, bytes per second: between hosts, and on one host.
+  double remote_bandwidth = 1.0e9;
+  double local_bandwidth = 2.0e11;
+  /// Assumed for a kernel that has not been seen, flop/s and bytes/s.
+  double assumed_flop_rate = 2.0e10;
+  double assumed_byte_rate = 5.0e9;
+  /// A task with the session's driver as its only worker-less wait: how long a run may wait for
+  /// a first worker before it fails.
+  Duration no_worker_wait = Duration::seconds(30);
+};
+
+struct Counters {
+  std::uint64_t tasks_assigned = 0;
+  std::uint64_t tasks_done = 0;
+  std::uint64_t tasks_failed = 0;
+  std::uint64_t tasks_recomputed = 0;
+  std::uint64_t stale_events = 0;
+  std::uint64_t peers_dropped = 0;
+};
+
+/// Decides where and when tasks run, and what a loss undoes. A pure state machine: it reads no
+/// clock, does no I/O, and the same events give the same actions.
+///
+/// Threads: one at a time.
+class SchedulerEngine {
+ public:
+  explicit SchedulerEngine(Limits limits = {}, std::uint64_t seed = 1);
+  ~SchedulerEngine();
+  SchedulerEngine(SchedulerEngine&&) noexcept;
+  SchedulerEngine& operator=(SchedulerEngine&&) noexcept;
+
+  /// Applies events that happened at `now` and appends what is to be done. Placement runs once,
+  /// after all events of the batch.
+  void step(std::span<const Event> events, Instant now, Actions& actions);
+
+  const Counters& counters() const;
+  /// Tasks known and not yet ended, of all runs.
+  std::uint64_t unfinished_tasks() const;
+  std::size_t worker_count() const;
+  /// Bytes of state, for the budget per task.
+  std::size_t state_bytes() const;
+
+  /// Why a task is where it is, for people.
+  std::string story(RunId run, std::uint32_t task) const;
+  /// The whole state, for people.
+  std::string dump() const;
+  /// A number that differs when the state does.
+  std::uint64_t digest() const;
+  /// Recomputes every derived value; aborts with a story when one is wrong. Linear in the state.
+  void check_invariants() const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace ashlar::scheduler

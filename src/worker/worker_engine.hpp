@@ -1,0 +1,201 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "base/ids.hpp"
+#include "base/time.hpp"
+#include "protocol/messages.hpp"
+
+namespace ashlar::worker {
+
+// ---- events: facts ---------------------------------------------------------------------------
+
+struct FromScheduler {
+  protocol::SchedulerToWorker message;
+};
+
+/// A task that was started has left its slot.
+struct TaskEnded {
+  std::uint32_t handle = 0;  ///< of StartTask
+  std::uint32_t elapsed_ns = 0;
+  bool is_ok = true;
+  ErrorKind error_kind = ErrorKind::task_failed;
+  std::string error;
+  /// Bytes of each output; empty: as announced.
+  std::vector<std::uint64_t> output_bytes;
+};
+
+/// A datum asked for with StartFetch is now in the store.
+struct FetchDone {
+  DatumId datum;
+  std::uint64_t bytes = 0;
+  bool is_in_place = false;  ///< read in another process's arena; takes no memory here
+};
+
+/// A datum asked for with StartFetch cannot be had from that peer.
+struct FetchFailed {
+  DatumId datum;
+  PeerId peer;
+};
+
+/// Another process asks for a datum of ours, made or to be made.
+struct FetchAsked {
+  PeerId peer;
+  std::uint64_t request = 0;
+  DatumId datum;
+};
+
+/// It asks no more (cancelled, or its link closed: `request` none means all of its requests).
+struct FetchUnasked {
+  static constexpr std::uint64_t all = ~std::uint64_t{0};
+  PeerId peer;
+  std::uint64_t request = all;
+};
+
+/// Time has passed; sent at least ten times a second while anything is under way.
+struct Tick {};
+
+using Event = std::variant<FromScheduler, TaskEnded, FetchDone, FetchFailed, FetchAsked,
+                           FetchUnasked, Tick>;
+
+// ---- actions: ordered commands ---------------------------------------------------------------
+
+struct ToScheduler {
+  protocol::WorkerToScheduler message;
+};
+
+/// Queue this task on a slot. All inputs are in the store; its memory is reserved. task(handle)
+/// describes it until its TaskEnded has been stepped.
+struct StartTask {
+  std::uint32_t handle = 0;
+  /// The input whose buffer output 0 takes over (it leaves the store), or TaskGraph::no_input.
+  std::uint32_t reuse_input = 0;
+};
+
+/// Get a datum from a peer: FetchDone or FetchFailed follows.
+struct StartFetch {
+  DatumId datum;
+  PeerId peer;
+  std::uint64_t bytes = 0;
+};
+
+/// The datum is no longer needed; no answer is expected, one that comes is dropped.
+struct AbandonFetch {
+  DatumId datum;
+};
+
+/// Give the asker the datum, which is in the store.
+struct AnswerFetch {
+  PeerId peer;
+  std::uint64_t request = 0;
+  DatumId datum;
+};
+
+/// Tell the asker that the datum is not to be had here.
+struct RefuseFetch {
+  PeerId peer;
+  std::uint64_t request = 0;
+};
+
+/// Push a fresh output to the driver that wants it.
+struct PushDatum {
+  PeerId driver;
+  DatumId datum;
+};
+
+/// Remove a datum from the store (its memory once readers have returned their leases).
+struct DropDatum {
+  DatumId datum;
+};
+
+/// The peer's PeerInfo: where to find it.
+struct KnowPeer {
+  protocol::PeerInfo info;
+};
+
+/// The peer is gone: close links to it.
+struct ForgetPeer {
+  PeerId peer;
+};
+
+/// End the process: nothing runs any more.
+struct Exit {
+  std::string reason;
+};
+
+using Action = std::variant<ToScheduler, StartTask, StartFetch, AbandonFetch, AnswerFetch,
+                            RefuseFetch, PushDatum, DropDatum, KnowPeer, ForgetPeer, Exit>;
+using Actions = std::vector<Action>;
+
+// ---- the engine ------------------------------------------------------------------------------
+
+struct Limits {
+  /// Started tasks per slot: one runs, the others hide the wait for the next decision.
+  std::uint32_t started_per_slot = 2;
+  /// Very short tasks are started in larger lots: predicted time per slot that may be started.
+  Duration started_time = Duration::microseconds(500);
+  std::uint32_t started_per_slot_max = 256;
+  /// Fetches under way at once, over all peers, and from one peer.
+  std::uint32_t fetches = 64;
+  std::uint32_t fetches_per_peer = 16;
+  /// Requests for data that are not there yet, from one peer.
+  std::uint32_t waiting_requests_per_peer = 65536;
+};
+
+/// What the shell needs to run a started task. Spans live until its TaskEnded has been stepped.
+struct TaskView {
+  RunId run;
+  std::uint32_t task = 0;
+  Attempt attempt = 0;
+  std::uint32_t kernel = 0;
+  std::uint32_t expected_ns = 0;
+  std::span<const DatumId> inputs;
+  std::span<const std::uint32_t> outputs;        ///< datum indices in `run`
+  std::span<const std::uint64_t> output_bytes;   ///< TaskGraph::dynamic_bytes: kernel decides
+  std::span<const std::byte> params;
+};
+
+struct Counters {
+  std::uint64_t tasks_started = 0;
+  std::uint64_t tasks_done = 0;
+  std::uint64_t fetches = 0;
+  std::uint64_t stale_events = 0;
+};
+
+/// What one worker fetches, runs, keeps and frees. A pure state machine.
+///
+/// A datum is *here* when it is in the store (made, or fetched). A task is admitted when all its
+/// inputs are here and its outputs fit under the memory limit; the lowest rank goes first. Inputs
+/// that another process holds or will make are fetched in rank order of their tasks.
+/// Threads: one at a time.
+class WorkerEngine {
+ public:
+  WorkerEngine(PeerId self, std::uint32_t slots, std::uint64_t memory_limit, Limits limits = {});
+  ~WorkerEngine();
+  WorkerEngine(WorkerEngine&&) noexcept;
+  WorkerEngine& operator=(WorkerEngine&&) noexcept;
+
+  void step(std::span<const Event> events, Instant now, Actions& actions);
+
+  TaskView task(std::uint32_t handle) const;
+  const Counters& counters() const;
+  std::uint64_t memory_reserved() const;
+  /// Nothing queued, running, fetched or held.
+  bool is_empty() const;
+
+  std::string story(RunId run, std::uint32_t task) const;
+  std::string dump() const;
+  std::uint64_t digest() const;
+  void check_invariants() const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace ashlar::worker
