@@ -17,6 +17,7 @@ namespace ashlar::driver {
 
 /// The program asks for a run. `bring_home`: its wanted outputs are to be brought into this
 /// process as they are made (compute, futures), else they stay on the workers (persist).
+/// The engine sets SubmitRun::deliver accordingly. Run numbers are not reused.
 struct SubmitAsked {
   protocol::SubmitRun run;
   bool bring_home = true;
@@ -137,6 +138,10 @@ using Actions = std::vector<Action>;
 struct Limits {
   /// Fetches under way at once: results merge as they come, memory stays bounded.
   std::uint32_t fetches = 16;
+  /// How long after DataReady a push is waited for before the datum is fetched instead.
+  Duration push_wait = Duration::milliseconds(500);
+  /// Failed fetches of one datum before it is given up.
+  std::uint32_t fetch_attempts = 8;
 };
 
 /// How results come home: which data to pull, in which order, and what is still owed to the
@@ -145,7 +150,8 @@ struct Limits {
 /// Threads: one at a time.
 class DriverEngine {
  public:
-  explicit DriverEngine(SessionId session, Limits limits = {});
+  /// `host_identity` is that of the driver's own Endpoint; see protocol::is_pushed.
+  explicit DriverEngine(SessionId session, Limits limits = {}, std::string host_identity = {});
   ~DriverEngine();
   DriverEngine(DriverEngine&&) noexcept;
   DriverEngine& operator=(DriverEngine&&) noexcept;

@@ -18,6 +18,15 @@ namespace ashlar::protocol {
 /// Raised when a message changes in a way that old readers cannot ignore.
 inline constexpr std::uint32_t version = 1;
 
+/// Wanted outputs up to this size are pushed to the driver of another host; on one host all are.
+inline constexpr std::uint64_t push_bytes_max = 64 << 10;
+
+/// Whether a wanted output of a run with SubmitRun::deliver is pushed by the worker that made it
+/// (true), or waits there to be fetched. Both sides apply this rule to their host identities.
+inline bool is_pushed(const std::string& host, const std::string& other, std::uint64_t bytes) {
+  return bytes <= push_bytes_max || (!host.empty() && host == other);
+}
+
 // ---- every link: the first frames ------------------------------------------------------------
 
 enum class Role : std::uint8_t { worker, driver, peer };

@@ -145,6 +145,16 @@ struct Limits {
   std::uint32_t fetches_per_peer = 16;
   /// Requests for data that are not there yet, from one peer.
   std::uint32_t waiting_requests_per_peer = 65536;
+  /// A fetch under way for longer waits for its datum to be made: it no longer counts above, so
+  /// that such fetches cannot keep out the ones they depend on.
+  Duration fetch_patience = Duration::milliseconds(20);
+  /// A request for a datum nobody is to make here may have overtaken its assignment: how long
+  /// it is kept. As long, an input that is to be made here waits for its producer's assignment.
+  Duration unknown_wait = Duration::seconds(2);
+  /// Nothing runs, a task does not fit into memory, and nothing was freed for so long: it fails.
+  Duration memory_wait = Duration::seconds(10);
+  /// Dropped data remembered, so that requests for them are refused at once.
+  std::uint32_t dropped_remembered = 65536;
 };
 
 /// What the shell needs to run a started task. Spans live until its TaskEnded has been stepped.
@@ -165,6 +175,7 @@ struct Counters {
   std::uint64_t tasks_done = 0;
   std::uint64_t fetches = 0;
   std::uint64_t stale_events = 0;
+  std::uint64_t odd_messages = 0;  ///< assignments whose vectors contradict each other
 };
 
 /// What one worker fetches, runs, keeps and frees. A pure state machine.
@@ -175,7 +186,10 @@ struct Counters {
 /// Threads: one at a time.
 class WorkerEngine {
  public:
-  WorkerEngine(PeerId self, std::uint32_t slots, std::uint64_t memory_limit, Limits limits = {});
+  /// `host_identity` is that of the worker's own Endpoint: fetches from peers of the same host
+  /// take no memory, and outputs are pushed to drivers of the same host whatever their size.
+  WorkerEngine(PeerId self, std::uint32_t slots, std::uint64_t memory_limit, Limits limits = {},
+               std::string host_identity = {});
   ~WorkerEngine();
   WorkerEngine(WorkerEngine&&) noexcept;
   WorkerEngine& operator=(WorkerEngine&&) noexcept;
