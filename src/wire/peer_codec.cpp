@@ -1,0 +1,122 @@
+#include "wire/channel.hpp"
+
+namespace ashlar::wire {
+
+namespace {
+
+struct Writer {
+  schema::PeerMessage::Builder out;
+
+  void operator()(const protocol::Fetch& fetch) {
+    auto to = out.initFetch();
+    to.setRequest(fetch.request);
+    write_id(fetch.datum, to.initDatum());
+  }
+  void operator()(const protocol::FetchCancel& cancel) {
+    out.initFetchCancel().setRequest(cancel.request);
+  }
+  void operator()(const protocol::ArenaShared& shared) {
+    auto to = out.initArenaShared();
+    to.setArena(shared.arena);
+    to.setBytes(shared.bytes);
+  }
+  void operator()(const protocol::FetchInPlace& place) {
+    auto to = out.initFetchInPlace();
+    to.setRequest(place.request);
+    to.setArena(place.arena);
+    to.setOffset(place.offset);
+    to.setBytes(place.bytes);
+  }
+  void operator()(const protocol::FetchBytes& bytes) {
+    auto to = out.initFetchBytes();
+    to.setRequest(bytes.request);
+    to.setBytes(bytes.bytes);
+  }
+  void operator()(const protocol::FetchRefused& refused) {
+    out.initFetchRefused().setRequest(refused.request);
+  }
+  void operator()(const protocol::PushInPlace& push) {
+    auto to = out.initPushInPlace();
+    to.setLease(push.lease);
+    write_id(push.datum, to.initDatum());
+    to.setArena(push.arena);
+    to.setOffset(push.offset);
+    to.setBytes(push.bytes);
+  }
+  void operator()(const protocol::PushBytes& push) {
+    auto to = out.initPushBytes();
+    write_id(push.datum, to.initDatum());
+    to.setBytes(push.bytes);
+  }
+  void operator()(const protocol::LeaseReturned& returned) {
+    auto to = out.initLeaseReturned();
+    write_column(returned.requests, [&](unsigned n) { return to.initRequests(n); });
+  }
+};
+
+std::uint64_t sound_bytes(std::uint64_t bytes) {
+  require(bytes <= datum_bytes_max, "a place or size beyond 2^62 bytes");
+  return bytes;
+}
+
+protocol::PeerMessage read(schema::PeerMessage::Reader in) {
+  using schema::PeerMessage;
+  switch (in.which()) {
+    case PeerMessage::FETCH: {
+      const auto from = in.getFetch();
+      return protocol::Fetch{.request = from.getRequest(), .datum = read_id(from.getDatum())};
+    }
+    case PeerMessage::FETCH_CANCEL:
+      return protocol::FetchCancel{.request = in.getFetchCancel().getRequest()};
+    case PeerMessage::ARENA_SHARED: {
+      const auto from = in.getArenaShared();
+      return protocol::ArenaShared{.arena = from.getArena(), .bytes = sound_bytes(from.getBytes())};
+    }
+    case PeerMessage::FETCH_IN_PLACE: {
+      const auto from = in.getFetchInPlace();
+      return protocol::FetchInPlace{.request = from.getRequest(),
+                                    .arena = from.getArena(),
+                                    .offset = sound_bytes(from.getOffset()),
+                                    .bytes = sound_bytes(from.getBytes())};
+    }
+    case PeerMessage::FETCH_BYTES: {
+      const auto from = in.getFetchBytes();
+      return protocol::FetchBytes{.request = from.getRequest(),
+                                  .bytes = sound_bytes(from.getBytes())};
+    }
+    case PeerMessage::FETCH_REFUSED:
+      return protocol::FetchRefused{.request = in.getFetchRefused().getRequest()};
+    case PeerMessage::PUSH_IN_PLACE: {
+      const auto from = in.getPushInPlace();
+      return protocol::PushInPlace{.lease = from.getLease(),
+                                   .datum = read_id(from.getDatum()),
+                                   .arena = from.getArena(),
+                                   .offset = sound_bytes(from.getOffset()),
+                                   .bytes = sound_bytes(from.getBytes())};
+    }
+    case PeerMessage::PUSH_BYTES: {
+      const auto from = in.getPushBytes();
+      return protocol::PushBytes{.datum = read_id(from.getDatum()),
+                                 .bytes = sound_bytes(from.getBytes())};
+    }
+    case PeerMessage::LEASE_RETURNED:
+      return protocol::LeaseReturned{.requests = read_u64(in.getLeaseReturned().getRequests())};
+  }
+  refuse_unknown("a peer", in.which());
+}
+
+}  // namespace
+
+std::vector<std::byte> encode(const protocol::PeerMessage& message) {
+  std::size_t words = 0;
+  if (const auto* returned = std::get_if<protocol::LeaseReturned>(&message))
+    words = returned->requests.size();
+  return encode_as<schema::PeerMessage>(
+      words, [&](schema::PeerMessage::Builder out) { std::visit(Writer{out}, message); });
+}
+
+Decoded<protocol::PeerMessage> decode_peer(std::span<const std::byte> bytes) {
+  return decode_as<protocol::PeerMessage, schema::PeerMessage>(bytes, read);
+}
+
+}  // namespace ashlar::wire

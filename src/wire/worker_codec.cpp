@@ -1,0 +1,279 @@
+#include <algorithm>
+#include <numeric>
+
+#include "wire/channel.hpp"
+
+// Both directions between a worker and the scheduler.
+
+namespace ashlar::wire {
+
+namespace {
+
+void write_assign(const protocol::AssignTasks& assign, schema::AssignTasks::Builder out) {
+  write_run(assign.run, out.initRun());
+  write_column(assign.task, [&](unsigned n) { return out.initTask(n); });
+  write_column(assign.attempt, [&](unsigned n) { return out.initAttempt(n); });
+  write_column(assign.kernel, [&](unsigned n) { return out.initKernel(n); });
+  write_column(assign.rank, [&](unsigned n) { return out.initRank(n); });
+  write_column(assign.expected_ns, [&](unsigned n) { return out.initExpectedNs(n); });
+  write_column(assign.reuse_input, [&](unsigned n) { return out.initReuseInput(n); });
+  write_column(assign.input_count, [&](unsigned n) { return out.initInputCount(n); });
+  write_column(assign.output_count, [&](unsigned n) { return out.initOutputCount(n); });
+  write_column(assign.param_bytes, [&](unsigned n) { return out.initParamBytes(n); });
+  write_column(assign.deliver, [&](unsigned n) { return out.initDeliver(n); });
+  out.setDriver(assign.driver.value);
+  write_ids(assign.inputs, out.initInputs());
+  write_column(assign.input_bytes, [&](unsigned n) { return out.initInputBytes(n); });
+  write_column(assign.input_holder, [&](unsigned n) { return out.initInputHolder(n); });
+  write_column(assign.outputs, [&](unsigned n) { return out.initOutputs(n); });
+  write_column(assign.output_bytes, [&](unsigned n) { return out.initOutputBytes(n); });
+  if (!assign.params.empty()) out.setParams(as_blob(assign.params));
+}
+
+struct ToWorker {
+  schema::SchedulerToWorker::Builder out;
+
+  void operator()(const protocol::PeerInfo& info) { write_peer_info(info, out.initPeerInfo()); }
+  void operator()(const protocol::PeerGone& gone) { write_peer_gone(gone, out.initPeerGone()); }
+  void operator()(const protocol::AssignTasks& assign) {
+    write_assign(assign, out.initAssignTasks());
+  }
+  void operator()(const protocol::RevokeTasks& revoke) {
+    auto to = out.initRevokeTasks();
+    write_run(revoke.run, to.initRun());
+    write_column(revoke.task, [&](unsigned n) { return to.initTask(n); });
+    write_column(revoke.attempt, [&](unsigned n) { return to.initAttempt(n); });
+  }
+  void operator()(const protocol::FreeData& free) { write_ids(free.data, out.initFreeData()); }
+  void operator()(const protocol::Relocate& relocate) {
+    auto to = out.initRelocate();
+    write_ids(relocate.data, to.initData());
+    write_column(relocate.holder, [&](unsigned n) { return to.initHolder(n); });
+  }
+  void operator()(const protocol::Shutdown& shutdown) {
+    out.initShutdown().setReason(as_text(shutdown.reason));
+  }
+  void operator()(const protocol::Heartbeat& beat) { write_heartbeat(beat, out.initHeartbeat()); }
+};
+
+std::size_t words_of(const protocol::SchedulerToWorker& message) {
+  using namespace protocol;
+  if (const auto* a = std::get_if<AssignTasks>(&message))
+    return 64 + id_words(a->inputs) +
+           list_words(a->task, a->attempt, a->kernel, a->rank, a->expected_ns, a->reuse_input,
+                      a->input_count, a->output_count, a->param_bytes, a->deliver, a->input_bytes,
+                      a->input_holder, a->outputs, a->output_bytes, a->params);
+  if (const auto* revoke = std::get_if<RevokeTasks>(&message))
+    return list_words(revoke->task, revoke->attempt);
+  if (const auto* free = std::get_if<FreeData>(&message)) return id_words(free->data);
+  if (const auto* relocate = std::get_if<Relocate>(&message))
+    return id_words(relocate->data) + list_words(relocate->holder);
+  return 0;
+}
+
+std::uint64_t total(const std::vector<std::uint32_t>& counts) {
+  return std::accumulate(counts.begin(), counts.end(), std::uint64_t{0});
+}
+
+void check_assign(const protocol::AssignTasks& a) {
+  const std::size_t tasks = a.task.size();
+  for (const std::size_t size : {a.attempt.size(), a.kernel.size(), a.rank.size(),
+                                 a.expected_ns.size(), a.reuse_input.size(), a.input_count.size(),
+                                 a.output_count.size(), a.param_bytes.size(), a.deliver.size()})
+    require(size == tasks, "columns of assigned tasks differ in length");
+  require(a.input_bytes.size() == a.inputs.size() && a.input_holder.size() == a.inputs.size(),
+          "columns of inputs differ in length");
+  require(a.output_bytes.size() == a.outputs.size(), "columns of outputs differ in length");
+  require(total(a.input_count) == a.inputs.size(), "input counts do not sum to the inputs");
+  require(total(a.output_count) == a.outputs.size(), "output counts do not sum to the outputs");
+  require(total(a.param_bytes) == a.params.size(), "parameter sizes do not sum to the parameters");
+  bool sound = true;
+  for (std::size_t i = 0; i < tasks; ++i) {
+    const std::uint32_t reused = a.reuse_input[i];
+    sound &= reused == graph::TaskGraph::no_input || reused < a.input_count[i];
+    sound &= a.deliver[i] <= 1;
+  }
+  require(sound, "a task reuses an input it does not have, or is delivered neither 0 nor 1");
+}
+
+protocol::AssignTasks read_assign(schema::AssignTasks::Reader in) {
+  protocol::AssignTasks assign;
+  assign.run = read_run(in.getRun());
+  assign.task = read_u32(in.getTask());
+  assign.attempt = read_u32(in.getAttempt());
+  assign.kernel = read_u32(in.getKernel());
+  assign.rank = read_u32(in.getRank());
+  assign.expected_ns = read_u32(in.getExpectedNs());
+  assign.reuse_input = read_u32(in.getReuseInput());
+  assign.input_count = read_u32(in.getInputCount());
+  assign.output_count = read_u32(in.getOutputCount());
+  assign.param_bytes = read_u32(in.getParamBytes());
+  assign.deliver = read_column<std::uint8_t, std::uint8_t>(in.getDeliver());
+  assign.driver = PeerId{in.getDriver()};
+  assign.inputs = read_ids(in.getInputs());
+  assign.input_bytes = read_planned_sizes(in.getInputBytes());
+  assign.input_holder = read_peers(in.getInputHolder());
+  assign.outputs = read_u32(in.getOutputs());
+  assign.output_bytes = read_planned_sizes(in.getOutputBytes());
+  assign.params = read_blob(in.getParams());
+  check_assign(assign);
+  return assign;
+}
+
+protocol::SchedulerToWorker read_to_worker(schema::SchedulerToWorker::Reader in) {
+  using schema::SchedulerToWorker;
+  switch (in.which()) {
+    case SchedulerToWorker::PEER_INFO:
+      return read_peer_info(in.getPeerInfo());
+    case SchedulerToWorker::PEER_GONE:
+      return read_peer_gone(in.getPeerGone());
+    case SchedulerToWorker::ASSIGN_TASKS:
+      return read_assign(in.getAssignTasks());
+    case SchedulerToWorker::REVOKE_TASKS: {
+      const auto from = in.getRevokeTasks();
+      protocol::RevokeTasks revoke{.run = read_run(from.getRun()),
+                                   .task = read_u32(from.getTask()),
+                                   .attempt = read_u32(from.getAttempt())};
+      require(revoke.task.size() == revoke.attempt.size(),
+              "columns of revoked tasks differ in length");
+      return revoke;
+    }
+    case SchedulerToWorker::FREE_DATA:
+      return protocol::FreeData{.data = read_ids(in.getFreeData())};
+    case SchedulerToWorker::RELOCATE: {
+      const auto from = in.getRelocate();
+      protocol::Relocate relocate{.data = read_ids(from.getData()),
+                                  .holder = read_peers(from.getHolder())};
+      require(relocate.data.size() == relocate.holder.size(),
+              "columns of relocated data differ in length");
+      return relocate;
+    }
+    case SchedulerToWorker::SHUTDOWN:
+      return protocol::Shutdown{.reason = read_text(in.getShutdown().getReason())};
+    case SchedulerToWorker::HEARTBEAT:
+      return read_heartbeat(in.getHeartbeat());
+  }
+  refuse_unknown("a worker", in.which());
+}
+
+struct ToScheduler {
+  schema::WorkerToScheduler::Builder out;
+
+  void operator()(const protocol::TasksDone& done) {
+    auto to = out.initTasksDone();
+    write_run(done.run, to.initRun());
+    write_column(done.task, [&](unsigned n) { return to.initTask(n); });
+    write_column(done.attempt, [&](unsigned n) { return to.initAttempt(n); });
+    write_column(done.elapsed_ns, [&](unsigned n) { return to.initElapsedNs(n); });
+    write_column(done.output_bytes, [&](unsigned n) { return to.initOutputBytes(n); });
+  }
+  void operator()(const protocol::TaskFailed& failed) {
+    auto to = out.initTaskFailed();
+    write_run(failed.run, to.initRun());
+    to.setTask(failed.task);
+    to.setAttempt(failed.attempt);
+    to.setKind(static_cast<schema::ErrorKind>(failed.kind));
+    to.setWhat(as_text(failed.what));
+  }
+  void operator()(const protocol::DataAcquired& acquired) {
+    auto to = out.initDataAcquired();
+    write_run(acquired.run, to.initRun());
+    write_ids(acquired.data, to.initData());
+    to.setLocalBytes(acquired.local_bytes);
+    to.setRemoteBytes(acquired.remote_bytes);
+  }
+  void operator()(const protocol::DataMissing& missing) {
+    auto to = out.initDataMissing();
+    write_ids(missing.data, to.initData());
+    write_column(missing.peer, [&](unsigned n) { return to.initPeer(n); });
+  }
+  void operator()(const protocol::Leaving& leaving) {
+    out.initLeaving().setReason(as_text(leaving.reason));
+  }
+  void operator()(const protocol::Heartbeat& beat) { write_heartbeat(beat, out.initHeartbeat()); }
+};
+
+std::size_t words_of(const protocol::WorkerToScheduler& message) {
+  using namespace protocol;
+  if (const auto* done = std::get_if<TasksDone>(&message))
+    return list_words(done->task, done->attempt, done->elapsed_ns, done->output_bytes);
+  if (const auto* failed = std::get_if<protocol::TaskFailed>(&message))
+    return failed->what.size() / 8;
+  if (const auto* acquired = std::get_if<DataAcquired>(&message)) return id_words(acquired->data);
+  if (const auto* missing = std::get_if<DataMissing>(&message))
+    return id_words(missing->data) + list_words(missing->peer);
+  return 0;
+}
+
+protocol::TasksDone read_done(schema::TasksDone::Reader in) {
+  protocol::TasksDone done;
+  done.run = read_run(in.getRun());
+  done.task = read_u32(in.getTask());
+  done.attempt = read_u32(in.getAttempt());
+  done.elapsed_ns = read_u32(in.getElapsedNs());
+  done.output_bytes = read_sizes(in.getOutputBytes());
+  require(done.attempt.size() == done.task.size() && done.elapsed_ns.size() == done.task.size(),
+          "columns of done tasks differ in length");
+  return done;
+}
+
+protocol::WorkerToScheduler read_to_scheduler(schema::WorkerToScheduler::Reader in) {
+  using schema::WorkerToScheduler;
+  switch (in.which()) {
+    case WorkerToScheduler::TASKS_DONE:
+      return read_done(in.getTasksDone());
+    case WorkerToScheduler::TASK_FAILED: {
+      const auto from = in.getTaskFailed();
+      return protocol::TaskFailed{.run = read_run(from.getRun()),
+                                  .task = from.getTask(),
+                                  .attempt = from.getAttempt(),
+                                  .kind = read_error_kind(from.getKind()),
+                                  .what = read_text(from.getWhat())};
+    }
+    case WorkerToScheduler::DATA_ACQUIRED: {
+      const auto from = in.getDataAcquired();
+      return protocol::DataAcquired{.run = read_run(from.getRun()),
+                                    .data = read_ids(from.getData()),
+                                    .local_bytes = from.getLocalBytes(),
+                                    .remote_bytes = from.getRemoteBytes()};
+    }
+    case WorkerToScheduler::DATA_MISSING: {
+      const auto from = in.getDataMissing();
+      protocol::DataMissing missing{.data = read_ids(from.getData()),
+                                    .peer = read_peers(from.getPeer())};
+      require(missing.data.size() == missing.peer.size(),
+              "columns of missing data differ in length");
+      return missing;
+    }
+    case WorkerToScheduler::LEAVING:
+      return protocol::Leaving{.reason = read_text(in.getLeaving().getReason())};
+    case WorkerToScheduler::HEARTBEAT:
+      return read_heartbeat(in.getHeartbeat());
+  }
+  refuse_unknown("the scheduler", in.which());
+}
+
+}  // namespace
+
+std::vector<std::byte> encode(const protocol::SchedulerToWorker& message) {
+  return encode_as<schema::SchedulerToWorker>(
+      words_of(message),
+      [&](schema::SchedulerToWorker::Builder out) { std::visit(ToWorker{out}, message); });
+}
+
+std::vector<std::byte> encode(const protocol::WorkerToScheduler& message) {
+  return encode_as<schema::WorkerToScheduler>(
+      words_of(message),
+      [&](schema::WorkerToScheduler::Builder out) { std::visit(ToScheduler{out}, message); });
+}
+
+Decoded<protocol::SchedulerToWorker> decode_scheduler_to_worker(std::span<const std::byte> bytes) {
+  return decode_as<protocol::SchedulerToWorker, schema::SchedulerToWorker>(bytes, read_to_worker);
+}
+
+Decoded<protocol::WorkerToScheduler> decode_worker_to_scheduler(std::span<const std::byte> bytes) {
+  return decode_as<protocol::WorkerToScheduler, schema::WorkerToScheduler>(bytes,
+                                                                           read_to_scheduler);
+}
+
+}  // namespace ashlar::wire
