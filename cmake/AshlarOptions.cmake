@@ -1,5 +1,37 @@
+# Choices are AUTO, ON or OFF: AUTO uses what is there, ON fails without it. Each outcome is
+# printed in one line.
+function(ashlar_choice name default text)
+  set(${name} ${default} CACHE STRING "${text}: AUTO, ON or OFF")
+  set_property(CACHE ${name} PROPERTY STRINGS AUTO ON OFF)
+  if(NOT ${name} MATCHES "^(AUTO|ON|OFF)$")
+    message(FATAL_ERROR "${name} is \"${${name}}\": expected AUTO, ON or OFF")
+  endif()
+endfunction()
+
 option(ASHLAR_TESTS "Build the tests" ${PROJECT_IS_TOP_LEVEL})
 option(ASHLAR_BENCH "Build the benchmarks" ${PROJECT_IS_TOP_LEVEL})
+option(ASHLAR_EXAMPLES "Build the examples" ${PROJECT_IS_TOP_LEVEL})
+option(ASHLAR_INSTALL "Make the install rules" ${PROJECT_IS_TOP_LEVEL})
 option(ASHLAR_WERROR "Treat warnings as errors" OFF)
-set(ASHLAR_CUDA AUTO CACHE STRING "Build the CUDA component: AUTO, ON or OFF")
+ashlar_choice(ASHLAR_CUDA AUTO "Build the CUDA component")
+ashlar_choice(ASHLAR_CCACHE AUTO "Compile through ccache")
 set(ASHLAR_SANITIZE "" CACHE STRING "Sanitizers, such as address,undefined or thread")
+
+if(PROJECT_IS_TOP_LEVEL AND NOT CMAKE_BUILD_TYPE AND NOT CMAKE_CONFIGURATION_TYPES)
+  set(CMAKE_BUILD_TYPE Release CACHE STRING "Release, Debug, RelWithDebInfo or MinSizeRel" FORCE)
+endif()
+
+# A program that contains Ashlar decides about its compiler launcher itself.
+if(PROJECT_IS_TOP_LEVEL AND NOT ASHLAR_CCACHE STREQUAL "OFF" AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
+  find_program(ASHLAR_CCACHE_PROGRAM ccache)
+  mark_as_advanced(ASHLAR_CCACHE_PROGRAM)
+  if(ASHLAR_CCACHE_PROGRAM)
+    set(CMAKE_C_COMPILER_LAUNCHER ${ASHLAR_CCACHE_PROGRAM})
+    set(CMAKE_CXX_COMPILER_LAUNCHER ${ASHLAR_CCACHE_PROGRAM})
+    message(STATUS "ccache: ${ASHLAR_CCACHE_PROGRAM}")
+  elseif(ASHLAR_CCACHE STREQUAL "ON")
+    message(FATAL_ERROR "ASHLAR_CCACHE is ON, but ccache was not found")
+  else()
+    message(STATUS "ccache: not found")
+  endif()
+endif()
