@@ -1,0 +1,41 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace ashlar {
+
+/// What one worker did for a run.
+struct WorkerReport {
+  std::string name;
+  std::uint32_t slots = 0;
+  std::uint64_t tasks = 0;
+  double busy_seconds = 0;  ///< in kernels, summed over its slots
+  double utilisation = 0;   ///< busy time / (slots x makespan), 0 … 1
+};
+
+/// How well a run used the machines.
+struct RunReport {
+  std::uint64_t tasks = 0;
+  double mean_task_seconds = 0;       ///< mean time in the kernel
+  double total_task_seconds = 0;      ///< T1: sum of the task times
+  double makespan_seconds = 0;        ///< submission to last completion, by the scheduler's clock
+  double wall_seconds = 0;            ///< the driver's: from the call to the merged result
+  double speedup = 0;                 ///< T1 / makespan
+  double parallelism = 0;             ///< T1 / critical path: what endless workers would reach
+  double critical_path_seconds = 0;   ///< longest chain of dependent tasks, as measured
+  double mean_utilisation = 0;        ///< over workers
+  double max_utilisation = 0;
+  std::uint64_t local_bytes = 0;      ///< read in place from another process of the same host
+  std::uint64_t remote_bytes = 0;     ///< moved between hosts
+  double lower_bound_seconds = 0;     ///< max(T1 / slots, critical path)
+  double makespan_over_bound = 0;
+  double flops = 0;                   ///< as the graph estimates them
+  std::vector<WorkerReport> workers;
+};
+
+/// The report as a few lines for people.
+std::string to_string(const RunReport& report);
+
+}  // namespace ashlar

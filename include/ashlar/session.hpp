@@ -1,0 +1,108 @@
+#pragma once
+
+#include <ashlar/array.hpp>
+#include <ashlar/detail/session_tasks.hpp>
+#include <ashlar/future.hpp>
+#include <ashlar/host_array.hpp>
+#include <ashlar/report.hpp>
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace ashlar {
+
+namespace session {
+class Core;
+}  // namespace session
+
+/// Names this program's tasks, and in a process that was started as a worker serves until its
+/// session ends: then it does not return. The first line of main.
+///
+/// Removes the arguments that are Ashlar's own (there are none at present).
+void init(int& argc, char** argv, const Tasks& tasks = {});
+
+/// How a program's own worker processes are made.
+struct LocalOptions {
+  std::uint32_t workers = 0;             ///< 0: as many as usable cores, at most 8
+  std::uint32_t threads_per_worker = 0;  ///< 0: usable cores / workers, at least one
+  std::uint64_t memory_per_worker = 0;   ///< bytes; 0: nine tenths of the usable memory, shared
+  /// How long a waiting process polls before it sleeps, while answers come that fast: a wake-up
+  /// costs 50 us. Zero: never poll.
+  std::chrono::nanoseconds spin = std::chrono::microseconds(60);
+  /// A bar on standard error, if that is a terminal, for anything longer than a second.
+  bool progress = true;
+  /// Program that serves as worker instead of this executable, such as `ashlar` with the
+  /// built-in kernels only. Its main must call init.
+  std::string worker_program = {};
+  std::string log_level = "off";  ///< debug, info, warning, error, off
+  std::string log_file = {};      ///< empty: standard error
+};
+
+struct ConnectOptions {
+  std::string token = {};  ///< as the scheduler's; empty: $ASHLAR_TOKEN
+  std::chrono::milliseconds timeout = std::chrono::seconds(5);
+  std::chrono::nanoseconds spin = std::chrono::microseconds(60);
+  bool progress = true;
+  std::string log_level = "off";
+  std::string log_file = {};
+};
+
+/// A driver's connection to a scheduler and its workers: what runs arrays, tasks and graphs.
+///
+/// Copies are handles of one session, which ends with the last of them: then its runs stop, its
+/// data are freed, and the worker processes of a local session end. Threads: any may call.
+class Session : public SessionTasks {
+ public:
+  /// Starts worker processes on this host, and a scheduler on a thread of this process.
+  /// Errors: BadInput without init() in main, or for impossible options; Overloaded or
+  /// Disconnected when the workers do not start.
+  static Session local(const LocalOptions& options = {});
+
+  /// Joins a scheduler: "tcp://host:8786" or "unix:/path".
+  /// Errors: BadInput for an address that is none; Disconnected when nobody answers or the
+  /// scheduler refuses.
+  static Session connect(const std::string& address, const ConnectOptions& options = {});
+
+  /// Computes an array and brings it here.
+  /// Errors: TaskFailed naming kernel, worker and source line; Disconnected; Overloaded.
+  HostArray compute(const Array& array, RunReport* report = nullptr);
+
+  /// Several at once, sharing what they have in common.
+  std::vector<HostArray> compute(const std::vector<Array>& arrays, RunReport* report = nullptr);
+
+  /// The same without waiting; errors come with Future::get.
+  Future<HostArray> compute_async(const Array& array);
+
+  /// Starts computing an array that stays on the workers, and returns it as an array whose
+  /// chunks need not be computed again. They are freed with its last handle.
+  Array persist(const Array& array);
+
+  /// Waits until every chunk of a persisted array exists; returns at once for any other.
+  /// Errors: what its tasks failed with.
+  void wait(const Array& array);
+
+  /// What computing the array would take on this session's workers.
+  Plan plan(const Array& array) const;
+
+  /// How the last compute, persist or run that was waited for went.
+  RunReport report() const;
+
+  /// Workers that are there now.
+  std::size_t worker_count() const;
+
+  /// Ends the session now. Futures that are not ready fail with Disconnected. May be repeated.
+  void close();
+
+ private:
+  explicit Session(std::shared_ptr<session::Core> core);
+
+  std::shared_ptr<session::Core> core_;
+  struct Closer;
+  std::shared_ptr<Closer> closer_;  ///< closes with the last handle
+};
+
+}  // namespace ashlar

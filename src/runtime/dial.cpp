@@ -1,0 +1,77 @@
+#include "runtime/dial.hpp"
+
+#include <ashlar/error.hpp>
+
+#include <boost/asio/connect.hpp>
+#include <boost/asio/ip/udp.hpp>
+
+#include <utility>
+
+#include "net/address.hpp"
+#include "runtime/clock.hpp"
+
+namespace ashlar::runtime {
+
+namespace {
+
+std::pair<std::shared_ptr<net::Link>, std::string> try_dial(Loop& loop,
+                                                            const net::Address& address,
+                                                            Duration timeout) {
+  struct Outcome {
+    std::atomic<bool> is_done{false};
+    std::shared_ptr<net::Link> link;
+    std::string reason;
+  };
+  const auto outcome = std::make_shared<Outcome>();
+  loop.dispatch([&loop, &address, timeout, outcome] {
+    net::connect(loop.io(), address, static_cast<int>(timeout.ns / 1'000'000),
+                 [outcome](std::shared_ptr<net::Link> link, const std::string& reason) {
+                   outcome->link = std::move(link);
+                   outcome->reason = reason;
+                   outcome->is_done = true;
+                 });
+  });
+  const bool is_done = loop.drive_until([&] { return outcome->is_done.load(); },
+                                        now() + timeout + Duration::seconds(1));
+  if (!is_done) return {nullptr, "no answer"};
+  return {std::move(outcome->link), outcome->reason};
+}
+
+}  // namespace
+
+std::string local_address_of_port(std::uint16_t port) {
+  return "unix:@ashlar-scheduler-" + std::to_string(port);
+}
+
+std::shared_ptr<net::Link> dial(Loop& loop, const std::string& text, Duration timeout) {
+  const net::Address address = net::Address::parse(text);
+  if (address.kind == net::Address::Kind::tcp && address.is_loopback()) {
+    const auto local = net::Address::parse(local_address_of_port(address.port));
+    if (auto link = try_dial(loop, local, timeout).first) return link;
+  }
+  auto [link, reason] = try_dial(loop, address, timeout);
+  if (!link) {
+    throw Disconnected("cannot reach a scheduler at " + text + ": " + reason +
+                       "; start one with `ashlar scheduler --listen " + text +
+                       "`, or check the address");
+  }
+  return link;
+}
+
+std::string own_host_towards(const std::string& text) {
+  const net::Address address = net::Address::parse(text);
+  if (address.kind == net::Address::Kind::local) return {};
+  if (address.is_loopback()) return "127.0.0.1";
+  // Connecting a datagram socket sends nothing, but chooses the interface.
+  boost::asio::io_context io;
+  boost::asio::ip::udp::resolver resolver(io);
+  boost::asio::ip::udp::socket socket(io);
+  boost::system::error_code error;
+  const auto found = resolver.resolve(address.host, std::to_string(address.port), error);
+  if (error) return {};
+  boost::asio::connect(socket, found, error);
+  if (error) return {};
+  return socket.local_endpoint().address().to_string();
+}
+
+}  // namespace ashlar::runtime

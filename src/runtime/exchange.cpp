@@ -1,0 +1,452 @@
+#include "runtime/exchange.hpp"
+
+#include <ashlar/error.hpp>
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <random>
+#include <type_traits>
+#include <variant>
+
+#include "runtime/token.hpp"
+#include "wire/codec.hpp"
+#include "worker/worker_engine.hpp"
+
+namespace ashlar::runtime {
+
+/// Leases dropped by any thread, to be returned on the loop's turn.
+struct Exchange::Returned {
+  std::mutex mutex;
+  std::vector<std::pair<std::weak_ptr<PeerLink>, std::uint64_t>> leases;
+};
+
+/// One link to a peer: what was asked on it, what was given on it.
+class Exchange::PeerLink : public net::LinkEvents,
+                           public std::enable_shared_from_this<Exchange::PeerLink> {
+ public:
+  PeerLink(Exchange& exchange, PeerId peer, bool is_outgoing)
+      : exchange_(exchange), peer_(peer), is_outgoing_(is_outgoing) {}
+
+  void connected(std::shared_ptr<net::Link> link) {
+    link_ = std::move(link);
+    link_->start(*this);
+    if (is_outgoing_) {
+      protocol::Hello hello;
+      hello.role = protocol::Role::peer;
+      hello.peer = exchange_.self_;
+      hello.token = exchange_.options_.token;
+      link_->trust();
+      link_->send({wire::encode(wire::Handshake(std::move(hello))), {}, {}, -1});
+    }
+    for (auto& frame : waiting_) link_->send(std::move(frame));
+    waiting_.clear();
+  }
+
+  void send(const protocol::PeerMessage& message, std::span<const std::byte> payload = {},
+            std::shared_ptr<const void> owner = {}, int descriptor = -1) {
+    net::Frame frame{wire::encode(message), payload, std::move(owner), descriptor};
+    if (link_) {
+      link_->send(std::move(frame));
+    } else if (!is_closed_) {
+      waiting_.push_back(std::move(frame));
+    }
+  }
+
+  std::span<std::byte> on_frame(std::span<const std::byte> control, std::uint64_t payload_bytes,
+                                int descriptor) override {
+    store::FileDescriptor owned(descriptor);
+    if (!is_greeted_) {
+      greet(control);
+      return {};
+    }
+    auto decoded = wire::decode_peer(control);
+    if (!decoded.message) {
+      link_->close("bad message: " + decoded.error);
+      return {};
+    }
+    payload_sink_ = {};
+    payload_bytes_ = payload_bytes;
+    descriptor_ = std::move(owned);
+    try {
+      std::visit([this](auto& message) { handle(message); }, *decoded.message);
+    } catch (const Error& error) {
+      link_->close(error.what());
+    }
+    return payload_sink_;
+  }
+
+  void on_payload() override {
+    exchange_.bytes_received_ += payload_.size();
+    finish_payload();
+  }
+
+  void on_batch_end() override {}
+
+  void on_closed(const std::string& reason) override { closed(reason); }
+
+  void closed(const std::string& reason) {
+    if (is_closed_) return;
+    is_closed_ = true;
+    const auto self = shared_from_this();
+    exchange_.log_.debug("link to peer " + std::to_string(peer_.value) + " closed: " + reason);
+    leases_.clear();
+    payload_ = {};
+    waiting_.clear();
+    auto asked = std::move(asked_);
+    asked_.clear();
+    exchange_.remove(this);
+    for (const auto& [request, datum] : asked) {
+      exchange_.fetching_.erase(datum);
+      exchange_.events_.on_fetch_failed(datum, peer_);
+    }
+    if (!is_outgoing_ && is_greeted_) {
+      exchange_.events_.on_unasked(peer_, worker::FetchUnasked::all);
+    }
+  }
+
+  Exchange& exchange_;
+  PeerId peer_;
+  bool is_outgoing_;
+  bool is_greeted_ = false;
+  bool is_closed_ = false;
+  bool has_shared_arena_ = false;
+  std::shared_ptr<net::Link> link_;
+  std::vector<net::Frame> waiting_;                 ///< until connected
+  std::map<std::uint64_t, DatumId> asked_;          ///< our requests
+  std::map<std::uint64_t, store::Buffer> leases_;   ///< what the peer reads in our arena
+  std::vector<std::uint64_t> returning_;
+
+ private:
+  void greet(std::span<const std::byte> control) {
+    auto decoded = wire::decode_handshake(control);
+    if (!decoded.message) return link_->close("bad handshake: " + decoded.error);
+    if (is_outgoing_) {
+      if (const auto* refusal = std::get_if<protocol::Refusal>(&*decoded.message)) {
+        return link_->close("refused: " + refusal->reason);
+      }
+      const auto* welcome = std::get_if<protocol::Welcome>(&*decoded.message);
+      if (welcome == nullptr || welcome->peer != peer_) return link_->close("not the peer meant");
+    } else {
+      const auto* hello = std::get_if<protocol::Hello>(&*decoded.message);
+      if (hello == nullptr || hello->role != protocol::Role::peer) {
+        return link_->close("expected a peer's hello");
+      }
+      const std::string why = reason_to_refuse(*hello, exchange_.options_.token);
+      if (!why.empty()) {
+        link_->send({wire::encode(wire::Handshake(protocol::Refusal{why})), {}, {}, -1});
+        link_->detach();
+        closed(why);
+        return;
+      }
+      peer_ = hello->peer;
+      exchange_.incoming_[peer_] = this;
+      protocol::Welcome welcome;
+      welcome.peer = exchange_.self_;
+      link_->trust();
+      link_->send({wire::encode(wire::Handshake(welcome)), {}, {}, -1});
+    }
+    is_greeted_ = true;
+  }
+
+  void handle(const protocol::Fetch& m) { exchange_.events_.on_asked(peer_, m.request, m.datum); }
+  void handle(const protocol::FetchCancel& m) { exchange_.events_.on_unasked(peer_, m.request); }
+
+  void handle(const protocol::ArenaShared& m) {
+    if (m.arena != 0) throw BadInput("peer shares more than one arena");
+    mapped_ = std::make_shared<store::MappedArena>(std::move(descriptor_), m.bytes);
+  }
+
+  void handle(const protocol::FetchInPlace& m) {
+    const auto datum = forget_request(m.request);
+    if (!datum) {
+      send(protocol::LeaseReturned{{m.request}});
+      return;
+    }
+    accept_in_place(*datum, m.request, m.offset, m.bytes);
+    exchange_.events_.on_fetched(*datum, m.bytes, true);
+  }
+
+  void handle(const protocol::PushInPlace& m) {
+    accept_in_place(m.datum, m.lease, m.offset, m.bytes);
+    exchange_.events_.on_pushed(m.datum, m.bytes);
+  }
+
+  void handle(const protocol::FetchBytes& m) {
+    expect_payload(m.bytes);
+    payload_request_ = m.request;
+    payload_is_push_ = false;
+    begin_payload();
+  }
+
+  void handle(const protocol::PushBytes& m) {
+    expect_payload(m.bytes);
+    payload_datum_ = m.datum;
+    payload_is_push_ = true;
+    begin_payload();
+  }
+
+  void handle(const protocol::FetchRefused& m) {
+    if (const auto datum = forget_request(m.request)) {
+      exchange_.events_.on_fetch_failed(*datum, peer_);
+    }
+  }
+
+  void handle(const protocol::LeaseReturned& m) {
+    for (const auto request : m.requests) leases_.erase(request);
+  }
+
+  std::optional<DatumId> forget_request(std::uint64_t request) {
+    const auto it = asked_.find(request);
+    if (it == asked_.end()) return std::nullopt;
+    const DatumId datum = it->second;
+    asked_.erase(it);
+    exchange_.fetching_.erase(datum);
+    return datum;
+  }
+
+  void accept_in_place(DatumId datum, std::uint64_t lease, std::uint64_t offset,
+                       std::uint64_t bytes) {
+    if (!mapped_) throw BadInput("peer names an arena that it has not shared");
+    const auto range = mapped_->at(offset, bytes);
+    auto give_back = [returned = exchange_.returned_, link = weak_from_this(), lease] {
+      std::lock_guard lock(returned->mutex);
+      returned->leases.emplace_back(link, lease);
+    };
+    exchange_.table_.put(datum, store::Buffer::leased(mapped_, range, std::move(give_back)));
+  }
+
+  void expect_payload(std::uint64_t bytes) const {
+    if (bytes != payload_bytes_) throw BadInput("peer announces another size than it sends");
+  }
+
+  void begin_payload() {
+    payload_ = store::Buffer::allocate(exchange_.arena_, payload_bytes_);
+    if (payload_bytes_ == 0) return finish_payload();
+    payload_sink_ = payload_.writable().first(payload_bytes_);
+  }
+
+  void finish_payload() {
+    const std::uint64_t bytes = payload_.size();
+    store::Buffer buffer = std::exchange(payload_, {});
+    if (payload_is_push_) {
+      exchange_.table_.put(payload_datum_, std::move(buffer));
+      exchange_.events_.on_pushed(payload_datum_, bytes);
+    } else if (const auto datum = forget_request(payload_request_)) {
+      exchange_.table_.put(*datum, std::move(buffer));
+      exchange_.events_.on_fetched(*datum, bytes, false);
+    }
+  }
+
+  std::shared_ptr<const store::MappedArena> mapped_;
+  store::FileDescriptor descriptor_;
+  std::span<std::byte> payload_sink_;
+  std::uint64_t payload_bytes_ = 0;
+  store::Buffer payload_;
+  bool payload_is_push_ = false;
+  std::uint64_t payload_request_ = 0;
+  DatumId payload_datum_;
+};
+
+namespace {
+
+std::string random_name() {
+  std::random_device device;
+  std::uint64_t bits = (std::uint64_t{device()} << 32) | device();
+  std::string name = "unix:@ashlar-" + std::to_string(::getpid()) + "-";
+  for (int i = 0; i < 16; ++i, bits >>= 4) name += "0123456789abcdef"[bits & 15];
+  return name;
+}
+
+}  // namespace
+
+Exchange::Exchange(Loop& loop, std::shared_ptr<store::Arena> arena, DataTable& table,
+                   ExchangeEvents& events, telemetry::Log& log, Options options)
+    : loop_(loop),
+      arena_(std::move(arena)),
+      table_(table),
+      events_(events),
+      log_(log),
+      options_(std::move(options)),
+      returned_(std::make_shared<Returned>()) {
+  auto on_link = [this](std::shared_ptr<net::Link> link) { accept(std::move(link)); };
+  endpoint_.host_identity = net::host_identity();
+  listeners_.push_back(
+      net::Listener::open(loop_.io(), net::Address::parse(random_name()), on_link));
+  endpoint_.local_address = listeners_.back()->address().to_string();
+  if (!options_.listen_host.empty()) {
+    const net::Address wanted{net::Address::Kind::tcp, options_.listen_host, 0};
+    listeners_.push_back(net::Listener::open(loop_.io(), wanted, on_link));
+    endpoint_.remote_address = listeners_.back()->address().to_string();
+  }
+}
+
+Exchange::~Exchange() {
+  listeners_.clear();
+  for (auto& link : links_) {
+    link->is_closed_ = true;
+    if (link->link_) link->link_->detach();
+  }
+}
+
+void Exchange::accept(std::shared_ptr<net::Link> link) {
+  auto peer = std::make_shared<PeerLink>(*this, PeerId::none(), false);
+  links_.push_back(peer);
+  peer->connected(std::move(link));
+}
+
+void Exchange::know_peer(const protocol::PeerInfo& info) { infos_[info.peer] = info; }
+
+void Exchange::forget_peer(PeerId peer) {
+  infos_.erase(peer);
+  for (auto* links : {&outgoing_, &incoming_}) {
+    const auto it = links->find(peer);
+    if (it == links->end()) continue;
+    const auto link = it->second->shared_from_this();
+    if (link->link_) link->link_->detach();
+    link->closed("peer is gone");
+  }
+}
+
+void Exchange::remove(PeerLink* link) {
+  for (auto* links : {&outgoing_, &incoming_}) {
+    const auto it = links->find(link->peer_);
+    if (it != links->end() && it->second == link) links->erase(it);
+  }
+  const auto it = std::find_if(links_.begin(), links_.end(),
+                               [link](const auto& other) { return other.get() == link; });
+  if (it != links_.end()) {
+    closed_.push_back(std::move(*it));
+    links_.erase(it);
+  }
+}
+
+Exchange::PeerLink* Exchange::outgoing(PeerId peer) {
+  if (const auto it = outgoing_.find(peer); it != outgoing_.end()) return it->second;
+  const auto info = infos_.find(peer);
+  if (info == infos_.end()) return nullptr;
+  const protocol::Endpoint& there = info->second.endpoint;
+  const bool is_same_host =
+      !there.host_identity.empty() && there.host_identity == endpoint_.host_identity;
+  const std::string& text =
+      is_same_host && !there.local_address.empty() ? there.local_address : there.remote_address;
+  auto link = std::make_shared<PeerLink>(*this, peer, true);
+  links_.push_back(link);
+  outgoing_[peer] = link.get();
+  const auto done = [link](std::shared_ptr<net::Link> connected, const std::string& reason) {
+    if (link->is_closed_) {
+      if (connected) connected->detach();
+    } else if (connected) {
+      link->connected(std::move(connected));
+    } else {
+      link->closed(reason);
+    }
+  };
+  try {
+    net::connect(loop_.io(), net::Address::parse(text), options_.connect_timeout_ms, done);
+  } catch (const Error& error) {
+    // Later, so that the asker hears of the failure after it has asked.
+    loop_.io().get_executor().post(
+        [link, why = std::string(error.what())] { link->closed(why); }, std::allocator<void>());
+  }
+  return link.get();
+}
+
+void Exchange::start_fetch(DatumId datum, PeerId peer) {
+  PeerLink* link = outgoing(peer);
+  if (link == nullptr) {
+    events_.on_fetch_failed(datum, peer);
+    return;
+  }
+  const std::uint64_t request = next_request_++;
+  link->asked_[request] = datum;
+  fetching_[datum] = {peer, request};
+  link->send(protocol::Fetch{request, datum});
+}
+
+void Exchange::abandon_fetch(DatumId datum) {
+  const auto it = fetching_.find(datum);
+  if (it == fetching_.end()) return;
+  const Fetching fetching = it->second;
+  fetching_.erase(it);
+  if (const auto link = outgoing_.find(fetching.peer); link != outgoing_.end()) {
+    link->second->asked_.erase(fetching.request);
+    link->second->send(protocol::FetchCancel{fetching.request});
+  }
+}
+
+void Exchange::give(PeerLink& link, std::uint64_t number, DatumId datum, bool is_push) {
+  const store::Buffer* buffer = table_.find(datum);
+  if (buffer == nullptr) {
+    if (!is_push) link.send(protocol::FetchRefused{number});
+    return;
+  }
+  const auto bytes = buffer->bytes();
+  const bool is_local = !link.link_ || link.link_->is_local();
+  if (is_local && buffer->is_own() && bytes.size() > options_.inline_bytes) {
+    if (!link.has_shared_arena_) {
+      link.has_shared_arena_ = true;
+      link.send(protocol::ArenaShared{0, arena_->capacity()}, {}, {},
+                arena_->descriptor().get());
+    }
+    link.leases_[number] = *buffer;
+    const std::uint64_t offset = arena_->offset_of(bytes.data());
+    if (is_push) {
+      link.send(protocol::PushInPlace{number, datum, 0, offset, bytes.size()});
+    } else {
+      link.send(protocol::FetchInPlace{number, 0, offset, bytes.size()});
+    }
+    return;
+  }
+  bytes_sent_ += bytes.size();
+  const auto owner = std::make_shared<store::Buffer>(*buffer);
+  if (is_push) {
+    link.send(protocol::PushBytes{datum, bytes.size()}, bytes, owner);
+  } else {
+    link.send(protocol::FetchBytes{number, bytes.size()}, bytes, owner);
+  }
+}
+
+void Exchange::answer(PeerId peer, std::uint64_t request, DatumId datum) {
+  const auto it = incoming_.find(peer);
+  if (it != incoming_.end()) give(*it->second, request, datum, false);
+}
+
+void Exchange::refuse(PeerId peer, std::uint64_t request) {
+  const auto it = incoming_.find(peer);
+  if (it != incoming_.end()) it->second->send(protocol::FetchRefused{request});
+}
+
+void Exchange::push(PeerId peer, DatumId datum) {
+  const auto info = infos_.find(peer);
+  const store::Buffer* buffer = table_.find(datum);
+  if (info == infos_.end() || buffer == nullptr) return;
+  if (!protocol::is_pushed(endpoint_.host_identity, info->second.endpoint.host_identity,
+                           buffer->size())) {
+    return;
+  }
+  if (PeerLink* link = outgoing(peer)) give(*link, next_lease_++, datum, true);
+}
+
+void Exchange::flush() {
+  closed_.clear();
+  std::vector<std::pair<std::weak_ptr<PeerLink>, std::uint64_t>> leases;
+  {
+    std::lock_guard lock(returned_->mutex);
+    leases.swap(returned_->leases);
+  }
+  for (const auto& [weak, lease] : leases) {
+    const auto link = weak.lock();
+    if (link && !link->is_closed_) link->returning_.push_back(lease);
+  }
+  // Sending may close a link, which changes links_.
+  for (std::size_t i = 0; i < links_.size(); ++i) {
+    const auto link = links_[i];
+    if (!link->returning_.empty()) {
+      link->send(protocol::LeaseReturned{std::exchange(link->returning_, {})});
+    }
+    if (link->link_) link->link_->flush();
+  }
+}
+
+}  // namespace ashlar::runtime

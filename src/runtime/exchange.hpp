@@ -1,0 +1,120 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/ids.hpp"
+#include "net/address.hpp"
+#include "net/link.hpp"
+#include "protocol/messages.hpp"
+#include "runtime/data_table.hpp"
+#include "runtime/loop.hpp"
+#include "store/arena.hpp"
+#include "store/buffer.hpp"
+#include "telemetry/log.hpp"
+
+namespace ashlar::runtime {
+
+/// Who hears of the data plane; called on the loop's turn.
+class ExchangeEvents {
+ public:
+  virtual ~ExchangeEvents() = default;
+  /// A datum asked for is in the table now.
+  virtual void on_fetched(DatumId datum, std::uint64_t bytes, bool is_in_place) = 0;
+  virtual void on_fetch_failed(DatumId datum, PeerId peer) = 0;
+  /// Another process asks for a datum; answer() or refuse() it.
+  virtual void on_asked(PeerId peer, std::uint64_t request, DatumId datum) = 0;
+  /// One request, or all of a peer's (worker::FetchUnasked::all), needs no answer any more.
+  virtual void on_unasked(PeerId peer, std::uint64_t request) = 0;
+  /// A datum came unasked and is in the table now.
+  virtual void on_pushed(DatumId datum, std::uint64_t bytes) = 0;
+};
+
+/// The data plane of one process: moves data between its store and its peers'.
+///
+/// Peers of the same host read each other's arenas in place under a lease; others get the bytes,
+/// straight from arena to arena. Each process connects to the peers it asks; answers come back
+/// on the link the question came from.
+/// Threads: on the loop's turn.
+class Exchange {
+ public:
+  struct Options {
+    std::string token;
+    /// Where other hosts reach this process; empty: nowhere but on this host.
+    std::string listen_host;
+    /// Up to this size data are sent as bytes even where they could be read in place: a lease
+    /// costs two messages more.
+    std::uint64_t inline_bytes = 4096;
+    int connect_timeout_ms = 5000;
+  };
+
+  Exchange(Loop& loop, std::shared_ptr<store::Arena> arena, DataTable& table,
+           ExchangeEvents& events, telemetry::Log& log, Options options);
+  ~Exchange();
+
+  /// Where this process's listeners are. Errors of opening them: Disconnected, BadInput.
+  const protocol::Endpoint& endpoint() const { return endpoint_; }
+
+  void set_self(PeerId self) { self_ = self; }
+  PeerId self() const { return self_; }
+
+  void know_peer(const protocol::PeerInfo& info);
+  /// Closes links to the peer; fetches from it fail.
+  void forget_peer(PeerId peer);
+
+  void start_fetch(DatumId datum, PeerId peer);
+  void abandon_fetch(DatumId datum);
+  void answer(PeerId peer, std::uint64_t request, DatumId datum);
+  void refuse(PeerId peer, std::uint64_t request);
+  /// Pushes a datum of the table, if it is small or the peer is on this host.
+  void push(PeerId peer, DatumId datum);
+
+  /// Returns leases that were dropped and writes what is queued. A turn hook's last step.
+  void flush();
+
+  std::uint64_t bytes_sent() const { return bytes_sent_; }
+  std::uint64_t bytes_received() const { return bytes_received_; }
+
+ private:
+  class PeerLink;
+  struct Returned;
+
+  PeerLink* outgoing(PeerId peer);
+  void accept(std::shared_ptr<net::Link> link);
+  void give(PeerLink& link, std::uint64_t number, DatumId datum, bool is_push);
+  void remove(PeerLink* link);
+
+  Loop& loop_;
+  std::shared_ptr<store::Arena> arena_;
+  DataTable& table_;
+  ExchangeEvents& events_;
+  telemetry::Log& log_;
+  Options options_;
+  protocol::Endpoint endpoint_;
+  PeerId self_;
+  std::vector<std::unique_ptr<net::Listener>> listeners_;
+
+  std::map<PeerId, protocol::PeerInfo> infos_;
+  std::map<PeerId, PeerLink*> outgoing_;
+  std::map<PeerId, PeerLink*> incoming_;
+  std::vector<std::shared_ptr<PeerLink>> links_;
+  std::vector<std::shared_ptr<PeerLink>> closed_;  ///< freed when no callback of theirs is active
+  struct Fetching {
+    PeerId peer;
+    std::uint64_t request = 0;
+  };
+  std::map<DatumId, Fetching> fetching_;
+  std::uint64_t next_request_ = 1;
+  std::uint64_t next_lease_ = std::uint64_t{1} << 63;
+  std::shared_ptr<Returned> returned_;
+  std::uint64_t bytes_sent_ = 0;
+  std::uint64_t bytes_received_ = 0;
+};
+
+}  // namespace ashlar::runtime

@@ -1,0 +1,107 @@
+#pragma once
+
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/io_context.hpp>
+
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <functional>
+#include <mutex>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "base/time.hpp"
+
+namespace ashlar::runtime {
+
+/// One strand of work – sockets, timers, engines – that any thread may carry on for a while.
+///
+/// At most one thread at a time has the *turn* and runs handlers. A background thread has it
+/// when nobody else wants it. A thread that waits for something the loop will bring (a user in
+/// get(), an idle compute slot) takes the turn as a *guest* and polls for itself: the answer
+/// then needs no wake-up, which costs more than most messages. When a guest lets go, the
+/// background thread waits a moment (`linger`) for the guest's return before it takes over.
+///
+/// A turn runs ready handlers, then the turn hooks (engines step on what the handlers collected,
+/// links flush). Threads: members may be called from any thread unless they say otherwise.
+class Loop {
+ public:
+  struct Options {
+    /// How long the one who has the turn polls before it sleeps, when events have lately come
+    /// sooner than that; zero: always sleep at once.
+    Duration spin = Duration::microseconds(60);
+    /// How long the background thread waits for a guest to come back.
+    Duration linger = Duration::milliseconds(1);
+  };
+
+  explicit Loop(Options options);
+  ~Loop();
+  Loop(const Loop&) = delete;
+  Loop& operator=(const Loop&) = delete;
+
+  boost::asio::io_context& io() { return io_; }
+
+  /// Adds a hook that runs at the end of each turn and returns whether it did anything. Before
+  /// start() only.
+  void add_turn_hook(std::function<bool()> hook) { hooks_.push_back(std::move(hook)); }
+
+  /// Starts the background thread.
+  void start();
+
+  /// Ends the background thread; nothing runs on the loop afterwards.
+  void stop();
+
+  /// Runs f on a turn: here and now when the turn is free or this thread's, else soon.
+  void dispatch(std::function<void()> f);
+
+  /// Makes whoever has the turn (or the background thread) run a turn soon.
+  void wake();
+
+  /// Carries the loop on until done() is true (or the deadline passed); returns done(). `done`
+  /// may be called from this thread only, with or without the turn.
+  /// Errors: BadInput when called from inside one of the loop's own handlers.
+  bool drive_until(const std::function<bool()>& done, Instant deadline);
+
+  /// One turn without waiting, if nobody has it. Returns whether it was free.
+  bool try_turn();
+
+  /// Somebody has the turn at this moment.
+  bool is_held() const { return has_holder_; }
+
+  /// The calling thread is in one of this loop's handlers.
+  bool is_in_turn() const;
+
+ private:
+  void background();
+  bool try_acquire();
+  void release();
+  bool turn();
+  bool run_hooks();
+  void wait_for_events(Instant deadline);
+  void note_gap(Duration gap);
+
+  Options options_;
+  boost::asio::io_context io_;
+  boost::asio::executor_work_guard<boost::asio::io_context::executor_type> keep_{
+      io_.get_executor()};
+  std::vector<std::function<bool()>> hooks_;
+
+  std::mutex mutex_;
+  std::condition_variable guests_;
+  std::condition_variable standby_;
+  std::atomic<bool> has_holder_{false};  ///< changed under the mutex
+  bool is_background_holder_ = false;
+  bool is_standby_asleep_ = false;
+  std::atomic<bool> is_stopping_{false};
+  std::uint64_t releases_ = 0;
+  Instant last_release_;
+  std::atomic<int> guests_waiting_{0};
+  std::atomic<bool> is_wanted_{false};  ///< the background holder should let go
+
+  Duration usual_gap_;  ///< smoothed time between events, capped; only with the turn
+  std::thread thread_;
+};
+
+}  // namespace ashlar::runtime

@@ -1,0 +1,370 @@
+#include "runtime/worker_shell.hpp"
+
+#include <ashlar/error.hpp>
+
+#include <algorithm>
+#include <chrono>
+#include <cstring>
+#include <limits>
+#include <optional>
+#include <utility>
+#include <variant>
+
+#include "base/check.hpp"
+#include "graph/task_graph.hpp"
+#include "runtime/clock.hpp"
+#include "wire/codec.hpp"
+
+namespace ashlar::runtime {
+
+namespace {
+
+constexpr auto tick_interval = std::chrono::milliseconds(100);
+/// A scheduler that has said nothing for so long is taken for dead.
+constexpr Duration silence_max = Duration::seconds(10);
+/// A slot reports what it has finished before the next task when this long has passed.
+constexpr Duration report_interval = Duration::microseconds(50);
+
+}  // namespace
+
+/// One started task: what the slot needs, and what it says afterwards.
+struct WorkerShell::Job {
+  std::uint32_t handle = 0;
+  const kernels::Kernel* kernel = nullptr;
+  worker::TaskView task;
+  std::uint32_t reuse_input = graph::TaskGraph::no_input;
+  std::vector<store::Buffer> inputs;
+  std::vector<std::span<const std::byte>> input_bytes;
+  std::vector<store::Buffer> outputs;
+  std::uint32_t elapsed_ns = 0;
+  std::optional<std::pair<ErrorKind, std::string>> error;
+};
+
+class WorkerShell::Outputs : public kernels::OutputBuffers {
+ public:
+  Outputs(Job& job, const std::shared_ptr<store::Arena>& arena) : job_(job), arena_(arena) {}
+
+  std::span<std::byte> allocate(std::size_t index, std::size_t bytes) override {
+    if (index >= job_.outputs.size()) throw BadInput("the kernel names an output it has not");
+    const std::uint64_t announced = job_.task.output_bytes[index];
+    if (announced != graph::TaskGraph::dynamic_bytes && announced != bytes) {
+      throw BadInput("the kernel makes " + std::to_string(bytes) + " bytes, announced were " +
+                     std::to_string(announced));
+    }
+    store::Buffer& output = job_.outputs[index];
+    if (index == 0 && job_.reuse_input != graph::TaskGraph::no_input) {
+      store::Buffer& input = job_.inputs[job_.reuse_input];
+      if (input.size() == bytes && input.is_own() && input.is_unshared()) {
+        output = std::move(input);
+        return output.writable();
+      }
+      output = store::Buffer::allocate(arena_, bytes);
+      std::memcpy(output.writable().data(), input.bytes().data(), std::min(bytes, input.size()));
+      return output.writable();
+    }
+    output = store::Buffer::allocate(arena_, bytes);
+    return output.writable();
+  }
+
+ private:
+  Job& job_;
+  const std::shared_ptr<store::Arena>& arena_;
+};
+
+WorkerShell::WorkerShell(const kernels::Registry& registry, telemetry::Log& log, Options options)
+    : registry_(registry),
+      log_(log),
+      options_(std::move(options)),
+      arena_(std::make_shared<store::Arena>(options_.memory_limit)),
+      loop_(options_.loop),
+      exchange_(loop_, arena_, table_, *this, log, options_.exchange),
+      timer_(loop_.io()),
+      jobs_(std::size_t{options_.slots} * (options_.limits.started_per_slot_max + 1)) {
+  for (std::size_t i = jobs_.size(); i-- > 0;) {
+    jobs_[i] = std::make_unique<Job>();
+    free_jobs_.push_back(static_cast<std::uint32_t>(i));
+  }
+  loop_.add_turn_hook([this] { return process(); });
+  kernels::ComputeSlots::Callbacks callbacks;
+  callbacks.run = [this](kernels::ComputeSlots::Job job) { run(job); };
+  callbacks.completed = [this] {
+    // When nobody has the turn, this slot takes it before its next task.
+    if (loop_.is_held()) loop_.wake();
+  };
+  callbacks.drive = [this](std::stop_token stop) {
+    constexpr Instant never{std::numeric_limits<std::int64_t>::max()};
+    loop_.drive_until([&] { return slots_->has_queued() || stop.stop_requested(); }, never);
+    return true;
+  };
+  callbacks.interrupt = [this] { loop_.wake(); };
+  slots_ = std::make_unique<kernels::ComputeSlots>(
+      kernels::ComputeSlots::Limits{.slots = options_.slots, .spin = {}}, std::move(callbacks));
+}
+
+WorkerShell::~WorkerShell() {
+  slots_->stop();
+  loop_.stop();
+  if (link_) link_->detach();
+}
+
+WorkerShell::End WorkerShell::serve(std::shared_ptr<net::Link> link) {
+  loop_.start();
+  loop_.dispatch([this, link = std::move(link)] {
+    link_ = link;
+    last_heard_ = now();
+    protocol::Hello hello;
+    hello.role = protocol::Role::worker;
+    hello.token = options_.exchange.token;
+    hello.name = options_.name;
+    hello.endpoint = exchange_.endpoint();
+    hello.slots = options_.slots;
+    hello.memory_limit = options_.memory_limit;
+    hello.kernels = registry_.names();
+    hello.resources = options_.resources;
+    link_->start(*this);
+    link_->trust();
+    link_->send({wire::encode(wire::Handshake(std::move(hello))), {}, {}, -1});
+    link_->flush();
+    tick();
+  });
+  std::unique_lock lock(end_mutex_);
+  end_changed_.wait(lock, [this] { return has_ended_; });
+  return end_;
+}
+
+void WorkerShell::leave(const std::string& reason) {
+  loop_.dispatch([this, reason] {
+    if (link_ && engine_) {
+      const protocol::WorkerToScheduler message = protocol::Leaving{reason};
+      link_->send({wire::encode(message), {}, {}, -1});
+      link_->flush();
+    } else {
+      end(reason, true);
+    }
+  });
+}
+
+void WorkerShell::end(const std::string& reason, bool is_orderly) {
+  {
+    std::lock_guard lock(end_mutex_);
+    if (has_ended_) return;
+    has_ended_ = true;
+    end_ = {reason, is_orderly};
+  }
+  end_changed_.notify_all();
+}
+
+void WorkerShell::tick() {
+  timer_.expires_after(tick_interval);
+  timer_.async_wait([this](const boost::system::error_code& error) {
+    if (error || !link_) return;
+    events_.push_back(worker::Tick{});
+    if (engine_) {
+      const protocol::WorkerToScheduler beat =
+          protocol::Heartbeat{.memory_used = arena_->allocated_bytes(), .cpu_percent = 0};
+      link_->send({wire::encode(beat), {}, {}, -1});
+    }
+    if (now() - last_heard_ > silence_max) link_->close("the scheduler is silent");
+    tick();
+  });
+}
+
+void WorkerShell::collect_completed() {
+  completed_.clear();
+  slots_->take_completed(completed_);
+  for (const auto position : completed_) {
+    Job& job = *jobs_[position];
+    worker::TaskEnded ended;
+    ended.handle = job.handle;
+    ended.elapsed_ns = job.elapsed_ns;
+    if (job.error) {
+      ended.is_ok = false;
+      ended.error_kind = job.error->first;
+      ended.error = std::move(job.error->second);
+    } else {
+      publish(job, ended);
+    }
+    job.inputs.clear();
+    job.input_bytes.clear();
+    job.outputs.clear();
+    job.error.reset();
+    free_jobs_.push_back(position);
+    events_.push_back(std::move(ended));
+  }
+}
+
+void WorkerShell::publish(Job& job, worker::TaskEnded& ended) {
+  bool is_dynamic = false;
+  for (const auto bytes : job.task.output_bytes) {
+    is_dynamic = is_dynamic || bytes == graph::TaskGraph::dynamic_bytes;
+  }
+  for (std::size_t i = 0; i < job.outputs.size(); ++i) {
+    if (is_dynamic) ended.output_bytes.push_back(job.outputs[i].size());
+    table_.put({job.task.run, job.task.outputs[i]}, std::move(job.outputs[i]));
+  }
+}
+
+bool WorkerShell::process() {
+  last_turn_ns_.store(now().ns, std::memory_order_relaxed);
+  if (!engine_) {
+    exchange_.flush();
+    return false;
+  }
+  collect_completed();
+  const bool has_events = !events_.empty();
+  if (has_events) {
+    std::vector<worker::Event> events;
+    events.swap(events_);
+    actions_.clear();
+    engine_->step(events, now(), actions_);
+    for (auto& action : actions_) perform(action);
+    if (!starting_.empty()) {
+      slots_->submit(starting_);
+      starting_.clear();
+    }
+  }
+  exchange_.flush();
+  if (link_) link_->flush();
+  return has_events;
+}
+
+void WorkerShell::perform(worker::Action& action) {
+  struct Visitor {
+    WorkerShell& shell;
+    void operator()(worker::ToScheduler& a) {
+      if (shell.link_) shell.link_->send({wire::encode(a.message), {}, {}, -1});
+    }
+    void operator()(worker::StartTask& a) { shell.start(a); }
+    void operator()(worker::StartFetch& a) { shell.exchange_.start_fetch(a.datum, a.peer); }
+    void operator()(worker::AbandonFetch& a) { shell.exchange_.abandon_fetch(a.datum); }
+    void operator()(worker::AnswerFetch& a) {
+      shell.exchange_.answer(a.peer, a.request, a.datum);
+    }
+    void operator()(worker::RefuseFetch& a) { shell.exchange_.refuse(a.peer, a.request); }
+    void operator()(worker::PushDatum& a) { shell.exchange_.push(a.driver, a.datum); }
+    void operator()(worker::DropDatum& a) { shell.table_.drop(a.datum); }
+    void operator()(worker::KnowPeer& a) { shell.exchange_.know_peer(a.info); }
+    void operator()(worker::ForgetPeer& a) { shell.exchange_.forget_peer(a.peer); }
+    void operator()(worker::Exit& a) { shell.end(a.reason, true); }
+  };
+  std::visit(Visitor{*this}, action);
+}
+
+std::uint32_t WorkerShell::free_job() {
+  ASHLAR_CHECK(!free_jobs_.empty(), "more tasks started than the engine's limit");
+  const std::uint32_t position = free_jobs_.back();
+  free_jobs_.pop_back();
+  return position;
+}
+
+void WorkerShell::start(const worker::StartTask& action) {
+  const std::uint32_t position = free_job();
+  Job& job = *jobs_[position];
+  job.handle = action.handle;
+  job.task = engine_->task(action.handle);
+  job.reuse_input = action.reuse_input;
+  job.kernel = job.task.kernel < registry_.size() ? &registry_.at(job.task.kernel) : nullptr;
+  for (std::size_t i = 0; i < job.task.inputs.size(); ++i) {
+    const DatumId& datum = job.task.inputs[i];
+    const bool is_taken = i == action.reuse_input;
+    std::optional<store::Buffer> buffer;
+    if (is_taken) {
+      buffer = table_.take(datum);
+    } else if (const auto* found = table_.find(datum)) {
+      buffer = *found;
+    }
+    ASHLAR_CHECK(buffer.has_value(), "a started task lacks an input");
+    job.input_bytes.push_back(buffer->bytes());
+    job.inputs.push_back(std::move(*buffer));
+  }
+  job.outputs.resize(job.task.outputs.size());
+  starting_.push_back(position);
+}
+
+void WorkerShell::run(std::uint32_t position) {
+  if (now().ns - last_turn_ns_.load(std::memory_order_relaxed) > report_interval.ns) {
+    loop_.try_turn();
+  }
+  Job& job = *jobs_[position];
+  const Instant begin = now();
+  try {
+    if (job.kernel == nullptr || !job.kernel->cpu) {
+      throw Unsupported("this worker has no such kernel");
+    }
+    Outputs outputs(job, arena_);
+    const kernels::Call call{job.task.params,       job.input_bytes, job.task.output_bytes,
+                             outputs,               job.reuse_input};
+    job.kernel->cpu(call);
+    for (std::size_t i = 0; i < job.outputs.size(); ++i) {
+      const std::uint64_t announced = job.task.output_bytes[i];
+      const bool is_made = static_cast<bool>(job.outputs[i]) || announced == 0 ||
+                           announced == graph::TaskGraph::dynamic_bytes;
+      if (!is_made) throw BadInput("the kernel did not make its output " + std::to_string(i));
+    }
+  } catch (const Error& error) {
+    job.error.emplace(error.kind(), error.what());
+  } catch (const std::exception& error) {
+    job.error.emplace(ErrorKind::task_failed, error.what());
+  } catch (...) {
+    job.error.emplace(ErrorKind::task_failed, "threw something that is no std::exception");
+  }
+  const std::int64_t elapsed = (now() - begin).ns;
+  job.elapsed_ns = static_cast<std::uint32_t>(
+      std::min<std::int64_t>(elapsed, std::numeric_limits<std::uint32_t>::max()));
+}
+
+void WorkerShell::on_fetched(DatumId datum, std::uint64_t bytes, bool is_in_place) {
+  events_.push_back(worker::FetchDone{datum, bytes, is_in_place});
+}
+
+void WorkerShell::on_fetch_failed(DatumId datum, PeerId peer) {
+  events_.push_back(worker::FetchFailed{datum, peer});
+}
+
+void WorkerShell::on_asked(PeerId peer, std::uint64_t request, DatumId datum) {
+  events_.push_back(worker::FetchAsked{peer, request, datum});
+}
+
+void WorkerShell::on_unasked(PeerId peer, std::uint64_t request) {
+  events_.push_back(worker::FetchUnasked{peer, request});
+}
+
+void WorkerShell::on_pushed(DatumId datum, std::uint64_t) {
+  log_.warning("a peer pushed a datum to this worker; dropped");
+  table_.drop(datum);
+}
+
+std::span<std::byte> WorkerShell::on_frame(std::span<const std::byte> control,
+                                           std::uint64_t payload_bytes, int descriptor) {
+  const store::FileDescriptor unwanted(descriptor);
+  last_heard_ = now();
+  if (payload_bytes > 0) {
+    link_->close("a control link carries no payload");
+  } else if (!engine_) {
+    auto decoded = wire::decode_handshake(control);
+    if (!decoded.message) {
+      link_->close("bad handshake: " + decoded.error);
+    } else if (auto* refusal = std::get_if<protocol::Refusal>(&*decoded.message)) {
+      end("refused by the scheduler: " + refusal->reason, false);
+    } else if (auto* welcome = std::get_if<protocol::Welcome>(&*decoded.message)) {
+      exchange_.set_self(welcome->peer);
+      engine_ = std::make_unique<worker::WorkerEngine>(
+          welcome->peer, options_.slots, options_.memory_limit, options_.limits);
+    }
+  } else {
+    auto decoded = wire::decode_scheduler_to_worker(control);
+    if (!decoded.message) {
+      link_->close("bad message: " + decoded.error);
+    } else {
+      events_.push_back(worker::FromScheduler{std::move(*decoded.message)});
+    }
+  }
+  return {};
+}
+
+void WorkerShell::on_closed(const std::string& reason) {
+  link_ = nullptr;
+  end("lost the scheduler: " + reason, false);
+}
+
+}  // namespace ashlar::runtime

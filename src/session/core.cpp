@@ -1,0 +1,352 @@
+#include "session/core.hpp"
+
+#include <ashlar/error.hpp>
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <limits>
+#include <utility>
+
+#include "net/link.hpp"
+#include "runtime/clock.hpp"
+#include "runtime/dial.hpp"
+#include "session/machine.hpp"
+#include "session/program.hpp"
+
+namespace ashlar::session {
+
+namespace {
+
+constexpr Instant never{std::numeric_limits<std::int64_t>::max()};
+constexpr Duration workers_start_max = Duration::seconds(30);
+constexpr Duration farewell_max = Duration::milliseconds(200);
+constexpr int worker_grace_ms = 500;
+constexpr std::uint32_t default_workers_max = 8;
+
+std::string process_name() {
+  char host[256] = {};
+  ::gethostname(host, sizeof host - 1);
+  return std::string(host) + ":" + std::to_string(::getpid());
+}
+
+runtime::Loop::Options loop_options(std::chrono::nanoseconds spin) {
+  runtime::Loop::Options options;
+  options.spin = Duration{std::max<std::int64_t>(0, spin.count())};
+  return options;
+}
+
+}  // namespace
+
+Core::Core(runtime::Loop::Options loop, telemetry::LogOptions log)
+    : log_(std::move(log)),
+      tasks_(program_tasks()),
+      arena_(std::make_shared<store::Arena>(usable_memory())),
+      loop_(loop) {}
+
+Core::~Core() { close(); }
+
+void Core::make_driver(runtime::Exchange::Options exchange) {
+  runtime::DriverShell::Options options;
+  options.exchange = std::move(exchange);
+  options.name = process_name();
+  runtime::DriverEvents& events = *this;
+  driver_ = std::make_shared<runtime::DriverShell>(loop_, arena_, log_, events, options);
+}
+
+std::shared_ptr<Core> Core::local(const LocalOptions& options) {
+  require_init();
+  telemetry::LogOptions log{telemetry::log_level(options.log_level), options.log_file, "driver"};
+  std::shared_ptr<Core> core(new Core(loop_options(options.spin), std::move(log)));
+  core->shows_progress_ = options.progress;
+  core->cluster_ = std::make_unique<LocalCluster>();
+  runtime::SchedulerShell::Options scheduler;
+  Core* self = core.get();
+  scheduler.certify_death = [self](const protocol::Hello& hello, const std::string& reason) {
+    return self->cluster_->certify_death(hello.name, reason);
+  };
+  scheduler.on_workers = [self](std::size_t workers) { self->workers_ = workers; };
+  core->scheduler_ =
+      std::make_unique<runtime::SchedulerShell>(core->loop_, core->log_, std::move(scheduler));
+  core->make_driver({});
+  core->driver_->join(*core->scheduler_);
+  core->session_ = core->driver_->session();
+  core->start_workers(options);
+  return core;
+}
+
+void Core::start_workers(const LocalOptions& options) {
+  const std::uint32_t cores = usable_cores();
+  const std::uint32_t workers =
+      options.workers != 0 ? options.workers : std::min(cores, default_workers_max);
+  slots_per_worker_ = options.threads_per_worker != 0 ? options.threads_per_worker
+                                                      : std::max(1u, cores / workers);
+  WorkerProcessOptions process;
+  process.program = options.worker_program;
+  process.slots = slots_per_worker_;
+  process.memory_limit = options.memory_per_worker != 0 ? options.memory_per_worker
+                                                        : usable_memory() / 10 * 9 / workers;
+  process.spin_ns = std::max<std::int64_t>(0, options.spin.count());
+  process.log_level = options.log_level;
+  process.log_file = options.log_file;
+  for (std::uint32_t i = 0; i < workers; ++i) {
+    store::FileDescriptor socket = cluster_->start_worker(process);
+    scheduler_->accept(net::Link::adopt(loop_.io(), socket.release()));
+  }
+  loop_.start();
+  const Instant deadline = runtime::now() + workers_start_max;
+  const auto is_settled = [&] { return workers_ >= workers || scheduler_->lost_newcomers() > 0; };
+  if (!loop_.drive_until(is_settled, deadline) || workers_ < workers) {
+    const std::string reason = cluster_->first_death();
+    throw Disconnected("only " + std::to_string(workers_) + " of " + std::to_string(workers) +
+                       " worker processes started" + (reason.empty() ? "" : ": " + reason) +
+                       "; a worker runs " +
+                       (options.worker_program.empty() ? std::string("this program")
+                                                       : options.worker_program) +
+                       ", whose main must begin with ashlar::init");
+  }
+}
+
+std::shared_ptr<Core> Core::connect(const std::string& address, const ConnectOptions& options) {
+  telemetry::LogOptions log{telemetry::log_level(options.log_level), options.log_file, "driver"};
+  std::shared_ptr<Core> core(new Core(loop_options(options.spin), std::move(log)));
+  core->shows_progress_ = options.progress;
+  runtime::Exchange::Options exchange;
+  const char* token = std::getenv("ASHLAR_TOKEN");
+  exchange.token = !options.token.empty() || token == nullptr ? options.token : token;
+  exchange.listen_host = runtime::own_host_towards(address);
+  core->make_driver(exchange);
+  core->loop_.start();
+  const Duration timeout = Duration::milliseconds(options.timeout.count());
+  auto link = runtime::dial(core->loop_, address, timeout);
+  core->loop_.dispatch([core, link] { core->driver_->join(link); });
+  const auto is_settled = [&] { return core->driver_->is_joined() || core->is_disconnected(); };
+  core->loop_.drive_until(is_settled, runtime::now() + timeout);
+  if (!core->driver_->is_joined()) {
+    const std::string why =
+        core->is_disconnected() ? core->why_disconnected() : std::string("no answer");
+    throw Disconnected("scheduler at " + address + ": " + why);
+  }
+  core->session_ = core->driver_->session();
+  return core;
+}
+
+void Core::close() {
+  if (is_closed_.exchange(true)) return;
+  on_disconnected("the session was closed");
+  std::atomic<bool> has_left{false};
+  loop_.dispatch([this, &has_left] {
+    if (driver_) driver_->leave();
+    if (scheduler_) scheduler_->shut_down_workers("the session ended");
+    has_left = true;
+  });
+  loop_.drive_until([&] { return has_left.load(); }, never);
+  if (scheduler_) {
+    loop_.drive_until([&] { return workers_ == 0; }, runtime::now() + farewell_max);
+  }
+  loop_.stop();
+  if (cluster_) cluster_->stop(worker_grace_ms);
+  std::shared_ptr<runtime::DriverShell> last;
+  {
+    std::lock_guard lock(mutex_);
+    last.swap(driver_);
+  }
+}
+
+void Core::check_open() const {
+  if (is_disconnected_) throw Disconnected(why_disconnected());
+}
+
+std::shared_ptr<runtime::DriverShell> Core::driver() const {
+  std::lock_guard lock(mutex_);
+  return driver_;
+}
+
+std::string Core::why_disconnected() const {
+  std::lock_guard lock(mutex_);
+  return why_disconnected_;
+}
+
+// ---- runs ------------------------------------------------------------------------------------
+
+Submitted Core::prepare(std::shared_ptr<const graph::TaskGraph> graph, bool comes_home) {
+  check_open();
+  Submitted out;
+  out.run = std::make_shared<Run>();
+  Run& run = *out.run;
+  run.number = next_run_++;
+  run.graph = graph;
+  run.comes_home = comes_home;
+  run.submitted = runtime::now();
+  run.live_outputs = static_cast<std::uint32_t>(graph->wanted.size());
+  const RunId id{session_, run.number};
+  for (const std::uint32_t datum : graph->wanted) {
+    out.outputs.push_back(
+        std::make_shared<Output>(shared_from_this(), DatumId{id, datum}, comes_home));
+    run.outputs.push_back(out.outputs.back());
+  }
+  {
+    std::lock_guard lock(mutex_);
+    runs_[run.number] = out.run;
+  }
+  return out;
+}
+
+void Core::start(Run& run, std::vector<DatumId> externals) {
+  const auto driver = this->driver();
+  if (!driver) throw Disconnected(why_disconnected());
+  driver->post(driver::SubmitAsked{
+      protocol::SubmitRun{run.number, run.graph, std::move(externals), run.comes_home},
+      run.comes_home});
+}
+
+std::vector<OutputHandle> Core::put(std::vector<store::Buffer> buffers) {
+  check_open();
+  const std::uint32_t number = next_run_++;
+  const RunId run{session_, number};
+  std::vector<OutputHandle> handles;
+  protocol::PutData message{number, {}};
+  runtime::DriverShell::Puts puts;
+  for (auto& buffer : buffers) {
+    const DatumId id{run, static_cast<std::uint32_t>(puts.size())};
+    message.bytes.push_back(buffer.size());
+    handles.push_back(std::make_shared<Output>(shared_from_this(), id, true));
+    handles.back()->delivered(buffer);
+    puts.emplace_back(id, std::move(buffer));
+  }
+  if (const auto driver = this->driver()) {
+    driver->post(driver::PutAsked{std::move(message)}, std::move(puts), true);
+  }
+  return handles;
+}
+
+DatumId Core::id_of(const detail::DatumHandle& datum) const {
+  const auto* output = dynamic_cast<const Output*>(datum.get());
+  if (output == nullptr || output->core() != this) {
+    throw BadInput("a future or array of another session, or one that was not computed by a task, "
+                   "cannot be an input here");
+  }
+  return output->id();
+}
+
+void Core::bring(DatumId id) {
+  if (const auto driver = this->driver()) driver->post(driver::BringAsked{{id}});
+}
+
+void Core::release(DatumId id) {
+  if (const RunHandle run = find(id.run.number)) {
+    --run->live_outputs;
+    forget_if_over(run);
+  }
+  if (const auto driver = this->driver()) driver->post(driver::ReleaseAsked{{id}}, {}, true);
+}
+
+void Core::cancel(std::uint32_t run) {
+  if (const auto driver = this->driver()) driver->post(driver::CancelAsked{run});
+}
+
+void Core::wait(Run& run) {
+  loop_.drive_until([&] { return run.is_finished.load() || is_disconnected(); }, never);
+  if (!run.is_finished) throw Disconnected(why_disconnected());
+  if (run.end.outcome != protocol::RunOutcome::done) {
+    throw_error(run.end.error_kind, run.end.error);
+  }
+}
+
+void Core::keep_report(const RunReport& report) {
+  std::lock_guard lock(mutex_);
+  last_report_ = report;
+}
+
+RunReport Core::last_report() const {
+  std::lock_guard lock(mutex_);
+  return last_report_;
+}
+
+RunHandle Core::find(std::uint32_t number) {
+  std::lock_guard lock(mutex_);
+  const auto it = runs_.find(number);
+  return it == runs_.end() ? nullptr : it->second;
+}
+
+void Core::forget_if_over(const RunHandle& run) {
+  if (!run->is_finished || run->live_outputs > 0) return;
+  std::lock_guard lock(mutex_);
+  runs_.erase(run->number);
+}
+
+namespace {
+/// The position of a datum among the wanted ones of its run.
+std::size_t wanted_position(const Run& run, std::uint32_t index) {
+  const auto& wanted = run.graph->wanted;
+  const auto it = std::lower_bound(wanted.begin(), wanted.end(), index);
+  return it != wanted.end() && *it == index ? static_cast<std::size_t>(it - wanted.begin())
+                                            : wanted.size();
+}
+}  // namespace
+
+OutputHandle Core::find(DatumId id) {
+  const RunHandle run = find(id.run.number);
+  if (!run) return nullptr;
+  const std::size_t position = wanted_position(*run, id.index);
+  return position < run->outputs.size() ? run->outputs[position].lock() : nullptr;
+}
+
+// ---- what the driver engine says, on the loop's turn --------------------------------------------
+
+void Core::on_deliver(DatumId datum, const store::Buffer& buffer) {
+  const RunHandle run = find(datum.run.number);
+  if (!run) return;
+  const std::size_t position = wanted_position(*run, datum.index);
+  if (position >= run->outputs.size()) return;
+  if (const OutputHandle output = run->outputs[position].lock()) {
+    output->delivered(buffer);
+    {
+      std::lock_guard lock(run->mutex);
+      run->arrived.push_back(static_cast<std::uint32_t>(position));
+    }
+    run->has_arrived = true;
+    if (run->on_arrived) run->on_arrived();
+  }
+}
+
+void Core::on_exists(DatumId datum) {
+  if (const OutputHandle output = find(datum)) output->made();
+}
+
+void Core::on_datum_failed(DatumId datum, ErrorKind kind, const std::string& error) {
+  if (const OutputHandle output = find(datum)) output->failed(kind, error);
+}
+
+void Core::on_run_finished(const driver::RunFinished& finished) {
+  const RunHandle run = find(finished.run);
+  if (!run) return;
+  run->end = finished;
+  run->finished_at = runtime::now();
+  run->is_finished = true;
+  if (run->on_finished) run->on_finished();
+  forget_if_over(run);
+}
+
+void Core::on_progress(const driver::Progress& progress) {
+  if (const RunHandle run = find(progress.run)) run->tasks_done = progress.tasks_done;
+}
+
+void Core::on_disconnected(const std::string& reason) {
+  std::vector<RunHandle> runs;
+  {
+    std::lock_guard lock(mutex_);
+    if (why_disconnected_.empty()) why_disconnected_ = reason;
+    for (const auto& [number, run] : runs_) runs.push_back(run);
+  }
+  is_disconnected_ = true;
+  for (const auto& run : runs) {
+    for (const auto& weak : run->outputs) {
+      const OutputHandle output = weak.lock();
+      if (output && !output->is_ready()) output->failed(ErrorKind::disconnected, reason);
+    }
+  }
+}
+
+}  // namespace ashlar::session

@@ -1,0 +1,153 @@
+#pragma once
+
+#include <ashlar/detail/session_core.hpp>
+#include <ashlar/host_array.hpp>
+#include <ashlar/session.hpp>
+#include <ashlar/tasks.hpp>
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <string>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "graph/task_graph.hpp"
+#include "runtime/driver_shell.hpp"
+#include "runtime/loop.hpp"
+#include "runtime/scheduler_shell.hpp"
+#include "session/local_cluster.hpp"
+#include "session/output.hpp"
+#include "store/arena.hpp"
+#include "store/result_memory.hpp"
+#include "telemetry/log.hpp"
+
+namespace ashlar::session {
+
+/// One run of a graph, as its driver sees it. Threads: any, where it does not say otherwise.
+struct Run {
+  std::uint32_t number = 0;
+  std::shared_ptr<const graph::TaskGraph> graph;
+  bool comes_home = true;
+  Instant submitted;
+  Instant finished_at;
+  std::vector<std::weak_ptr<Output>> outputs;  ///< as graph->wanted
+  std::atomic<std::uint32_t> live_outputs{0};
+
+  /// Positions in `outputs` in the order in which they came, for whoever merges.
+  std::mutex mutex;
+  std::vector<std::uint32_t> arrived;
+
+  std::atomic<bool> has_arrived{false};        ///< `arrived` is not empty
+  std::atomic<bool> is_finished{false};
+  driver::RunFinished end;                     ///< valid once finished
+  std::atomic<std::uint64_t> tasks_done{0};
+  /// Or empty; called on the loop's turn. Set before the run is submitted.
+  std::function<void()> on_arrived;
+  std::function<void()> on_finished;
+};
+using RunHandle = std::shared_ptr<Run>;
+
+/// A run and its handles, in the order of graph->wanted.
+struct Submitted {
+  RunHandle run;
+  std::vector<OutputHandle> outputs;
+};
+
+/// What one Session is made of: a loop, a driver, and for local sessions a scheduler and worker
+/// processes. Outlived by nothing it gave out: outputs keep it alive.
+/// Threads: any.
+class Core : public detail::SessionPort,
+             public std::enable_shared_from_this<Core>,
+             private runtime::DriverEvents {
+ public:
+  /// Errors: as Session::local.
+  static std::shared_ptr<Core> local(const LocalOptions& options);
+  /// Errors: as Session::connect.
+  static std::shared_ptr<Core> connect(const std::string& address, const ConnectOptions& options);
+  ~Core() override;
+
+  runtime::Loop& loop() { return loop_; }
+  const Tasks& tasks() const override { return tasks_; }
+  detail::DatumHandle submit(detail::TaskRequest request) override;
+  detail::DatumHandle put(const detail::EncodableValue& value) override;
+  GraphRun run(const Graph& graph) override;
+
+  store::ResultPool& results() { return results_; }
+  const std::shared_ptr<store::Arena>& arena() const { return arena_; }
+  bool shows_progress() const { return shows_progress_; }
+
+  /// Prepares a run, to which callbacks may be added; start() hands it to the scheduler.
+  Submitted prepare(std::shared_ptr<const graph::TaskGraph> graph, bool comes_home);
+  void start(Run& run, std::vector<DatumId> externals);
+
+  /// Puts buffers into the driver's store for tasks to read, while the handles live.
+  std::vector<OutputHandle> put(std::vector<store::Buffer> buffers);
+  /// The ids of data of this session. Errors: BadInput for another session's.
+  DatumId id_of(const detail::DatumHandle& datum) const;
+
+  void bring(DatumId id);
+  void release(DatumId id);
+  void cancel(std::uint32_t run);
+
+  /// Waits until a run is finished. Errors: what it failed with.
+  void wait(Run& run);
+
+  bool is_disconnected() const { return is_disconnected_; }
+  std::string why_disconnected() const;
+
+  /// Workers that are there now (0 when the scheduler is elsewhere and has not said).
+  std::size_t worker_count() const { return workers_; }
+  std::uint32_t slots_per_worker() const { return slots_per_worker_; }
+
+  void keep_report(const RunReport& report);
+  RunReport last_report() const;
+
+  /// Ends the session: runs stop, workers of a local session end. May be repeated.
+  void close();
+
+ private:
+  Core(runtime::Loop::Options loop, telemetry::LogOptions log);
+  void start_workers(const LocalOptions& options);
+  void check_open() const;
+
+  void make_driver(runtime::Exchange::Options exchange);
+  std::shared_ptr<runtime::DriverShell> driver() const;
+  RunHandle find(std::uint32_t number);
+  OutputHandle find(DatumId id);
+  void forget_if_over(const RunHandle& run);
+
+  void on_deliver(DatumId datum, const store::Buffer& buffer) override;
+  void on_exists(DatumId datum) override;
+  void on_datum_failed(DatumId datum, ErrorKind kind, const std::string& error) override;
+  void on_run_finished(const driver::RunFinished& finished) override;
+  void on_progress(const driver::Progress& progress) override;
+  void on_disconnected(const std::string& reason) override;
+
+  telemetry::Log log_;
+  Tasks tasks_;
+  store::ResultPool results_;
+  std::shared_ptr<store::Arena> arena_;
+  runtime::Loop loop_;
+  std::unique_ptr<LocalCluster> cluster_;
+  std::unique_ptr<runtime::SchedulerShell> scheduler_;
+  bool shows_progress_ = false;
+
+  mutable std::mutex mutex_;  ///< protects what follows
+  std::shared_ptr<runtime::DriverShell> driver_;  ///< none once closed
+  std::unordered_map<std::uint32_t, RunHandle> runs_;  ///< unfinished, or with live outputs
+  std::string why_disconnected_;
+  RunReport last_report_;
+  std::atomic<bool> is_disconnected_{false};
+  std::atomic<bool> is_closed_{false};
+  std::atomic<std::uint32_t> next_run_{1};
+  std::atomic<std::size_t> workers_{0};
+  std::uint32_t slots_per_worker_ = 1;
+  SessionId session_;
+};
+
+}  // namespace ashlar::session

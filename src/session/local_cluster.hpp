@@ -1,0 +1,61 @@
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "store/arena.hpp"
+
+namespace ashlar::session {
+
+/// How worker processes of a local session are started.
+struct WorkerProcessOptions {
+  std::string program;   ///< empty: this executable, whose main calls ashlar::init
+  std::uint32_t slots = 1;
+  std::uint64_t memory_limit = 0;
+  std::int64_t spin_ns = 0;
+  std::string log_level = "off";
+  std::string log_file;
+};
+
+/// The worker processes of a local session. They end when their socket closes, so also when this
+/// process is killed.
+/// Threads: one at a time.
+class LocalCluster {
+ public:
+  LocalCluster() = default;
+  ~LocalCluster();
+  LocalCluster(const LocalCluster&) = delete;
+  LocalCluster& operator=(const LocalCluster&) = delete;
+
+  /// Starts a worker process and returns this side's end of its control socket.
+  /// Errors: Overloaded when the system does not let us.
+  store::FileDescriptor start_worker(const WorkerProcessOptions& options);
+
+  /// What became of a worker process, in words: "killed by signal 9 (Killed)"; `reason` when it
+  /// is not one of ours. Waits a moment for it to be over.
+  std::string certify_death(const std::string& worker_name, const std::string& reason);
+
+  /// What became of the first worker process that is over, or empty.
+  std::string first_death();
+
+  /// Waits for all to end, killing those that do not within `grace_ms`.
+  void stop(int grace_ms);
+
+  static std::string worker_name(pid_t pid);
+
+ private:
+  struct Child {
+    pid_t pid = -1;
+    bool is_reaped = false;
+    int status = 0;
+  };
+  bool reap(Child& child, int timeout_ms);
+  static std::string describe(const Child& child);
+
+  std::vector<Child> children_;
+};
+
+}  // namespace ashlar::session

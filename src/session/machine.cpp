@@ -1,0 +1,102 @@
+#include "session/machine.hpp"
+
+#include <sched.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cmath>
+#include <fstream>
+#include <limits>
+#include <sstream>
+#include <string>
+#include <vector>
+
+namespace ashlar::session {
+
+namespace {
+
+constexpr std::uint64_t unlimited = std::numeric_limits<std::uint64_t>::max();
+
+/// This process's cgroup folder for a v1 controller ("cpu", "memory"), or v2 ("").
+std::string cgroup_folder(const std::string& controller) {
+  std::ifstream file("/proc/self/cgroup");
+  for (std::string line; std::getline(file, line);) {
+    const auto first = line.find(':');
+    const auto second = line.find(':', first + 1);
+    if (first == std::string::npos || second == std::string::npos) continue;
+    const std::string names = "," + line.substr(first + 1, second - first - 1) + ",";
+    if (names.find("," + controller + ",") == std::string::npos) continue;
+    const std::string mount = controller.empty() ? "" : "/" + controller;
+    return "/sys/fs/cgroup" + mount + line.substr(second + 1);
+  }
+  return {};
+}
+
+/// A folder and all folders above it inside the cgroup tree: limits of parents hold too. Inside
+/// a container the folder may not exist, but the mount's root shows the container's limits.
+std::vector<std::string> with_parents(std::string folder, const std::string& controller) {
+  const std::string root = "/sys/fs/cgroup" + (controller.empty() ? "" : "/" + controller);
+  std::vector<std::string> out{root};
+  while (folder.size() > root.size()) {
+    out.push_back(folder);
+    folder.resize(folder.find_last_of('/'));
+  }
+  return out;
+}
+
+std::string first_line(const std::string& path) {
+  std::ifstream file(path);
+  std::string line;
+  std::getline(file, line);
+  return line;
+}
+
+double quota_cores() {
+  double cores = std::numeric_limits<double>::infinity();
+  for (const auto& folder : with_parents(cgroup_folder(""), "")) {
+    std::istringstream line(first_line(folder + "/cpu.max"));
+    double quota = 0, period = 0;
+    if (line >> quota >> period && period > 0) cores = std::min(cores, quota / period);
+  }
+  for (const auto& folder : with_parents(cgroup_folder("cpu"), "cpu")) {
+    std::istringstream quota_line(first_line(folder + "/cpu.cfs_quota_us"));
+    std::istringstream period_line(first_line(folder + "/cpu.cfs_period_us"));
+    double quota = 0, period = 0;
+    if (quota_line >> quota && period_line >> period && quota > 0 && period > 0) {
+      cores = std::min(cores, quota / period);
+    }
+  }
+  return cores;
+}
+
+std::uint64_t number_or_unlimited(const std::string& path) {
+  std::istringstream line(first_line(path));
+  std::uint64_t bytes = 0;
+  return line >> bytes ? bytes : unlimited;
+}
+
+}  // namespace
+
+std::uint32_t usable_cores() {
+  cpu_set_t mask;
+  CPU_ZERO(&mask);
+  double cores = ::sched_getaffinity(0, sizeof mask, &mask) == 0
+                     ? CPU_COUNT(&mask)
+                     : static_cast<double>(::sysconf(_SC_NPROCESSORS_ONLN));
+  cores = std::min(cores, std::ceil(quota_cores()));
+  return static_cast<std::uint32_t>(std::max(1.0, cores));
+}
+
+std::uint64_t usable_memory() {
+  std::uint64_t bytes = static_cast<std::uint64_t>(::sysconf(_SC_PHYS_PAGES)) *
+                        static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+  for (const auto& folder : with_parents(cgroup_folder(""), "")) {
+    bytes = std::min(bytes, number_or_unlimited(folder + "/memory.max"));
+  }
+  for (const auto& folder : with_parents(cgroup_folder("memory"), "memory")) {
+    bytes = std::min(bytes, number_or_unlimited(folder + "/memory.limit_in_bytes"));
+  }
+  return bytes;
+}
+
+}  // namespace ashlar::session

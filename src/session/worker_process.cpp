@@ -1,0 +1,148 @@
+#include "session/worker_process.hpp"
+
+#include <ashlar/error.hpp>
+
+#include <boost/asio/signal_set.hpp>
+
+#include <signal.h>
+#include <unistd.h>
+
+#include <charconv>
+#include <cstdlib>
+#include <cstring>
+#include <iostream>
+#include <string_view>
+
+#include "kernels/blas.hpp"
+#include "net/address.hpp"
+#include "runtime/dial.hpp"
+#include "runtime/worker_shell.hpp"
+#include "session/local_cluster.hpp"
+#include "session/machine.hpp"
+#include "session/tasks.hpp"
+#include "telemetry/log.hpp"
+
+namespace ashlar::session {
+
+namespace {
+
+constexpr const char* prefix = "ASHLAR_WORKER_";
+
+/// BLAS libraries read these when they are loaded; a slot is one thread.
+constexpr const char* blas_variables[] = {"OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS",
+                                          "MKL_NUM_THREADS", "BLIS_NUM_THREADS"};
+
+std::string variable(const char* name) {
+  const char* value = std::getenv((std::string(prefix) + name).c_str());
+  return value == nullptr ? std::string() : value;
+}
+
+template <class T>
+T number(const char* name) {
+  const std::string text = variable(name);
+  T value{};
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc{} || end != text.data() + text.size()) {
+    throw BadInput(std::string(prefix) + name + ": expected a number, got \"" + text + "\"");
+  }
+  return value;
+}
+
+runtime::Loop::Options loop_options(std::int64_t spin_ns) {
+  runtime::Loop::Options options;
+  options.spin = Duration{spin_ns};
+  return options;
+}
+
+}  // namespace
+
+std::vector<std::string> WorkerProcessEnvironment::variables() const {
+  const std::string p = prefix;
+  std::vector<std::string> out{p + "DESCRIPTOR=" + std::to_string(descriptor),
+                               p + "SLOTS=" + std::to_string(slots),
+                               p + "MEMORY_LIMIT=" + std::to_string(memory_limit),
+                               p + "SPIN_NS=" + std::to_string(spin_ns),
+                               p + "LOG_LEVEL=" + log_level,
+                               p + "LOG_FILE=" + log_file};
+  for (const char* name : blas_variables) out.push_back(std::string(name) + "=1");
+  return out;
+}
+
+bool WorkerProcessEnvironment::is_replaced(const char* text) {
+  const std::string_view assignment(text);
+  if (assignment.starts_with(prefix)) return true;
+  const std::string_view name = assignment.substr(0, assignment.find('='));
+  for (const char* blas : blas_variables) {
+    if (name == blas) return true;
+  }
+  return false;
+}
+
+std::optional<WorkerProcessEnvironment> WorkerProcessEnvironment::read() {
+  if (variable("DESCRIPTOR").empty()) return std::nullopt;
+  WorkerProcessEnvironment environment;
+  environment.descriptor = number<int>("DESCRIPTOR");
+  environment.slots = number<std::uint32_t>("SLOTS");
+  environment.memory_limit = number<std::uint64_t>("MEMORY_LIMIT");
+  environment.spin_ns = number<std::int64_t>("SPIN_NS");
+  environment.log_level = variable("LOG_LEVEL");
+  environment.log_file = variable("LOG_FILE");
+  return environment;
+}
+
+kernels::Registry make_registry(const Tasks& tasks) {
+  kernels::Registry registry = kernels::builtin_registry();
+  detail::register_tasks(tasks, registry);
+  return registry;
+}
+
+int serve_local(const WorkerProcessEnvironment& environment, const Tasks& tasks) {
+  // Ctrl-C goes to every process of the terminal; workers end when their session does.
+  ::signal(SIGINT, SIG_IGN);
+  ::signal(SIGPIPE, SIG_IGN);
+  kernels::blas_use_one_thread();
+  const kernels::Registry registry = make_registry(tasks);
+  telemetry::Log log({telemetry::log_level(environment.log_level), environment.log_file,
+                      "worker " + std::to_string(::getpid())});
+  runtime::WorkerShell::Options options;
+  options.name = LocalCluster::worker_name(::getpid());
+  options.slots = environment.slots;
+  options.memory_limit = environment.memory_limit;
+  options.loop = loop_options(environment.spin_ns);
+  runtime::WorkerShell worker(registry, log, std::move(options));
+  const auto end = worker.serve(net::Link::adopt(worker.loop().io(), environment.descriptor));
+  log.info("ends: " + end.reason);
+  std::_Exit(end.is_orderly ? 0 : 1);
+}
+
+int serve_scheduler(const WorkerOptions& given, const Tasks& tasks) {
+  ::signal(SIGPIPE, SIG_IGN);
+  kernels::blas_use_one_thread();
+  const kernels::Registry registry = make_registry(tasks);
+  char host[256] = {};
+  ::gethostname(host, sizeof host - 1);
+  runtime::WorkerShell::Options options;
+  options.name = std::string(host) + ":" + std::to_string(::getpid());
+  telemetry::Log log({telemetry::log_level(given.log_level), given.log_file, "worker"});
+  options.slots = given.slots != 0 ? given.slots : usable_cores();
+  options.memory_limit = given.memory_limit != 0 ? given.memory_limit : usable_memory() / 10 * 9;
+  options.loop = loop_options(given.spin_ns);
+  options.resources = given.resources;
+  options.exchange.token = given.token;
+  options.exchange.listen_host =
+      given.listen_host.empty() ? runtime::own_host_towards(given.scheduler) : given.listen_host;
+  runtime::WorkerShell worker(registry, log, std::move(options));
+  auto link = runtime::dial(worker.loop(), given.scheduler, Duration::seconds(5));
+  boost::asio::signal_set signals(worker.loop().io(), SIGINT, SIGTERM);
+  signals.async_wait([&](const boost::system::error_code& error, int) {
+    if (!error) worker.leave("asked to by a signal");
+  });
+  log.info("serves the scheduler at " + given.scheduler);
+  const auto end = worker.serve(std::move(link));
+  log.info("ends: " + end.reason);
+  log.flush();
+  if (!end.is_orderly) std::cerr << "ashlar worker: " << end.reason << '\n';
+  std::_Exit(end.is_orderly ? 0 : 1);
+}
+
+}  // namespace ashlar::session

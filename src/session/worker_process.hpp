@@ -1,0 +1,53 @@
+#pragma once
+
+#include <ashlar/tasks.hpp>
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "kernels/registry.hpp"
+
+namespace ashlar::session {
+
+/// How a worker process of a local session learns what it is: through its environment.
+struct WorkerProcessEnvironment {
+  int descriptor = -1;  ///< the control socket it inherits
+  std::uint32_t slots = 1;
+  std::uint64_t memory_limit = 0;
+  std::int64_t spin_ns = 0;
+  std::string log_level = "off";
+  std::string log_file;
+
+  std::vector<std::string> variables() const;
+  /// One of the variables above, or one that worker processes get a value of their own for.
+  static bool is_replaced(const char* variable);
+  /// From this process's environment, or none.
+  static std::optional<WorkerProcessEnvironment> read();
+};
+
+/// The built-in kernels and the user's.
+kernels::Registry make_registry(const Tasks& tasks);
+
+/// Serves a local session until it ends. Returns the process's exit code.
+int serve_local(const WorkerProcessEnvironment& environment, const Tasks& tasks);
+
+struct WorkerOptions {
+  std::string scheduler;  ///< address
+  std::string token;
+  std::uint32_t slots = 0;         ///< 0: all usable cores
+  std::uint64_t memory_limit = 0;  ///< 0: nine tenths of the usable memory
+  std::int64_t spin_ns = 60'000;
+  std::string listen_host;         ///< empty: as the scheduler's address suggests
+  std::vector<std::pair<std::string, double>> resources;
+  std::string log_level = "info";
+  std::string log_file;
+};
+
+/// Joins a scheduler and serves it until it ends or SIGINT or SIGTERM asks to leave. Returns the
+/// process's exit code. Errors: Disconnected when there is no scheduler at the address.
+int serve_scheduler(const WorkerOptions& options, const Tasks& tasks);
+
+}  // namespace ashlar::session
