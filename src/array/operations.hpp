@@ -44,7 +44,7 @@ struct Effort {
 /// Sets every element to one value.
 struct FillParams {
   static constexpr std::string_view kernel = "ashlar.fill";
-  Shape extents;
+  Shape extents = {};
   Constant value;  ///< its dtype is the output's
   friend bool operator==(const FillParams&, const FillParams&) = default;
 };
@@ -53,7 +53,7 @@ struct FillParams {
 struct EyeParams {
   static constexpr std::string_view kernel = "ashlar.eye";
   DType dtype = DType::float64;
-  Shape extents;               ///< two of them
+  Shape extents = {};          ///< two of them
   std::int64_t row_start = 0;  ///< global row of element (0, 0)
   std::int64_t column_start = 0;
   std::int64_t diagonal = 0;
@@ -89,9 +89,9 @@ struct RandomParams {
   double a = 0;  ///< uniform: low; normal: mean
   double b = 1;  ///< uniform: high; normal: standard deviation
   std::uint64_t seed = 0;
-  Shape global_shape;
-  Shape start;    ///< global position of the chunk's first element
-  Shape extents;  ///< start + extents lies within global_shape
+  Shape global_shape = {};
+  Shape start = {};    ///< global position of the chunk's first element
+  Shape extents = {};  ///< start + extents lies within global_shape
   friend bool operator==(const RandomParams&, const RandomParams&) = default;
 };
 
@@ -133,8 +133,8 @@ struct Instruction {
 
 struct ElementwiseInput {
   DType dtype = DType::float64;
-  Shape extents;                      ///< of the input chunk
-  std::vector<std::int64_t> strides;  ///< per output dimension, in elements; 0 broadcasts
+  Shape extents = {};                      ///< of the input chunk
+  std::vector<std::int64_t> strides = {};  ///< per output dimension, in elements; 0 broadcasts
   friend bool operator==(const ElementwiseInput&, const ElementwiseInput&) = default;
 };
 
@@ -152,10 +152,10 @@ struct ElementwiseParams {
   static constexpr std::size_t max_inputs = 32;
   static constexpr std::size_t max_instructions = 256;
   DType dtype = DType::float64;  ///< of the output
-  Shape extents;
-  std::vector<ElementwiseInput> inputs;
-  std::vector<Constant> constants;
-  std::vector<Instruction> program;
+  Shape extents = {};
+  std::vector<ElementwiseInput> inputs = {};
+  std::vector<Constant> constants = {};
+  std::vector<Instruction> program = {};
   friend bool operator==(const ElementwiseParams&, const ElementwiseParams&) = default;
 };
 
@@ -178,8 +178,8 @@ struct ReduceParams {
   Reduction reduction = Reduction::sum;
   DType input_dtype = DType::float64;
   DType dtype = DType::float64;
-  Shape input_extents;
-  std::vector<std::uint8_t> axes;  ///< ascending
+  Shape input_extents = {};
+  std::vector<std::uint8_t> axes = {};  ///< ascending
   double divisor = 1;
   friend bool operator==(const ReduceParams&, const ReduceParams&) = default;
 };
@@ -212,7 +212,7 @@ struct MatmulParams {
   DType dtype = DType::float64;
   std::int64_t m = 0;
   std::int64_t n = 0;
-  std::vector<std::int64_t> k;  ///< one per multiply; at least one
+  std::vector<std::int64_t> k = {};  ///< one per multiply; at least one
   bool accumulates = false;
   bool a_transposed = false;
   bool b_transposed = false;
@@ -227,8 +227,8 @@ struct MatmulParams {
 struct PermuteParams {
   static constexpr std::string_view kernel = "ashlar.permute";
   DType dtype = DType::float64;
-  Shape input_extents;
-  std::vector<std::uint8_t> axes;  ///< a permutation
+  Shape input_extents = {};
+  std::vector<std::uint8_t> axes = {};  ///< a permutation
   friend bool operator==(const PermuteParams&, const PermuteParams&) = default;
 };
 
@@ -236,11 +236,11 @@ struct PermuteParams {
 /// position source_start[d] + i * source_step[d], destination destination_start[d] + i.
 struct Piece {
   std::uint32_t input = 0;
-  Shape input_extents;
-  Shape source_start;
-  Shape source_step;  ///< not 0; may be negative
-  Shape destination_start;
-  Shape count;  ///< positive
+  Shape input_extents = {};
+  Shape source_start = {};
+  Shape source_step = {};  ///< not 0; may be negative
+  Shape destination_start = {};
+  Shape count = {};  ///< positive
   friend bool operator==(const Piece&, const Piece&) = default;
 };
 
@@ -251,9 +251,9 @@ struct Piece {
 struct AssembleParams {
   static constexpr std::string_view kernel = "ashlar.assemble";
   DType dtype = DType::float64;
-  Shape extents;
+  Shape extents = {};
   std::uint32_t inputs = 0;
-  std::vector<Piece> pieces;
+  std::vector<Piece> pieces = {};
   friend bool operator==(const AssembleParams&, const AssembleParams&) = default;
 };
 
@@ -263,7 +263,7 @@ struct AssembleParams {
 struct NpyFile {
   std::string path;  ///< as seen by the worker
   DType dtype = DType::float64;
-  Shape shape;  ///< of the whole array
+  Shape shape = {};  ///< of the whole array
   bool is_fortran = false;
   std::uint64_t data_offset = 0;
   friend bool operator==(const NpyFile&, const NpyFile&) = default;
@@ -276,8 +276,8 @@ struct NpyFile {
 struct NpyReadParams {
   static constexpr std::string_view kernel = "ashlar.npy_read";
   NpyFile file;
-  Shape start;
-  Shape extents;
+  Shape start = {};
+  Shape extents = {};
   friend bool operator==(const NpyReadParams&, const NpyReadParams&) = default;
 };
 
@@ -288,8 +288,8 @@ struct NpyReadParams {
 struct NpyWriteParams {
   static constexpr std::string_view kernel = "ashlar.npy_write";
   NpyFile file;
-  Shape start;
-  Shape extents;
+  Shape start = {};
+  Shape extents = {};
   friend bool operator==(const NpyWriteParams&, const NpyWriteParams&) = default;
 };
 

@@ -1,0 +1,134 @@
+#include "array/graph_builder.hpp"
+
+#include <algorithm>
+#include <memory>
+#include <utility>
+
+#include "base/check.hpp"
+
+namespace ashlar::array {
+namespace {
+
+using graph::TaskGraph;
+
+/// The position of a name in a list without repeats, adding it if need be.
+std::uint32_t number_of(std::string_view name, std::vector<std::string>& names,
+                        std::map<std::string, std::uint32_t, std::less<>>& numbers) {
+  const auto known = numbers.find(name);
+  if (known != numbers.end()) return known->second;
+  const auto number = static_cast<std::uint32_t>(names.size());
+  names.emplace_back(name);
+  numbers.emplace(name, number);
+  return number;
+}
+
+/// Appends task `task` of one graph to another, without inputs and names.
+void copy_task(const TaskGraph& from, std::uint32_t task, TaskGraph& to) {
+  to.kernel.push_back(from.kernel[task]);
+  const auto params = from.params_of(task);
+  to.params.insert(to.params.end(), params.begin(), params.end());
+  to.param_offsets.push_back(static_cast<std::uint32_t>(to.params.size()));
+  to.flops.push_back(from.flops[task]);
+  to.moved_bytes.push_back(from.moved_bytes[task]);
+  to.source.push_back(from.source[task]);
+  to.reuse_input.push_back(from.reuse_input[task]);
+  to.output_bytes.push_back(from.output_bytes[task]);
+  to.output_offsets.push_back(static_cast<std::uint32_t>(to.output_bytes.size()));
+}
+
+}  // namespace
+
+void GraphBuilder::set_source(const std::source_location& where) {
+  const std::string text = std::string(where.file_name()) + ":" + std::to_string(where.line()) +
+                           " (" + where.function_name() + ")";
+  source_ = number_of(text, graph_.sources, source_numbers_);
+}
+
+GraphBuilder::Ref GraphBuilder::add_external(External external, std::uint64_t bytes) {
+  externals_.push_back(std::move(external));
+  graph_.external_bytes.push_back(bytes);
+  return static_cast<Ref>(externals_.size() - 1) | external_bit;
+}
+
+GraphBuilder::Ref GraphBuilder::add_task(std::string_view kernel,
+                                         const std::vector<std::byte>& params,
+                                         std::span<const Ref> inputs, std::uint64_t bytes,
+                                         Effort cost, std::uint32_t reuse_input) {
+  const std::size_t most = external_bit - 1;  // also keeps every offset within 32 bits
+  if (graph_.kernel.size() >= most || graph_.params.size() + params.size() >= most ||
+      graph_.inputs.size() + inputs.size() >= most) {
+    throw BadInput("the expression takes too many tasks (" + std::to_string(graph_.kernel.size()) +
+                   " and more): use larger chunks");
+  }
+  graph_.kernel.push_back(number_of(kernel, graph_.kernels, kernel_numbers_));
+  graph_.inputs.insert(graph_.inputs.end(), inputs.begin(), inputs.end());
+  graph_.input_offsets.push_back(static_cast<std::uint32_t>(graph_.inputs.size()));
+  graph_.params.insert(graph_.params.end(), params.begin(), params.end());
+  graph_.param_offsets.push_back(static_cast<std::uint32_t>(graph_.params.size()));
+  graph_.flops.push_back(static_cast<float>(cost.flops));
+  graph_.moved_bytes.push_back(static_cast<float>(cost.moved_bytes));
+  graph_.source.push_back(source_);
+  graph_.reuse_input.push_back(reuse_input);
+  graph_.output_bytes.push_back(bytes);
+  graph_.output_offsets.push_back(static_cast<std::uint32_t>(graph_.output_bytes.size()));
+  return static_cast<Ref>(graph_.kernel.size() - 1);
+}
+
+Lowered GraphBuilder::finish(std::vector<LoweredRoot> roots) && {
+  const std::uint32_t tasks = graph_.task_count();
+  std::vector<bool> is_needed(tasks);
+  std::vector<bool> is_external_needed(externals_.size());
+  const auto need = [&](Ref ref) {
+    if (is_external(ref)) {
+      is_external_needed[ref & ~external_bit] = true;
+    } else {
+      is_needed[ref] = true;
+    }
+  };
+  for (const auto& root : roots) {
+    for (Ref ref : root.data) need(ref);
+  }
+  // Inputs come before the tasks that read them.
+  for (std::uint32_t task = tasks; task-- > 0;) {
+    if (!is_needed[task]) continue;
+    for (Ref ref : graph_.inputs_of(task)) need(ref);
+  }
+
+  Lowered lowered;
+  auto out = std::make_shared<TaskGraph>();
+  out->kernels = std::move(graph_.kernels);
+  out->sources = std::move(graph_.sources);
+  const auto kept =
+      static_cast<std::uint32_t>(std::count(is_needed.begin(), is_needed.end(), true));
+  std::vector<std::uint32_t> external_datum(externals_.size());
+  for (std::size_t i = 0; i < externals_.size(); ++i) {
+    if (!is_external_needed[i]) continue;
+    external_datum[i] = kept + static_cast<std::uint32_t>(lowered.externals.size());
+    lowered.externals.push_back(std::move(externals_[i]));
+    out->external_bytes.push_back(graph_.external_bytes[i]);
+  }
+  std::vector<std::uint32_t> datum(tasks);
+  const auto datum_of = [&](Ref ref) {
+    return is_external(ref) ? external_datum[ref & ~external_bit] : datum[ref];
+  };
+  for (std::uint32_t task = 0; task < tasks; ++task) {
+    if (!is_needed[task]) continue;
+    datum[task] = out->task_count();
+    for (Ref ref : graph_.inputs_of(task)) out->inputs.push_back(datum_of(ref));
+    out->input_offsets.push_back(static_cast<std::uint32_t>(out->inputs.size()));
+    copy_task(graph_, task, *out);
+  }
+  for (auto& root : roots) {
+    for (auto& ref : root.data) {
+      ref = datum_of(ref);
+      if (ref < kept) out->wanted.push_back(ref);
+    }
+  }
+  std::sort(out->wanted.begin(), out->wanted.end());
+  out->wanted.erase(std::unique(out->wanted.begin(), out->wanted.end()), out->wanted.end());
+  lowered.roots = std::move(roots);
+  lowered.graph = std::move(out);
+  return lowered;
+}
+
+}  // namespace ashlar::array

@@ -1,0 +1,55 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <source_location>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "array/lower.hpp"
+#include "array/operations.hpp"
+#include "graph/task_graph.hpp"
+
+namespace ashlar::array {
+
+/// Collects tasks of one output each, in an order that respects dependencies.
+class GraphBuilder {
+ public:
+  /// Names a datum while the graph grows: an output, or an external if the top bit is set.
+  using Ref = std::uint32_t;
+  static bool is_external(Ref ref) { return (ref & external_bit) != 0; }
+
+  /// Tasks added from now on were asked for here.
+  void set_source(const std::source_location& where);
+
+  Ref add_external(External external, std::uint64_t bytes);
+
+  /// Adds a task. `reuse_input`: position of the input whose buffer the output may take over.
+  template <class Params>
+  Ref add(const Params& params, std::span<const Ref> inputs,
+          std::uint32_t reuse_input = graph::TaskGraph::no_input) {
+    const Effort cost = effort(params);
+    return add_task(Params::kernel, encode(params), inputs, output_bytes(params), cost,
+                    reuse_input);
+  }
+
+  /// Drops what no root needs, and numbers the rest: roots name references on entry, data after.
+  Lowered finish(std::vector<LoweredRoot> roots) &&;
+
+ private:
+  static constexpr Ref external_bit = Ref{1} << 31;
+
+  Ref add_task(std::string_view kernel, const std::vector<std::byte>& params,
+               std::span<const Ref> inputs, std::uint64_t bytes, Effort cost,
+               std::uint32_t reuse_input);
+
+  graph::TaskGraph graph_;  ///< its inputs are references
+  std::map<std::string, std::uint32_t, std::less<>> kernel_numbers_;
+  std::map<std::string, std::uint32_t, std::less<>> source_numbers_;
+  std::uint32_t source_ = 0;
+  std::vector<External> externals_;
+};
+
+}  // namespace ashlar::array

@@ -1,0 +1,67 @@
+#pragma once
+
+#include <ashlar/array.hpp>
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <variant>
+#include <vector>
+
+#include "array/chunk_grid.hpp"
+#include "array/node.hpp"
+#include "graph/task_graph.hpp"
+
+namespace ashlar::array {
+
+/// A box of an array in the driver's memory, to be put as one dense datum.
+struct HostRegion {
+  HostArray array;
+  Shape start = {};
+  Shape extents = {};
+};
+
+/// What an external datum of a lowered graph is.
+using External = std::variant<HostRegion, DatumRef>;
+
+/// Decisions of lowering. They depend on shapes and chunks alone, never on workers, so that the
+/// same expression always gives the same graph and the same bits.
+struct LowerOptions {
+  /// Multiplies of one output chunk are put together until a task takes this long …
+  double matmul_task_seconds = 2e-3;
+  double flops_per_second = 50e9;
+  /// … but at most so many.
+  std::uint32_t matmul_multiplies_max = 64;
+  /// A product of fewer chunks than this has its inner dimension split into sums that can be
+  /// computed side by side.
+  std::uint32_t matmul_chains_min = 16;
+  /// Partial results that one task combines.
+  std::uint32_t combine_inputs = 16;
+  /// Results that are externals are copied by a task, so that all results are outputs.
+  bool copies_external_results = true;
+};
+
+/// The chunks of one root.
+struct LoweredRoot {
+  DType dtype = DType::float64;
+  ChunkGrid grid;
+  /// The datum of each chunk in grid order. Below the graph's output_count(): an output of a task
+  /// (and wanted); else external datum `data[i] - output_count()`. Two chunks may be one datum.
+  std::vector<std::uint32_t> data = {};
+};
+
+/// Arrays as a graph of tasks.
+struct Lowered {
+  std::shared_ptr<const graph::TaskGraph> graph;
+  std::vector<External> externals = {};  ///< what to bind as the graph's external data, in order
+  std::vector<LoweredRoot> roots = {};
+};
+
+/// Turns array expressions into one graph.
+///
+/// Shared subexpressions are computed once; elementwise chains become one task; whole chunks are
+/// never copied; what no root needs is not computed. Roots may share chunks.
+/// Errors: BadInput if the graph would be too large.
+Lowered lower(std::span<const Array> roots, const LowerOptions& options = {});
+
+}  // namespace ashlar::array
