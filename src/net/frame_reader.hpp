@@ -1,0 +1,86 @@
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <span>
+#include <string>
+
+#include "net/link.hpp"
+
+namespace ashlar::net {
+
+/// The first bytes of every frame. The magic also says whether a descriptor comes along.
+struct FrameHeader {
+  static constexpr std::size_t bytes = 16;
+  static constexpr std::uint32_t magic_plain = 0x4c485341;            // "ASHL"
+  static constexpr std::uint32_t magic_with_descriptor = 0x44485341;  // "ASHD"
+  /// No payload is larger, so that sums of sizes cannot overflow.
+  static constexpr std::uint64_t payload_bytes_max = std::uint64_t{1} << 62;
+
+  std::uint32_t magic = magic_plain;
+  std::uint32_t control_bytes = 0;
+  std::uint64_t payload_bytes = 0;
+
+  std::array<std::byte, bytes> encode() const;
+  static FrameHeader decode(std::span<const std::byte, bytes> from);
+};
+
+/// Who gets what a FrameReader finds.
+class FrameSink {
+ public:
+  virtual ~FrameSink() = default;
+  /// As LinkEvents::on_frame.
+  virtual std::span<std::byte> on_frame(std::span<const std::byte> control,
+                                        std::uint64_t payload_bytes, int descriptor) = 0;
+  virtual void on_payload() = 0;
+  /// False: nothing more is to be handed over.
+  virtual bool wants_more() const = 0;
+};
+
+/// Cuts a byte stream into frames. Knows no socket: the caller reads into room() and reports how
+/// much came. Payloads are received in place; memory grows with the bytes that have arrived.
+class FrameReader {
+ public:
+  explicit FrameReader(const Limits& limits) : limits_(limits) {}
+  ~FrameReader();
+  FrameReader(const FrameReader&) = delete;
+  FrameReader& operator=(const FrameReader&) = delete;
+
+  void trust() { is_trusted_ = true; }
+
+  /// Where the next bytes go, in this order; the first part may be empty.
+  std::array<std::span<std::byte>, 2> room();
+  /// A received descriptor, owned from now on; belongs to the next frame that announces one.
+  void add_descriptor(int descriptor) { descriptors_.push_back(descriptor); }
+  /// Hands over what `count` bytes in room() complete. Returns what is wrong with them, or "".
+  std::string advance(std::size_t count, FrameSink& sink);
+
+  /// Part of a frame has arrived and the rest has not.
+  bool is_mid_frame() const { return begin_ != end_ || !payload_.empty(); }
+  std::size_t buffer_capacity() const { return capacity_; }
+
+ private:
+  static constexpr std::size_t read_bytes = 256 << 10;
+  static constexpr std::size_t idle_capacity_max = 8 << 20;
+  static constexpr std::size_t waiting_descriptors_max = 8;
+
+  std::string take_frame(FrameSink& sink, bool& is_taken);
+  std::string problem_with(const FrameHeader& header) const;
+  void reserve(std::size_t count);
+  std::size_t buffered() const { return end_ - begin_; }
+
+  Limits limits_;
+  bool is_trusted_ = false;
+  std::unique_ptr<std::byte[]> buffer_;
+  std::size_t capacity_ = 0;
+  std::size_t begin_ = 0;
+  std::size_t end_ = 0;
+  std::size_t missing_ = 0;       ///< bytes of the frame at begin_ that have not arrived
+  std::span<std::byte> payload_;  ///< the rest of the payload being received
+  std::deque<int> descriptors_;
+};
+
+}  // namespace ashlar::net

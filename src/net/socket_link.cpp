@@ -1,0 +1,363 @@
+#include "net/socket_link.hpp"
+
+#include <netinet/in.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include <boost/asio/post.hpp>
+
+#include <algorithm>
+#include <chrono>
+#include <cstring>
+
+#include "base/check.hpp"
+#include "net/socket.hpp"
+
+namespace ashlar::net {
+
+namespace {
+
+/// One turn of one link reads about this much before others have theirs.
+constexpr std::size_t turn_bytes = 1 << 20;
+/// A detached link that makes no progress for this long closes.
+constexpr auto linger_time = std::chrono::seconds(5);
+constexpr std::size_t gathered_parts_max = 192;
+constexpr std::size_t received_descriptors_max = 4;
+
+std::string name_of_peer(int socket, bool is_local) {
+  if (is_local) {
+    ucred peer{};
+    socklen_t size = sizeof peer;
+    ::getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &size);
+    return "unix peer of process " + std::to_string(peer.pid);
+  }
+  NativeAddress address;
+  address.size = sizeof address.storage;
+  if (::getpeername(socket, address.get(), &address.size) != 0) return "tcp peer";
+  return tcp_text(address);
+}
+
+bool would_block(int error) { return error == EAGAIN || error == EWOULDBLOCK; }
+
+}  // namespace
+
+std::shared_ptr<Link> Link::adopt(boost::asio::io_context& io, int socket, Limits limits) {
+  return std::make_shared<SocketLink>(io, socket, limits);
+}
+
+SocketLink::SocketLink(boost::asio::io_context& io, int socket, const Limits& limits)
+    : io_(io),
+      socket_(io),
+      linger_timer_(io),
+      limits_(limits),
+      reader_(limits),
+      is_local_(is_local_socket(socket)) {
+  peer_name_ = name_of_peer(socket, is_local_);
+  tune_link_socket(socket);
+  boost::system::error_code error;
+  socket_.assign(socket, error);
+  is_open_ = !error;
+  if (error) {
+    ::close(socket);
+    closed_reason_ = "cannot be watched: " + error.message();
+  }
+}
+
+SocketLink::~SocketLink() = default;
+
+template <class Member>
+auto SocketLink::later(Member member) {
+  return [weak = weak_from_this(), member](const boost::system::error_code& = {}) {
+    const auto link = std::static_pointer_cast<SocketLink>(weak.lock());
+    if (link && link->is_open_) (link.get()->*member)();
+  };
+}
+
+void SocketLink::start(LinkEvents& events) {
+  ASHLAR_CHECK(!is_started_, "a link is started once");
+  is_started_ = true;
+  events_ = &events;
+  if (is_open_) {
+    arm_read();
+  } else {
+    report_closed();
+  }
+}
+
+// ---- reading -----------------------------------------------------------------------------------
+
+void SocketLink::arm_read() {
+  if (is_read_armed_) return;
+  is_read_armed_ = true;
+  socket_.async_wait(boost::asio::posix::stream_descriptor::wait_read,
+                     later(&SocketLink::read_ready));
+}
+
+void SocketLink::read_ready() {
+  is_read_armed_ = false;
+  if (is_detached_) return discard_ready();
+  std::size_t bytes_left = turn_bytes;
+  // A partial read means that the socket is empty, nearly always; when it is not, waiting
+  // returns at once.
+  while (read_once(bytes_left) == Read::full && bytes_left > 0 && wants_more()) {
+  }
+  if (is_open_) arm_read();
+}
+
+long SocketLink::receive(std::array<std::span<std::byte>, 2> parts) {
+  std::array<iovec, 2> places{};
+  std::size_t count = 0;
+  for (const auto part : parts)
+    if (!part.empty()) places[count++] = {part.data(), part.size()};
+  alignas(cmsghdr) std::array<char, CMSG_SPACE(received_descriptors_max * sizeof(int))> room{};
+  msghdr message{};
+  message.msg_iov = places.data();
+  message.msg_iovlen = count;
+  if (is_local_) {
+    message.msg_control = room.data();
+    message.msg_controllen = room.size();
+  }
+  long received;
+  do {
+    received = ::recvmsg(socket_.native_handle(), &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+  } while (received < 0 && errno == EINTR);
+  if (received < 0) return -errno;
+  for (cmsghdr* part = is_local_ ? CMSG_FIRSTHDR(&message) : nullptr; part != nullptr;
+       part = CMSG_NXTHDR(&message, part)) {
+    if (part->cmsg_level != SOL_SOCKET || part->cmsg_type != SCM_RIGHTS) continue;
+    const std::size_t descriptors = (part->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+    for (std::size_t i = 0; i < descriptors; ++i) {
+      int descriptor;
+      std::memcpy(&descriptor, CMSG_DATA(part) + i * sizeof(int), sizeof(int));
+      reader_.add_descriptor(descriptor);
+    }
+  }
+  if ((message.msg_flags & MSG_CTRUNC) != 0) return -EMSGSIZE;
+  return received;
+}
+
+SocketLink::Read SocketLink::read_once(std::size_t& bytes_left) {
+  const auto parts = reader_.room();
+  const long received = receive(parts);
+  if (received < 0) {
+    const int error = static_cast<int>(-received);
+    if (error == EMSGSIZE) close("bad frame: too many descriptors");
+    if (!would_block(error)) close("lost: " + error_text(error));
+    return Read::nothing;
+  }
+  if (received == 0) {
+    close(reader_.is_mid_frame() ? "closed by peer in the middle of a frame" : "closed by peer");
+    return Read::nothing;
+  }
+  const auto count = static_cast<std::size_t>(received);
+  bytes_received_ += count;
+  bytes_left -= std::min(bytes_left, count);
+  const std::string problem = reader_.advance(count, *this);
+  if (is_batch_open_ && wants_more()) {
+    is_batch_open_ = false;
+    events_->on_batch_end();
+  }
+  if (!problem.empty() && wants_more()) close("bad frame: " + problem);
+  return count == parts[0].size() + parts[1].size() ? Read::full : Read::partial;
+}
+
+/// What comes for nobody is thrown away: closing with bytes unread would reset the link, and a
+/// reset may overtake what was written last.
+void SocketLink::discard_ready() {
+  std::array<std::byte, 16 << 10> nobody;
+  const long received = ::recv(socket_.native_handle(), nobody.data(), nobody.size(), MSG_DONTWAIT);
+  if (received > 0 || (received < 0 && (would_block(errno) || errno == EINTR))) return arm_read();
+  if (received < 0) return close("lost: " + error_text(errno));
+  is_peer_done_ = true;
+  if (is_shut_) close("closed by peer");
+}
+
+std::span<std::byte> SocketLink::on_frame(std::span<const std::byte> control,
+                                          std::uint64_t payload_bytes, int descriptor) {
+  is_batch_open_ = true;
+  return events_->on_frame(control, payload_bytes, descriptor);
+}
+
+void SocketLink::on_payload() {
+  is_batch_open_ = true;
+  events_->on_payload();
+}
+
+// ---- writing -----------------------------------------------------------------------------------
+
+void SocketLink::send(Frame frame) {
+  if (!is_open_ || is_detached_ || !write_problem_.empty()) return;
+  ASHLAR_CHECK(frame.descriptor < 0 || is_local_, "descriptors travel on Unix sockets only");
+  const FrameHeader header{
+      .magic = frame.descriptor < 0 ? FrameHeader::magic_plain : FrameHeader::magic_with_descriptor,
+      .control_bytes = static_cast<std::uint32_t>(frame.control.size()),
+      .payload_bytes = frame.payload.size()};
+  if (frame.control.size() > std::min<std::uint64_t>(limits_.control_bytes, UINT32_MAX))
+    return close("cannot send a control part of " + std::to_string(frame.control.size()) +
+                 " bytes, expected at most " + std::to_string(limits_.control_bytes));
+  Queued queued{.header = header.encode(), .frame = std::move(frame)};
+  queued_bytes_ += queued.bytes();
+  queue_.push_back(std::move(queued));
+  if (queued_bytes_ > limits_.queued_bytes)
+    return close("the peer does not read: " + std::to_string(queued_bytes_) +
+                 " bytes are queued, expected at most " + std::to_string(limits_.queued_bytes));
+  if (is_flush_posted_ || is_write_armed_) return;
+  is_flush_posted_ = true;
+  boost::asio::post(io_, [weak = weak_from_this()] {
+    const auto link = std::static_pointer_cast<SocketLink>(weak.lock());
+    if (!link) return;
+    link->is_flush_posted_ = false;
+    link->flush();
+  });
+}
+
+void SocketLink::flush() {
+  if (is_writing_) return;  // called by the owner of a payload that has just been written
+  is_writing_ = true;
+  while (is_open_ && !queue_.empty()) {
+    const long sent = send_some();
+    if (sent < 0) {
+      const int error = static_cast<int>(-sent);
+      would_block(error) ? arm_write() : fail_write(error);
+      break;
+    }
+    drop_written(static_cast<std::size_t>(sent));
+  }
+  is_writing_ = false;
+  if (is_open_ && is_detached_) linger();
+}
+
+/// Gathers many frames into one system call. A descriptor goes with the first byte of its frame,
+/// so a frame that has one starts a call of its own.
+long SocketLink::send_some() {
+  std::array<iovec, gathered_parts_max> parts;
+  std::size_t count = 0;
+  std::size_t skipped = written_of_front_;
+  const auto add = [&](const std::byte* first, std::size_t size) {
+    const std::size_t skip = std::min(skipped, size);
+    skipped -= skip;
+    if (size > skip) parts[count++] = {const_cast<std::byte*>(first) + skip, size - skip};
+  };
+  int descriptor = -1;
+  for (std::size_t i = 0; i < queue_.size() && count + 3 <= parts.size(); ++i) {
+    const Queued& queued = queue_[i];
+    if (queued.frame.descriptor >= 0) {
+      if (i > 0) break;
+      if (written_of_front_ == 0) descriptor = queued.frame.descriptor;
+    }
+    add(queued.header.data(), queued.header.size());
+    add(queued.frame.control.data(), queued.frame.control.size());
+    add(queued.frame.payload.data(), queued.frame.payload.size());
+  }
+  msghdr message{};
+  message.msg_iov = parts.data();
+  message.msg_iovlen = count;
+  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> room{};
+  if (descriptor >= 0) {
+    message.msg_control = room.data();
+    message.msg_controllen = room.size();
+    cmsghdr* head = CMSG_FIRSTHDR(&message);
+    head->cmsg_level = SOL_SOCKET;
+    head->cmsg_type = SCM_RIGHTS;
+    head->cmsg_len = CMSG_LEN(sizeof(int));
+    std::memcpy(CMSG_DATA(head), &descriptor, sizeof(int));
+  }
+  long sent;
+  do {
+    sent = ::sendmsg(socket_.native_handle(), &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+  } while (sent < 0 && errno == EINTR);
+  return sent < 0 ? -errno : sent;
+}
+
+void SocketLink::drop_written(std::size_t count) {
+  bytes_sent_ += count;
+  queued_bytes_ -= count;
+  written_of_front_ += count;
+  while (!queue_.empty() && written_of_front_ >= queue_.front().bytes()) {
+    written_of_front_ -= queue_.front().bytes();
+    // Out of the queue before it dies: a payload's owner may call the link.
+    const Queued done = std::move(queue_.front());
+    queue_.pop_front();
+  }
+}
+
+void SocketLink::arm_write() {
+  if (is_write_armed_) return;
+  is_write_armed_ = true;
+  socket_.async_wait(boost::asio::posix::stream_descriptor::wait_write,
+                     [then = later(&SocketLink::flush),
+                      weak = weak_from_this()](const boost::system::error_code& error) {
+                       if (const auto link = weak.lock())
+                         static_cast<SocketLink&>(*link).is_write_armed_ = false;
+                       then(error);
+                     });
+}
+
+/// The peer may have said why before it closed: what has arrived is read before the link closes.
+void SocketLink::fail_write(int error) {
+  write_problem_ =
+      error == EPIPE || error == ECONNRESET ? "closed by peer" : "lost: " + error_text(error);
+  discard_queue();
+  if (!is_started_ || is_detached_) return close(write_problem_);
+  boost::asio::post(io_, later(&SocketLink::read_last_and_close));
+}
+
+void SocketLink::read_last_and_close() {
+  std::size_t bytes_left = std::size_t{64} << 20;  // more than a socket holds
+  while (read_once(bytes_left) != Read::nothing && bytes_left > 0 && wants_more()) {
+  }
+  close(write_problem_);
+}
+
+// ---- ending ------------------------------------------------------------------------------------
+
+void SocketLink::detach() {
+  events_ = nullptr;
+  if (is_detached_ || !is_open_) return;
+  is_detached_ = true;
+  flush();
+}
+
+/// Says that nothing follows once all is written, then waits for the peer to close. Waits as long
+/// as there is progress, and no longer.
+void SocketLink::linger() {
+  if (queue_.empty() && !is_shut_) {
+    is_shut_ = true;
+    ::shutdown(socket_.native_handle(), SHUT_WR);
+    if (is_peer_done_) return close("closed by peer");
+  }
+  if (!is_peer_done_) arm_read();
+  linger_timer_.expires_after(linger_time);
+  linger_timer_.async_wait([kept = shared_from_this()](const boost::system::error_code& error) {
+    if (!error) kept->close("not closed by peer");
+  });
+}
+
+void SocketLink::close(const std::string& reason) {
+  if (!is_open_) return;
+  is_open_ = false;
+  closed_reason_ = reason;
+  boost::system::error_code ignored;
+  socket_.close(ignored);
+  linger_timer_.cancel();
+  discard_queue();
+  if (is_started_) report_closed();
+}
+
+void SocketLink::discard_queue() {
+  queued_bytes_ = 0;
+  written_of_front_ = 0;
+  const auto discarded = std::move(queue_);
+  queue_.clear();
+}
+
+void SocketLink::report_closed() {
+  boost::asio::post(io_, [weak = weak_from_this()] {
+    const auto link = std::static_pointer_cast<SocketLink>(weak.lock());
+    if (!link || link->events_ == nullptr) return;
+    LinkEvents& events = *std::exchange(link->events_, nullptr);
+    events.on_closed(link->closed_reason_);
+  });
+}
+
+}  // namespace ashlar::net

@@ -1,0 +1,100 @@
+#pragma once
+
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/steady_timer.hpp>
+
+#include <array>
+#include <deque>
+
+#include "net/frame_reader.hpp"
+#include "net/link.hpp"
+
+namespace ashlar::net {
+
+/// A link on a non-blocking native socket.
+///
+/// Its handlers hold it weakly, so dropping the last reference closes it, except after detach(),
+/// when a timer keeps it until what is queued has been written and the peer has closed too.
+class SocketLink final : public Link, private FrameSink {
+ public:
+  SocketLink(boost::asio::io_context& io, int socket, const Limits& limits);
+  ~SocketLink() override;
+
+  void start(LinkEvents& events) override;
+  void detach() override;
+  void send(Frame frame) override;
+  void flush() override;
+  void trust() override { reader_.trust(); }
+  void close(const std::string& reason) override;
+  std::string peer_name() const override { return peer_name_; }
+  bool is_local() const override { return is_local_; }
+  std::uint64_t queued_bytes() const override { return queued_bytes_; }
+  std::uint64_t bytes_sent() const override { return bytes_sent_; }
+  std::uint64_t bytes_received() const override { return bytes_received_; }
+
+ private:
+  struct Queued {
+    std::array<std::byte, FrameHeader::bytes> header;
+    Frame frame;
+    std::size_t bytes() const {
+      return header.size() + frame.control.size() + frame.payload.size();
+    }
+  };
+
+  /// Calls a member function later, if the link still exists and is open.
+  template <class Member>
+  auto later(Member member);
+
+  // FrameSink
+  std::span<std::byte> on_frame(std::span<const std::byte> control, std::uint64_t payload_bytes,
+                                int descriptor) override;
+  void on_payload() override;
+  bool wants_more() const override { return is_open_ && events_ != nullptr; }
+
+  enum class Read { full, partial, nothing };
+
+  void arm_read();
+  void read_ready();
+  Read read_once(std::size_t& bytes_left);
+  void discard_ready();
+  long receive(std::array<std::span<std::byte>, 2> parts);
+
+  void arm_write();
+  long send_some();
+  void drop_written(std::size_t count);
+  void fail_write(int error);
+  void read_last_and_close();
+
+  void linger();
+  void report_closed();
+  void discard_queue();
+
+  boost::asio::io_context& io_;
+  boost::asio::posix::stream_descriptor socket_;
+  boost::asio::steady_timer linger_timer_;
+  Limits limits_;
+  FrameReader reader_;
+  LinkEvents* events_ = nullptr;
+  std::string peer_name_;
+  std::string closed_reason_;
+  std::string write_problem_;
+  bool is_local_ = false;
+  bool is_open_ = false;
+  bool is_started_ = false;
+  bool is_detached_ = false;
+  bool is_shut_ = false;        ///< detached, and nothing more will be written
+  bool is_peer_done_ = false;   ///< detached, and nothing more will be read
+  bool is_batch_open_ = false;  ///< frames were handed over since the last on_batch_end
+  bool is_flush_posted_ = false;
+  bool is_read_armed_ = false;
+  bool is_write_armed_ = false;
+  bool is_writing_ = false;
+
+  std::deque<Queued> queue_;
+  std::size_t written_of_front_ = 0;
+  std::uint64_t queued_bytes_ = 0;
+  std::uint64_t bytes_sent_ = 0;
+  std::uint64_t bytes_received_ = 0;
+};
+
+}  // namespace ashlar::net
