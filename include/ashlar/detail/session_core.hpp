@@ -8,6 +8,8 @@
 #include <source_location>
 #include <span>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 /// The narrow waist between the typed API (templates, in headers) and the runtime (compiled).
@@ -48,6 +50,13 @@ struct TaskRequest {
   double cost_seconds = 0;  ///< 0: unknown
   std::vector<std::pair<std::string, double>> resources;
   std::source_location where = std::source_location::current();
+  /// Position in `inputs` of the one whose buffer the output may take over; no_reuse for none.
+  std::uint32_t reuse_input = no_reuse;
+  /// Size of the output; dynamic_bytes: the kernel decides.
+  std::uint64_t output_bytes = dynamic_bytes;
+
+  static constexpr std::uint32_t no_reuse = ~std::uint32_t{0};
+  static constexpr std::uint64_t dynamic_bytes = ~std::uint64_t{0};
 };
 
 }  // namespace ashlar::detail
