@@ -25,9 +25,9 @@ struct TaskEnded {
   std::uint32_t elapsed_ns = 0;
   bool is_ok = true;
   ErrorKind error_kind = ErrorKind::task_failed;
-  std::string error;
+  std::string error = {};
   /// Bytes of each output; empty: as announced.
-  std::vector<std::uint64_t> output_bytes;
+  std::vector<std::uint64_t> output_bytes = {};
 };
 
 /// A datum asked for with StartFetch is now in the store.
@@ -60,8 +60,8 @@ struct FetchUnasked {
 /// Time has passed; sent at least ten times a second while anything is under way.
 struct Tick {};
 
-using Event = std::variant<FromScheduler, TaskEnded, FetchDone, FetchFailed, FetchAsked,
-                           FetchUnasked, Tick>;
+using Event =
+    std::variant<FromScheduler, TaskEnded, FetchDone, FetchFailed, FetchAsked, FetchUnasked, Tick>;
 
 // ---- actions: ordered commands ---------------------------------------------------------------
 
@@ -165,8 +165,8 @@ struct TaskView {
   std::uint32_t kernel = 0;
   std::uint32_t expected_ns = 0;
   std::span<const DatumId> inputs;
-  std::span<const std::uint32_t> outputs;        ///< datum indices in `run`
-  std::span<const std::uint64_t> output_bytes;   ///< TaskGraph::dynamic_bytes: kernel decides
+  std::span<const std::uint32_t> outputs;       ///< datum indices in `run`
+  std::span<const std::uint64_t> output_bytes;  ///< TaskGraph::dynamic_bytes: kernel decides
   std::span<const std::byte> params;
 };
 

@@ -1,0 +1,129 @@
+#include <utility>
+
+#include "base/check.hpp"
+#include "worker/state.hpp"
+
+namespace ashlar::worker {
+
+/// The datum's record, made when there is none.
+std::uint32_t WorkerEngine::State::obtain(const DatumId& id) {
+  const std::uint32_t found = data_table.find(id);
+  if (found != no_slot) return found;
+  const std::uint32_t slot = data.add();
+  data[slot].id = id;
+  data_table.insert(id, slot);
+  if (dropped_table.find(id) != no_slot) dropped_table.erase(id);
+  return slot;
+}
+
+void WorkerEngine::State::charge(Datum& datum, std::uint64_t bytes) {
+  reserved += bytes - std::exchange(datum.charged, bytes);
+}
+
+/// The datum is in the store now: whoever waited for it goes on.
+void WorkerEngine::State::come(std::uint32_t slot, std::uint64_t bytes, bool is_own,
+                               std::uint64_t charged) {
+  Datum& datum = data[slot];
+  datum.presence = Presence::here;
+  datum.holder = PeerId::none();
+  datum.bytes = bytes;
+  datum.is_own = is_own;
+  datum.is_reported = false;
+  charge(datum, charged);
+  ++here_count;
+  moved_at = now;
+  answer_requests(slot);
+  std::uint32_t waiter = std::exchange(datum.first_waiter, no_slot);
+  while (waiter != no_slot) {
+    const Waiter current = waiters[waiter];
+    waiters.remove(waiter);
+    waiter = current.next;
+    if (--tasks[current.task].missing == 0) transition(current.task, TaskState::ready);
+  }
+}
+
+/// The store's copy goes: dropped, taken over, or replaced.
+void WorkerEngine::State::leave_store(Datum& datum) {
+  ASHLAR_CHECK(datum.presence == Presence::here);
+  datum.presence = Presence::absent;
+  datum.is_own = false;
+  charge(datum, 0);
+  --here_count;
+  moved_at = now;
+  remember_dropped(datum.id);
+}
+
+void WorkerEngine::State::drop(std::uint32_t slot) {
+  drops.push_back(data[slot].id);
+  leave_store(data[slot]);
+}
+
+/// Does what the datum's record calls for after a change: a freed copy that nobody uses is
+/// dropped, a fetch for nobody stopped, a record without purpose erased.
+void WorkerEngine::State::settle(std::uint32_t slot) {
+  Datum& datum = data[slot];
+  if (datum.presence == Presence::here) {
+    if (!datum.is_freed || datum.users > 0) return;
+    drop(slot);
+  }
+  if (datum.users > 0) return;
+  stop_fetch(datum);
+  if (datum.producer == no_slot && datum.first_request == no_slot) erase(slot);
+}
+
+void WorkerEngine::State::erase(std::uint32_t slot) {
+  data_table.erase(data[slot].id);
+  data.remove(slot);
+}
+
+void WorkerEngine::State::remove_waiter(Datum& datum, std::uint32_t task) {
+  std::uint32_t* link = &datum.first_waiter;
+  while (waiters[*link].task != task) link = &waiters[*link].next;
+  const std::uint32_t waiter = *link;
+  *link = waiters[waiter].next;
+  waiters.remove(waiter);
+}
+
+/// Nobody here is to make the datum and nobody was asked for it: see to it in a while.
+void WorkerEngine::State::become_unsure(Datum& datum) {
+  datum.since = now;
+  unsure.emplace_back(now, datum.id);
+}
+
+void WorkerEngine::State::report_missing(Datum& datum, PeerId peer) {
+  datum.is_reported = true;
+  missing.data.push_back(datum.id);
+  missing.peer.push_back(peer);
+}
+
+void WorkerEngine::State::remember_dropped(const DatumId& id) {
+  if (limits.dropped_remembered == 0) return;
+  if (dropped.size() < limits.dropped_remembered) dropped.resize(dropped.size() + 1);
+  if (dropped_next == limits.dropped_remembered) dropped_next = 0;
+  const auto position = static_cast<std::uint32_t>(dropped_next++);
+  const DatumId oldest = dropped[position];
+  if (dropped_table.find(oldest) == position) dropped_table.erase(oldest);
+  if (dropped_table.find(id) != no_slot) dropped_table.erase(id);
+  dropped[position] = id;
+  dropped_table.insert(id, position);
+}
+
+/// What was waited for in vain is refused or reported.
+void WorkerEngine::State::look_after_unsure() {
+  while (!unsure.empty() && now - unsure.front().first >= limits.unknown_wait) {
+    const auto [since, id] = unsure.front();
+    unsure.pop_front();
+    const std::uint32_t slot = data_table.find(id);
+    if (slot == no_slot) continue;
+    Datum& datum = data[slot];
+    if (datum.presence == Presence::here || datum.producer != no_slot) continue;
+    refuse_requests(slot, since);
+    if (datum.presence == Presence::absent && datum.users > 0 && !datum.is_reported &&
+        datum.since <= since) {
+      report_missing(datum, self);
+    }
+    settle(slot);
+  }
+}
+
+}  // namespace ashlar::worker

@@ -1,0 +1,146 @@
+#include <utility>
+
+#include "worker/state.hpp"
+
+namespace ashlar::worker {
+
+bool WorkerEngine::State::is_off_host(PeerId peer) const {
+  const auto found = peers.find(peer);
+  return found == peers.end() || host_identity.empty() ||
+         found->second.host_identity != host_identity;
+}
+
+void WorkerEngine::State::queue_fetch(Datum& datum, PeerId holder, std::uint32_t rank) {
+  datum.presence = Presence::queued;
+  datum.holder = holder;
+  datum.fetch_rank = rank;
+  datum.is_freed = false;
+  datum.is_reported = false;
+  peers[holder].queued.insert({rank, datum.id});
+  peers_with_queue.insert(holder);
+}
+
+/// Takes a fetch out of the queue, or abandons it; nothing when there is none.
+void WorkerEngine::State::stop_fetch(Datum& datum) {
+  if (datum.presence == Presence::queued) {
+    Peer& peer = peers[datum.holder];
+    peer.queued.erase({datum.fetch_rank, datum.id});
+    if (peer.queued.empty()) peers_with_queue.erase(datum.holder);
+    datum.presence = Presence::absent;
+  } else if (datum.presence == Presence::fetching) {
+    act(AbandonFetch{datum.id});
+    --fetches;
+    uncount(datum);
+    charge(datum, 0);
+    datum.presence = Presence::absent;
+  }
+}
+
+void WorkerEngine::State::uncount(Datum& datum) {
+  if (!datum.is_counted) return;
+  datum.is_counted = false;
+  --fetches_counted;
+  --peers[datum.holder].fetches_counted;
+}
+
+/// The peer with the most urgent fetch among those that may be asked, or none.
+PeerId WorkerEngine::State::peer_to_ask() const {
+  PeerId best;
+  FetchKey best_key;
+  for (const PeerId id : peers_with_queue) {
+    const Peer& peer = peers.at(id);
+    if (peer.fetches_counted >= limits.fetches_per_peer) continue;
+    if (best.is_none() || *peer.queued.begin() < best_key) {
+      best = id;
+      best_key = *peer.queued.begin();
+    }
+  }
+  return best;
+}
+
+/// Starts queued fetches, most urgent first, as far as limits and memory allow.
+void WorkerEngine::State::pump_fetches() {
+  while (fetches_counted < limits.fetches) {
+    const PeerId peer = peer_to_ask();
+    if (peer.is_none()) return;
+    Datum& datum = data[data_table.find(peers[peer].queued.begin()->id)];
+    // A quarter is left to the outputs of tasks, unless nothing else is under way.
+    const bool is_busy = started_count() > 0 || fetches > 0;
+    const std::uint64_t spared = is_busy ? memory_limit / 4 : 0;
+    const std::uint64_t wanted = datum.bytes > memory_limit ? datum.bytes : datum.bytes + spared;
+    if (is_off_host(peer) && !fits(wanted)) {
+      const bool is_stuck = !is_busy && now - moved_at >= limits.memory_wait;
+      if (!is_stuck && datum.bytes <= memory_limit) return;
+      fail_for_memory(waiters[datum.first_waiter].task, datum.bytes);
+      continue;
+    }
+    start_fetch(datum);
+  }
+}
+
+void WorkerEngine::State::start_fetch(Datum& datum) {
+  const PeerId holder = datum.holder;
+  stop_fetch(datum);
+  datum.presence = Presence::fetching;
+  datum.since = now;
+  datum.is_counted = true;
+  ++fetches;
+  ++fetches_counted;
+  ++peers[holder].fetches_counted;
+  ++counters.fetches;
+  patience.emplace_back(now, datum.id);
+  if (is_off_host(holder)) charge(datum, datum.bytes);
+  act(StartFetch{datum.id, holder, datum.bytes});
+}
+
+void WorkerEngine::State::add_request(std::uint32_t slot, const FetchAsked& event) {
+  const std::uint32_t added = requests.add();
+  requests[added].peer = event.peer;
+  requests[added].number = event.request;
+  requests[added].datum = slot;
+  requests[added].asked = now;
+  std::uint32_t* link = &data[slot].first_request;
+  while (*link != no_slot) link = &requests[*link].next;
+  *link = added;
+  request_table.emplace(std::pair{event.peer, event.request}, added);
+  ++peers[event.peer].waiting_requests;
+  if (data[slot].producer == no_slot) unsure.emplace_back(now, event.datum);
+}
+
+void WorkerEngine::State::remove_request(std::uint32_t request) {
+  const Request removed = requests[request];
+  std::uint32_t* link = &data[removed.datum].first_request;
+  while (*link != request) link = &requests[*link].next;
+  *link = removed.next;
+  request_table.erase({removed.peer, removed.number});
+  --peers[removed.peer].waiting_requests;
+  requests.remove(request);
+}
+
+void WorkerEngine::State::forget_request(std::uint32_t request) {
+  const std::uint32_t slot = requests[request].datum;
+  remove_request(request);
+  settle(slot);
+}
+
+void WorkerEngine::State::refuse_requests(std::uint32_t slot, Instant asked_until) {
+  std::uint32_t request = data[slot].first_request;
+  while (request != no_slot) {
+    const Request current = requests[request];
+    if (current.asked <= asked_until) {
+      act(RefuseFetch{current.peer, current.number});
+      remove_request(request);
+    }
+    request = current.next;
+  }
+}
+
+void WorkerEngine::State::answer_requests(std::uint32_t slot) {
+  while (data[slot].first_request != no_slot) {
+    const std::uint32_t request = data[slot].first_request;
+    act(AnswerFetch{requests[request].peer, requests[request].number, data[slot].id});
+    remove_request(request);
+  }
+}
+
+}  // namespace ashlar::worker

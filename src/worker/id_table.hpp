@@ -1,0 +1,116 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "base/ids.hpp"
+
+namespace ashlar::worker {
+
+inline constexpr std::uint32_t no_slot = ~std::uint32_t{0};
+
+/// Where an id's record is: a flat hash table from ids to slot numbers. It is never iterated, so
+/// its order decides nothing.
+class IdTable {
+ public:
+  /// The slot of an id, or no_slot.
+  std::uint32_t find(const DatumId& id) const {
+    if (count_ == 0) return no_slot;
+    for (std::size_t i = home(id);; i = (i + 1) & mask()) {
+      if (entries_[i].slot == no_slot) return no_slot;
+      if (entries_[i].id == id) return entries_[i].slot;
+    }
+  }
+
+  /// Requires that the id is absent.
+  void insert(const DatumId& id, std::uint32_t slot) {
+    if ((count_ + 1) * 2 > entries_.size()) grow();
+    place({id, slot});
+    ++count_;
+  }
+
+  /// Requires that the id is present.
+  void erase(const DatumId& id) {
+    std::size_t hole = home(id);
+    while (!(entries_[hole].slot != no_slot && entries_[hole].id == id)) {
+      hole = (hole + 1) & mask();
+    }
+    // Entries behind the hole move up, unless that would put them before their home.
+    for (std::size_t i = (hole + 1) & mask(); entries_[i].slot != no_slot; i = (i + 1) & mask()) {
+      const std::size_t distance = (i - home(entries_[i].id)) & mask();
+      if (distance >= ((i - hole) & mask())) {
+        entries_[hole] = entries_[i];
+        hole = i;
+      }
+    }
+    entries_[hole].slot = no_slot;
+    --count_;
+  }
+
+  std::size_t size() const { return count_; }
+
+ private:
+  struct Entry {
+    DatumId id;
+    std::uint32_t slot = no_slot;
+  };
+
+  std::size_t mask() const { return entries_.size() - 1; }
+  std::size_t home(const DatumId& id) const {
+    const std::uint64_t run =
+        (std::uint64_t{id.run.number} << 32) ^ (std::uint64_t{id.run.session.value} << 16);
+    return static_cast<std::size_t>(((run ^ id.index) * 0x9E3779B97F4A7C15u) >> shift_);
+  }
+  void place(const Entry& entry) {
+    std::size_t i = home(entry.id);
+    while (entries_[i].slot != no_slot) i = (i + 1) & mask();
+    entries_[i] = entry;
+  }
+  void grow() {
+    std::vector<Entry> old(entries_.empty() ? 64 : entries_.size() * 2);
+    old.swap(entries_);
+    shift_ = 64;
+    for (std::size_t n = entries_.size(); n > 1; n /= 2) --shift_;
+    for (const Entry& entry : old) {
+      if (entry.slot != no_slot) place(entry);
+    }
+  }
+
+  std::vector<Entry> entries_;
+  std::size_t count_ = 0;
+  unsigned shift_ = 64;
+};
+
+/// Records in recycled slots. T has a member `bool is_used`.
+template <class T>
+class Pool {
+ public:
+  std::uint32_t add() {
+    std::uint32_t slot;
+    if (free_.empty()) {
+      slot = static_cast<std::uint32_t>(records_.size());
+      records_.emplace_back();
+    } else {
+      slot = free_.back();
+      free_.pop_back();
+    }
+    records_[slot].is_used = true;
+    return slot;
+  }
+  void remove(std::uint32_t slot) {
+    records_[slot] = T{};
+    free_.push_back(slot);
+  }
+  bool has(std::uint32_t slot) const { return slot < records_.size() && records_[slot].is_used; }
+  T& operator[](std::uint32_t slot) { return records_[slot]; }
+  const T& operator[](std::uint32_t slot) const { return records_[slot]; }
+  std::uint32_t slot_count() const { return static_cast<std::uint32_t>(records_.size()); }
+  std::size_t size() const { return records_.size() - free_.size(); }
+
+ private:
+  std::vector<T> records_;
+  std::vector<std::uint32_t> free_;
+};
+
+}  // namespace ashlar::worker

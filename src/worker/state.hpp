@@ -1,0 +1,268 @@
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <set>
+#include <span>
+#include <string>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+#include "worker/id_table.hpp"
+#include "worker/worker_engine.hpp"
+
+namespace ashlar::worker {
+
+/// waiting: for inputs; ready: for memory or a place in the slots' queues; started: handed out.
+enum class TaskState : std::uint8_t { none, waiting, ready, started };
+inline constexpr std::size_t task_state_count = 4;
+
+/// An assignment; its vectors stay where they arrived, and tasks refer into them.
+struct Batch {
+  bool is_used = false;
+  std::uint32_t live_tasks = 0;
+  protocol::AssignTasks message;
+};
+
+struct Task {
+  bool is_used = false;
+  TaskState state = TaskState::none;
+  bool is_revoked = false;  ///< while it runs: its outputs are to be dropped
+  RunId run;
+  std::uint32_t task = 0;
+  Attempt attempt = 0;
+  std::uint32_t batch = 0;
+  std::uint32_t position = 0;  ///< in the batch; the offsets below are its prefix sums
+  std::uint32_t first_input = 0;
+  std::uint32_t first_output = 0;
+  std::uint32_t first_param = 0;
+  std::uint32_t missing = 0;  ///< inputs not here
+  std::uint32_t reused = graph::TaskGraph::no_input;
+  std::uint64_t order = 0;     ///< of assignment: breaks ties of rank
+  std::uint64_t reserved = 0;  ///< bytes, while started
+};
+
+/// absent: nobody was asked for it; queued, fetching: from Datum::holder.
+enum class Presence : std::uint8_t { absent, queued, fetching, here };
+
+struct Datum {
+  bool is_used = false;
+  Presence presence = Presence::absent;
+  bool is_own = false;       ///< here, made by a task
+  bool is_freed = false;     ///< to be dropped once no task here uses it
+  bool is_reported = false;  ///< absent and reported missing: waits for Relocate
+  bool is_counted = false;   ///< fetching, and counts in the limits
+  DatumId id;
+  PeerId holder;
+  std::uint32_t producer = no_slot;  ///< task here that is to make it
+  std::uint32_t users = 0;           ///< inputs of tasks here, waiting to started
+  std::uint32_t first_waiter = no_slot;
+  std::uint32_t first_request = no_slot;
+  std::uint32_t fetch_rank = 0;
+  std::uint64_t bytes = 0;
+  std::uint64_t charged = 0;  ///< of the memory limit
+  Instant since;              ///< fetch started, or became absent without a producer
+};
+
+/// A task that waits for a datum.
+struct Waiter {
+  bool is_used = false;
+  std::uint32_t task = no_slot;
+  std::uint32_t next = no_slot;
+};
+
+/// A peer that waits for a datum.
+struct Request {
+  bool is_used = false;
+  PeerId peer;
+  std::uint64_t number = 0;
+  std::uint32_t datum = no_slot;
+  std::uint32_t next = no_slot;
+  Instant asked;
+};
+
+struct FetchKey {
+  std::uint32_t rank = 0;
+  DatumId id;
+  friend auto operator<=>(const FetchKey&, const FetchKey&) = default;
+};
+
+struct Peer {
+  bool is_known = false;  ///< its PeerInfo came
+  std::string host_identity;
+  std::uint32_t fetches_counted = 0;
+  std::uint32_t waiting_requests = 0;
+  std::set<FetchKey> queued;
+};
+
+struct WorkerEngine::State {
+  PeerId self;
+  std::uint32_t slots = 1;
+  std::uint64_t memory_limit = 0;
+  Limits limits;
+  std::string host_identity;
+
+  Counters counters;
+  Pool<Batch> batches;
+  Pool<Task> tasks;
+  Pool<Datum> data;
+  Pool<Waiter> waiters;
+  Pool<Request> requests;
+  IdTable task_table;  ///< current attempts, by (run, task)
+  IdTable data_table;
+  std::map<PeerId, Peer> peers;
+  std::map<std::pair<PeerId, std::uint64_t>, std::uint32_t> request_table;
+  std::set<PeerId> peers_with_queue;
+
+  struct Ready {
+    std::uint32_t rank = 0;
+    std::uint32_t slot = 0;
+    std::uint64_t order = 0;
+  };
+  std::vector<Ready> ready;  ///< heap, lowest rank on top; entries of ended tasks linger
+  std::uint32_t task_count[task_state_count] = {};
+  std::uint64_t next_order = 0;
+  std::int64_t started_ns = 0;  ///< predicted, of started tasks
+  std::uint64_t reserved = 0;   ///< bytes: of data, started tasks and fetches
+  std::uint32_t here_count = 0;
+  std::uint32_t fetches = 0;
+  std::uint32_t fetches_counted = 0;
+  Instant moved_at;  ///< when something last started, ended, came or was freed
+  std::deque<std::pair<Instant, DatumId>> patience;  ///< fetches that count, oldest first
+  std::deque<std::pair<Instant, DatumId>> unsure;    ///< data nobody is to make, and asked for
+  std::vector<DatumId> dropped;                      ///< ring of recently dropped data
+  std::size_t dropped_next = 0;
+  IdTable dropped_table;  ///< position in the ring
+  bool is_leaving = false;
+  bool has_exited = false;
+  std::string leave_reason;
+
+  // Within a step.
+  Actions* actions = nullptr;
+  Instant now;
+  std::vector<protocol::TasksDone> done;
+  std::vector<bool> done_is_dynamic;
+  std::vector<protocol::TaskFailed> failed;
+  std::vector<protocol::DataAcquired> acquired;
+  protocol::DataMissing missing;
+  std::vector<std::uint32_t> scratch;
+  std::vector<DatumId> drops;  ///< performed unless the datum came again in the same step
+
+  void step(std::span<const Event> events, Instant at, Actions& out);
+
+  // worker_engine.cpp: events.
+  void on(const FromScheduler& event);
+  void on(const TaskEnded& event);
+  void on(const FetchDone& event);
+  void on(const FetchFailed& event);
+  void on(const FetchAsked& event);
+  void on(const FetchUnasked& event);
+  void on(const Tick& event);
+  void told(const protocol::PeerInfo& message);
+  void told(const protocol::PeerGone& message);
+  void told(const protocol::AssignTasks& message);
+  void told(const protocol::RevokeTasks& message);
+  void told(const protocol::FreeData& message);
+  void told(const protocol::Relocate& message);
+  void told(const protocol::Shutdown& message);
+  void told(const protocol::Heartbeat& message);
+  void flush_drops();
+  void flush();
+
+  // tasks.cpp: from assignment to end.
+  std::uint32_t add_task(std::uint32_t batch, const Task& task);
+  void need_input(std::uint32_t slot, std::uint32_t input);
+  void transition(std::uint32_t slot, TaskState to);
+  void admit();
+  bool has_room(const Task& task) const;
+  bool fits(std::uint64_t bytes) const {
+    return bytes <= memory_limit && reserved <= memory_limit - bytes;
+  }
+  std::uint64_t output_total(const Task& task) const;
+  std::uint64_t bytes_needed(const Task& task) const;
+  bool is_current(const Ready& entry) const;
+  void pop_ready();
+  void compact_ready();
+  std::uint32_t reusable_input(const Task& task) const;
+  bool can_never_fit(const Task& task) const;
+  std::uint32_t best_fitting_ready() const;
+  void start(std::uint32_t slot);
+  void fail_for_memory(std::uint32_t slot, std::uint64_t needed);
+  void make_outputs(const TaskEnded& event, const Task& task);
+  void push_output(const Task& task, const DatumId& id, std::uint64_t bytes);
+  void report_done(const TaskEnded& event, const Task& task);
+  void revoke(std::uint32_t slot);
+  void unmake_outputs(const Task& task, std::uint32_t slot);
+  void release_inputs(std::uint32_t slot);
+  void retire(std::uint32_t slot);
+  std::int64_t predicted_ns(const Task& task) const;
+  std::uint32_t started_count() const { return task_count[std::size_t(TaskState::started)]; }
+
+  // data.cpp: where data are.
+  std::uint32_t obtain(const DatumId& id);
+  void come(std::uint32_t slot, std::uint64_t bytes, bool is_own, std::uint64_t charge);
+  void drop(std::uint32_t slot);
+  void settle(std::uint32_t slot);
+  void erase(std::uint32_t slot);
+  void charge(Datum& datum, std::uint64_t bytes);
+  void leave_store(Datum& datum);
+  void remove_waiter(Datum& datum, std::uint32_t task);
+  void become_unsure(Datum& datum);
+  void report_missing(Datum& datum, PeerId peer);
+  void remember_dropped(const DatumId& id);
+  void look_after_unsure();
+
+  // fetches.cpp: what is asked of peers, and what peers ask.
+  bool is_off_host(PeerId peer) const;
+  void queue_fetch(Datum& datum, PeerId holder, std::uint32_t rank);
+  void stop_fetch(Datum& datum);
+  void uncount(Datum& datum);
+  void pump_fetches();
+  PeerId peer_to_ask() const;
+  void start_fetch(Datum& datum);
+  void add_request(std::uint32_t slot, const FetchAsked& event);
+  void refuse_requests(std::uint32_t slot, Instant asked_until);
+  void answer_requests(std::uint32_t slot);
+  void forget_request(std::uint32_t request);
+  void remove_request(std::uint32_t request);
+
+  // explain.cpp
+  std::string story(RunId run, std::uint32_t task) const;
+  std::string dump() const;
+  void check_tasks() const;
+  void check_data() const;
+  void check_peers() const;
+
+  std::span<const DatumId> inputs_of(const Task& task) const {
+    const auto& message = batches[task.batch].message;
+    return {message.inputs.data() + task.first_input, message.input_count[task.position]};
+  }
+  std::span<const std::uint32_t> outputs_of(const Task& task) const {
+    const auto& message = batches[task.batch].message;
+    return {message.outputs.data() + task.first_output, message.output_count[task.position]};
+  }
+  std::span<const std::uint64_t> output_bytes_of(const Task& task) const {
+    const auto& message = batches[task.batch].message;
+    return {message.output_bytes.data() + task.first_output, message.output_count[task.position]};
+  }
+  std::uint32_t rank_of(const Task& task) const {
+    return batches[task.batch].message.rank[task.position];
+  }
+  template <class A>
+  void act(A&& action) {
+    actions->emplace_back(std::forward<A>(action));
+  }
+  /// Built in place: gcc 12 takes the moved variant for uninitialised memory.
+  template <class M>
+  void report(M message) {
+    Action& action = actions->emplace_back(std::in_place_type<ToScheduler>);
+    std::get<ToScheduler>(action).message.emplace<M>(std::move(message));
+  }
+};
+
+/// Whether the vectors of an assignment agree in length.
+bool is_consistent(const protocol::AssignTasks& message);
+
+}  // namespace ashlar::worker

@@ -1,0 +1,356 @@
+#include <algorithm>
+#include <utility>
+
+#include "base/check.hpp"
+#include "worker/state.hpp"
+
+namespace ashlar::worker {
+
+namespace {
+
+constexpr std::uint64_t saturating_add(std::uint64_t a, std::uint64_t b) {
+  return a > ~std::uint64_t{0} - b ? ~std::uint64_t{0} : a + b;
+}
+
+/// Heap order: the lowest rank on top, the older assignment among equals.
+constexpr auto starts_later = [](const auto& a, const auto& b) {
+  return a.rank != b.rank ? a.rank > b.rank : a.order > b.order;
+};
+
+bool is_allowed(TaskState from, TaskState to) {
+  switch (from) {
+    case TaskState::none:
+      return to == TaskState::waiting;
+    case TaskState::waiting:
+      return to == TaskState::ready || to == TaskState::none;
+    case TaskState::ready:
+      return to == TaskState::started || to == TaskState::none;
+    case TaskState::started:
+      return to == TaskState::none;
+  }
+  return false;
+}
+
+}  // namespace
+
+void WorkerEngine::State::transition(std::uint32_t slot, TaskState to) {
+  Task& task = tasks[slot];
+  ASHLAR_CHECK(is_allowed(task.state, to), story(task.run, task.task));
+  if (task.state != TaskState::none) --task_count[std::size_t(task.state)];
+  if (to != TaskState::none) ++task_count[std::size_t(to)];
+  task.state = to;
+  if (to == TaskState::ready) {
+    ready.push_back({rank_of(task), slot, task.order});
+    std::push_heap(ready.begin(), ready.end(), starts_later);
+  }
+}
+
+/// Takes the task into the tables; no_slot when it is stale.
+std::uint32_t WorkerEngine::State::add_task(std::uint32_t batch, const Task& task) {
+  const DatumId key{task.run, task.task};
+  const std::uint32_t existing = task_table.find(key);
+  if (existing != no_slot) {
+    if (tasks[existing].batch == batch || tasks[existing].attempt >= task.attempt) {
+      ++counters.stale_events;
+      return no_slot;
+    }
+    revoke(existing);
+  }
+  const std::uint32_t slot = tasks.add();
+  tasks[slot] = task;
+  tasks[slot].is_used = true;
+  tasks[slot].order = next_order++;
+  task_table.insert(key, slot);
+  ++batches[batch].live_tasks;
+  transition(slot, TaskState::waiting);
+  for (const std::uint32_t output : outputs_of(tasks[slot])) {
+    Datum& datum = data[obtain({task.run, output})];
+    if (datum.presence != Presence::here) stop_fetch(datum);
+    datum.producer = slot;
+    datum.is_freed = false;
+    datum.is_reported = false;
+  }
+  return slot;
+}
+
+/// Makes the task wait for an input that is not here, and sees to it that the input comes.
+void WorkerEngine::State::need_input(std::uint32_t slot, std::uint32_t input) {
+  Task& task = tasks[slot];
+  const auto& message = batches[task.batch].message;
+  const DatumId id = inputs_of(task)[input];
+  std::uint32_t found = data_table.find(id);
+  const bool was_dropped = found == no_slot && dropped_table.find(id) != no_slot;
+  if (found == no_slot) found = obtain(id);
+  Datum& datum = data[found];
+  ++datum.users;
+  if (datum.presence == Presence::here) return;
+
+  ++task.missing;
+  const std::uint32_t rank = rank_of(task);
+  const bool is_first = datum.first_waiter == no_slot;
+  const std::uint32_t waiter = waiters.add();
+  waiters[waiter].task = slot;
+  waiters[waiter].next = std::exchange(datum.first_waiter, waiter);
+  if (datum.presence == Presence::queued && rank < datum.fetch_rank) {
+    stop_fetch(datum);
+    queue_fetch(datum, datum.holder, rank);
+  }
+  datum.fetch_rank = is_first ? rank : std::min(rank, datum.fetch_rank);
+  if (datum.producer != no_slot || datum.presence != Presence::absent) return;
+
+  const PeerId holder = message.input_holder[task.first_input + input];
+  datum.bytes = message.input_bytes[task.first_input + input];
+  if (holder != self && !holder.is_none()) {
+    queue_fetch(datum, holder, datum.fetch_rank);
+  } else if (was_dropped) {
+    report_missing(datum, self);
+  } else if (is_first) {
+    become_unsure(datum);
+  }
+}
+
+std::int64_t WorkerEngine::State::predicted_ns(const Task& task) const {
+  const std::uint32_t expected = batches[task.batch].message.expected_ns[task.position];
+  return expected == 0 ? limits.started_time.ns : expected;
+}
+
+bool WorkerEngine::State::has_room(const Task& task) const {
+  const std::uint64_t started = started_count();
+  if (started < std::uint64_t{slots} * limits.started_per_slot) return true;
+  return started < std::uint64_t{slots} * limits.started_per_slot_max &&
+         started_ns + predicted_ns(task) <= limits.started_time.ns * slots;
+}
+
+std::uint64_t WorkerEngine::State::output_total(const Task& task) const {
+  std::uint64_t total = 0;
+  for (const std::uint64_t bytes : output_bytes_of(task)) {
+    if (bytes != graph::TaskGraph::dynamic_bytes) total = saturating_add(total, bytes);
+  }
+  return total;
+}
+
+/// Position of the input whose buffer output 0 may take over now, or no_input.
+std::uint32_t WorkerEngine::State::reusable_input(const Task& task) const {
+  const std::uint32_t position = batches[task.batch].message.reuse_input[task.position];
+  const auto inputs = inputs_of(task);
+  const auto bytes = output_bytes_of(task);
+  if (position >= inputs.size() || bytes.empty()) return graph::TaskGraph::no_input;
+  const Datum& datum = data[data_table.find(inputs[position])];
+  const bool is_free_to_take = datum.is_own && datum.users == 1 && datum.producer == no_slot &&
+                               datum.first_request == no_slot && datum.bytes == bytes[0];
+  return is_free_to_take ? position : graph::TaskGraph::no_input;
+}
+
+/// Bytes that must be free for the task to start.
+std::uint64_t WorkerEngine::State::bytes_needed(const Task& task) const {
+  const std::uint64_t total = output_total(task);
+  if (reusable_input(task) == graph::TaskGraph::no_input) return total;
+  return total - output_bytes_of(task)[0];
+}
+
+/// Whether the task exceeds the limit even when nothing but its inputs is held.
+bool WorkerEngine::State::can_never_fit(const Task& task) const {
+  std::vector<std::uint32_t> slots_read;
+  for (const DatumId& id : inputs_of(task)) slots_read.push_back(data_table.find(id));
+  std::sort(slots_read.begin(), slots_read.end());
+  slots_read.erase(std::unique(slots_read.begin(), slots_read.end()), slots_read.end());
+  std::uint64_t total = bytes_needed(task);
+  for (const std::uint32_t slot : slots_read) total = saturating_add(total, data[slot].charged);
+  return total > memory_limit;
+}
+
+bool WorkerEngine::State::is_current(const Ready& entry) const {
+  return tasks.has(entry.slot) && tasks[entry.slot].state == TaskState::ready &&
+         tasks[entry.slot].order == entry.order;
+}
+
+void WorkerEngine::State::pop_ready() {
+  std::pop_heap(ready.begin(), ready.end(), starts_later);
+  ready.pop_back();
+}
+
+void WorkerEngine::State::compact_ready() {
+  if (ready.size() <= 2 * std::size_t{task_count[std::size_t(TaskState::ready)]} + 64) return;
+  std::erase_if(ready, [this](const Ready& entry) { return !is_current(entry); });
+  std::make_heap(ready.begin(), ready.end(), starts_later);
+}
+
+/// The lowest-ranked ready task that fits into memory, or no_slot.
+std::uint32_t WorkerEngine::State::best_fitting_ready() const {
+  const Ready* best = nullptr;
+  for (const Ready& entry : ready) {
+    if (!is_current(entry) || !fits(bytes_needed(tasks[entry.slot]))) continue;
+    if (best == nullptr || starts_later(*best, entry)) best = &entry;
+  }
+  return best == nullptr ? no_slot : best->slot;
+}
+
+/// Starts ready tasks, lowest rank first, as far as slots and memory allow.
+void WorkerEngine::State::admit() {
+  compact_ready();
+  for (;;) {
+    while (!ready.empty() && !is_current(ready.front())) pop_ready();
+    if (ready.empty()) return;
+    const std::uint32_t slot = ready.front().slot;
+    const Task& task = tasks[slot];
+    if (!has_room(task)) return;
+    const std::uint64_t needed = bytes_needed(task);
+    if (fits(needed)) {
+      pop_ready();
+      start(slot);
+      continue;
+    }
+    if (can_never_fit(task)) {
+      fail_for_memory(slot, needed);
+      continue;
+    }
+    // Memory comes back when tasks end. When none runs, a later task that fits may free some.
+    if (started_count() > 0) return;
+    const std::uint32_t other = best_fitting_ready();
+    if (other != no_slot) {
+      start(other);
+    } else if (now - moved_at >= limits.memory_wait) {
+      fail_for_memory(slot, needed);
+    } else {
+      return;
+    }
+  }
+}
+
+void WorkerEngine::State::start(std::uint32_t slot) {
+  Task& task = tasks[slot];
+  task.reused = reusable_input(task);
+  if (task.reused != graph::TaskGraph::no_input) {
+    const std::uint32_t taken = data_table.find(inputs_of(task)[task.reused]);
+    leave_store(data[taken]);
+    data[taken].users = 0;
+    erase(taken);
+  }
+  task.reserved = output_total(task);
+  reserved += task.reserved;
+  started_ns += predicted_ns(task);
+  moved_at = now;
+  ++counters.tasks_started;
+  transition(slot, TaskState::started);
+  act(StartTask{slot, task.reused});
+}
+
+void WorkerEngine::State::fail_for_memory(std::uint32_t slot, std::uint64_t needed) {
+  const Task& task = tasks[slot];
+  failed.push_back({task.run, task.task, task.attempt, ErrorKind::overloaded,
+                    "out of memory: " + std::to_string(needed) + " bytes needed, " +
+                        std::to_string(reserved) + " in use, limit " +
+                        std::to_string(memory_limit)});
+  revoke(slot);
+}
+
+/// Publishes the outputs of a task that ended well, or drops them when it was revoked.
+void WorkerEngine::State::make_outputs(const TaskEnded& event, const Task& task) {
+  const auto outputs = outputs_of(task);
+  const auto announced = output_bytes_of(task);
+  const bool are_told = event.output_bytes.size() == outputs.size();
+  for (std::size_t i = 0; i < outputs.size(); ++i) {
+    const DatumId id{task.run, outputs[i]};
+    if (task.is_revoked) {
+      const std::uint32_t found = data_table.find(id);
+      if (found == no_slot || data[found].presence != Presence::here) drops.push_back(id);
+      continue;
+    }
+    const bool is_dynamic = announced[i] == graph::TaskGraph::dynamic_bytes;
+    const std::uint64_t bytes = are_told ? event.output_bytes[i] : (is_dynamic ? 0 : announced[i]);
+    const std::uint32_t slot = obtain(id);
+    if (data[slot].producer == event.handle) data[slot].producer = no_slot;
+    if (data[slot].presence == Presence::here) leave_store(data[slot]);
+    stop_fetch(data[slot]);
+    come(slot, bytes, true, bytes);
+    push_output(task, id, bytes);
+    settle(slot);
+  }
+}
+
+void WorkerEngine::State::push_output(const Task& task, const DatumId& id, std::uint64_t bytes) {
+  const auto& message = batches[task.batch].message;
+  if (message.deliver[task.position] == 0) return;
+  const auto driver = peers.find(message.driver);
+  if (driver == peers.end() || !driver->second.is_known) return;
+  if (protocol::is_pushed(host_identity, driver->second.host_identity, bytes)) {
+    act(PushDatum{message.driver, id});
+  }
+}
+
+void WorkerEngine::State::report_done(const TaskEnded& event, const Task& task) {
+  std::size_t i = done.size();
+  while (i > 0 && done[i - 1].run != task.run) --i;
+  if (i == 0) {
+    done.emplace_back().run = task.run;
+    done_is_dynamic.push_back(false);
+    i = done.size();
+  }
+  protocol::TasksDone& report = done[i - 1];
+  report.task.push_back(task.task);
+  report.attempt.push_back(task.attempt);
+  report.elapsed_ns.push_back(event.elapsed_ns);
+  const auto announced = output_bytes_of(task);
+  const bool are_told = event.output_bytes.size() == announced.size();
+  for (std::size_t k = 0; k < announced.size(); ++k) {
+    const bool is_dynamic = announced[k] == graph::TaskGraph::dynamic_bytes;
+    const std::uint64_t bytes = are_told ? event.output_bytes[k] : (is_dynamic ? 0 : announced[k]);
+    if (is_dynamic || bytes != announced[k]) done_is_dynamic[i - 1] = true;
+    report.output_bytes.push_back(bytes);
+  }
+  ++counters.tasks_done;
+}
+
+/// Takes an assignment back: at once, or when the running kernel has ended.
+void WorkerEngine::State::revoke(std::uint32_t slot) {
+  Task& task = tasks[slot];
+  if (task.state == TaskState::started) {
+    task_table.erase({task.run, task.task});
+    task.is_revoked = true;
+    unmake_outputs(task, slot);
+    return;
+  }
+  unmake_outputs(task, slot);
+  release_inputs(slot);
+  retire(slot);
+}
+
+/// The outputs will not be made by this task.
+void WorkerEngine::State::unmake_outputs(const Task& task, std::uint32_t slot) {
+  for (const std::uint32_t output : outputs_of(task)) {
+    const DatumId id{task.run, output};
+    const std::uint32_t found = data_table.find(id);
+    if (found == no_slot || data[found].producer != slot) continue;
+    data[found].producer = no_slot;
+    if (data[found].presence != Presence::here) {
+      refuse_requests(found, now);
+      if (data[found].users > 0) become_unsure(data[found]);
+    }
+    settle(found);
+    if (data_table.find(id) == no_slot) remember_dropped(id);
+  }
+}
+
+void WorkerEngine::State::release_inputs(std::uint32_t slot) {
+  const auto inputs = inputs_of(tasks[slot]);
+  for (std::uint32_t i = 0; i < inputs.size(); ++i) {
+    if (i == tasks[slot].reused) continue;
+    const std::uint32_t found = data_table.find(inputs[i]);
+    Datum& datum = data[found];
+    --datum.users;
+    if (datum.presence != Presence::here) remove_waiter(datum, slot);
+    settle(found);
+  }
+}
+
+void WorkerEngine::State::retire(std::uint32_t slot) {
+  const Task& task = tasks[slot];
+  if (!task.is_revoked) task_table.erase({task.run, task.task});
+  const std::uint32_t batch = task.batch;
+  transition(slot, TaskState::none);
+  tasks.remove(slot);
+  if (--batches[batch].live_tasks == 0) batches.remove(batch);
+  moved_at = now;
+}
+
+}  // namespace ashlar::worker

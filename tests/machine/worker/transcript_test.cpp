@@ -1,0 +1,270 @@
+#include <gtest/gtest.h>
+
+#include "machine/worker/rig.hpp"
+
+namespace ashlar::worker {
+namespace {
+
+constexpr std::uint32_t self = 1;
+
+TEST(WorkerTranscript, AChainRunsWithoutTheScheduler) {
+  Rig rig;
+  EXPECT_EQ(rig.told(assignment({{0, {}, {0}}, {1, {{0, self}}, {1}}})), "start 0");
+  EXPECT_EQ(rig.ended(0), "start 1; done 0");
+  EXPECT_EQ(rig.ended(1), "done 1");
+  EXPECT_EQ(rig.told(protocol::FreeData{{datum(0), datum(1)}}), "drop 0; drop 1");
+  EXPECT_TRUE(rig.engine.is_empty());
+  EXPECT_EQ(rig.engine.memory_reserved(), 0u);
+}
+
+TEST(WorkerTranscript, ManyEndsGiveOneReport) {
+  Rig rig(2);
+  EXPECT_EQ(rig.told(assignment({{0, {}, {0}}, {1, {}, {1}}, {2, {}, {2}}})),
+            "start 0; start 1; start 2");
+  EXPECT_EQ(rig({TaskEnded{2, 5}, TaskEnded{0, 5}, TaskEnded{1, 5}}), "done 2 0 1");
+}
+
+TEST(WorkerTranscript, TheProducerMayComeAfterTheConsumerInOneBatch) {
+  Rig rig;
+  EXPECT_EQ(rig.told(assignment({{1, {{0, self}}, {1}}, {0, {}, {0}}})), "start 1");
+  EXPECT_EQ(rig.ended(1), "start 0; done 0");
+}
+
+TEST(WorkerTranscript, LowRankStartsFirstAndFewAreStartedAhead) {
+  Rig rig;
+  EXPECT_EQ(rig.told(assignment({{0, {}, {0}, 1, 9}, {1, {}, {1}, 1, 3}, {2, {}, {2}, 1, 5}})),
+            "start 1; start 2");
+  EXPECT_EQ(rig.ended(1), "start 0; done 1");
+}
+
+TEST(WorkerTranscript, ShortTasksAreStartedInLots) {
+  Rig rig;
+  std::vector<Assigned> tasks;
+  for (std::uint32_t i = 0; i < 20; ++i) tasks.push_back({i, {}, {}, 1, 0, 0, 50'000});
+  rig.told(assignment(tasks));
+  EXPECT_EQ(rig.engine.counters().tasks_started, 10u);
+}
+
+TEST(WorkerTranscript, RemoteInputsAreFetchedInRankOrder) {
+  Rig rig(1, 1000, {.fetches = 1});
+  rig.told(peer_info(2, "here"));
+  EXPECT_EQ(rig.told(assignment({{5, {{0, 2}}, {10}, 1, 7}, {6, {{1, 2}}, {11}, 1, 4}})),
+            "fetch 1@2");
+  EXPECT_EQ(rig({FetchDone{datum(1), 10, true}}),
+            "start 1; fetch 0@2; acquired 1 local 10 remote 0");
+  EXPECT_EQ(rig.engine.memory_reserved(), 10u) << "in place takes no memory; one output";
+}
+
+TEST(WorkerTranscript, FetchedFromAnotherHostTakesMemory) {
+  Rig rig;
+  rig.told(peer_info(2, "there"));
+  EXPECT_EQ(rig.told(assignment({{5, {{0, 2}}, {10}}})), "fetch 0@2");
+  EXPECT_EQ(rig.engine.memory_reserved(), 10u);
+  EXPECT_EQ(rig({FetchDone{datum(0), 10, false}}), "start 0; acquired 0 local 0 remote 10");
+  EXPECT_EQ(rig.engine.memory_reserved(), 20u);
+}
+
+TEST(WorkerTranscript, AFailedFetchIsReportedAndTriedElsewhere) {
+  Rig rig;
+  EXPECT_EQ(rig.told(assignment({{5, {{0, 2}}, {10}}})), "fetch 0@2");
+  EXPECT_EQ(rig({FetchFailed{datum(0), PeerId{3}}}), "") << "nobody asked peer 3";
+  EXPECT_EQ(rig({FetchFailed{datum(0), PeerId{2}}}), "missing 0@2");
+  EXPECT_EQ(rig.told(protocol::Relocate{{datum(0)}, {PeerId{3}}}), "fetch 0@3");
+  EXPECT_EQ(rig.told(protocol::Relocate{{datum(0)}, {PeerId{4}}}), "abandon 0; fetch 0@4");
+  EXPECT_EQ(rig.told(protocol::PeerGone{PeerId{4}, ""}), "forget 4; abandon 0; missing 0@4");
+  EXPECT_EQ(rig.told(protocol::Relocate{{datum(0)}, {PeerId{1}}}), "");
+  EXPECT_EQ(rig.told(assignment({{2, {}, {0}}})), "start 1");
+  EXPECT_EQ(rig.ended(1), "start 0; done 2");
+}
+
+TEST(WorkerTranscript, RequestsAreAnsweredOnceTheDatumIsMade) {
+  Rig rig;
+  EXPECT_EQ(rig({FetchAsked{PeerId{2}, 7, datum(0)}}), "") << "ahead of its assignment";
+  EXPECT_EQ(rig.told(assignment({{0, {}, {0}}})), "start 0");
+  EXPECT_EQ(rig({FetchAsked{PeerId{3}, 1, datum(0)}, FetchAsked{PeerId{3}, 2, datum(0)}}), "");
+  EXPECT_EQ(rig({FetchUnasked{PeerId{3}, 1}}), "");
+  EXPECT_EQ(rig.later(Duration::seconds(5)), "") << "it is to be made here: no refusal";
+  EXPECT_EQ(rig.ended(0), "answer 0 to 2#7; answer 0 to 3#2; done 0");
+  EXPECT_EQ(rig({FetchAsked{PeerId{4}, 0, datum(0)}}), "answer 0 to 4#0");
+  EXPECT_EQ(rig.told(protocol::FreeData{{datum(0)}}), "drop 0");
+  EXPECT_EQ(rig({FetchAsked{PeerId{4}, 1, datum(0)}}), "refuse 4#1");
+}
+
+TEST(WorkerTranscript, ARequestForAnUnknownDatumIsRefusedInTheEnd) {
+  Rig rig;
+  EXPECT_EQ(rig({FetchAsked{PeerId{2}, 7, datum(0)}}), "");
+  EXPECT_EQ(rig.later(Duration::seconds(1)), "");
+  EXPECT_EQ(rig.later(Duration::seconds(1.5)), "refuse 2#7");
+  EXPECT_TRUE(rig.engine.is_empty());
+}
+
+TEST(WorkerTranscript, AnInputNobodyMakesHereIsReportedInTheEnd) {
+  Rig rig;
+  EXPECT_EQ(rig.told(assignment({{5, {{0, self}}, {10}}})), "");
+  EXPECT_EQ(rig.later(Duration::seconds(3)), "missing 0@1");
+  EXPECT_EQ(rig.told(protocol::Relocate{{datum(0)}, {PeerId{2}}}), "fetch 0@2");
+}
+
+TEST(WorkerTranscript, RevokedTasksDoNotStartAndRunningOnesDropTheirOutputs) {
+  Rig rig;
+  EXPECT_EQ(rig.told(assignment({{0, {}, {0}}, {1, {{0, self}}, {1}}, {2, {{7, 2}}, {2}}})),
+            "start 0; fetch 7@2");
+  EXPECT_EQ(rig({FetchAsked{PeerId{2}, 0, datum(0)}}), "");
+  EXPECT_EQ(rig.told(protocol::RevokeTasks{datum(0).run, {0, 1, 2}, {1, 1, 1}}),
+            "refuse 2#0; abandon 7");
+  EXPECT_EQ(rig.ended(0), "drop 0");
+  EXPECT_TRUE(rig.engine.is_empty());
+}
+
+TEST(WorkerTranscript, ANewerAttemptReplacesAnOlder) {
+  Rig rig;
+  EXPECT_EQ(rig.told(assignment({{0, {}, {0}, 2}})), "start 0");
+  EXPECT_EQ(rig.told(assignment({{0, {}, {0}, 1}})), "") << "stale";
+  EXPECT_EQ(rig.told(assignment({{0, {}, {0}, 3}})), "start 1");
+  EXPECT_EQ(rig.told(protocol::RevokeTasks{datum(0).run, {0}, {2}}), "") << "stale";
+  EXPECT_EQ(rig.ended(1), "done 0");
+  EXPECT_EQ(rig.ended(0), "") << "the newer attempt's output stays";
+  EXPECT_EQ(rig.told(protocol::FreeData{{datum(0)}}), "drop 0");
+}
+
+TEST(WorkerTranscript, AFreedDatumInUseIsDroppedWhenTheTaskEnds) {
+  Rig rig;
+  rig.told(assignment({{0, {}, {0}}, {1, {{0, self}}, {1}}}));
+  EXPECT_EQ(rig.ended(0), "start 1; done 0");
+  EXPECT_EQ(rig.told(protocol::FreeData{{datum(0)}}), "");
+  EXPECT_EQ(rig.ended(1), "drop 0; done 1");
+}
+
+TEST(WorkerTranscript, FreeingAbandonsFetches) {
+  Rig rig;
+  EXPECT_EQ(rig.told(assignment({{1, {{0, 2}}, {1}}})), "fetch 0@2");
+  EXPECT_EQ(rig.told(protocol::FreeData{{datum(0)}}), "abandon 0");
+  EXPECT_EQ(rig.told(protocol::RevokeTasks{datum(0).run, {1}, {1}}), "");
+  EXPECT_EQ(rig({FetchDone{datum(0), 10, false}}), "drop 0") << "it came in the same moment";
+  EXPECT_TRUE(rig.engine.is_empty());
+}
+
+TEST(WorkerTranscript, ADyingInputIsTakenOver) {
+  Rig rig(1, 25);
+  rig.told(assignment({{0, {}, {0}}, {1, {{0, self}}, {1}, 1, 1, 10, 0, 0}}));
+  EXPECT_EQ(rig.ended(0), "start 1 reusing 0; done 0");
+  EXPECT_EQ(rig.engine.memory_reserved(), 10u);
+  EXPECT_EQ(rig({FetchAsked{PeerId{2}, 0, datum(0)}}), "refuse 2#0");
+  EXPECT_EQ(rig.ended(1), "done 1");
+  EXPECT_EQ(rig.told(protocol::FreeData{{datum(0), datum(1)}}), "drop 1");
+  EXPECT_TRUE(rig.engine.is_empty());
+}
+
+TEST(WorkerTranscript, AnInputOthersReadIsNotTakenOver) {
+  Rig rig(1);
+  rig.told(
+      assignment({{0, {}, {0}}, {1, {{0, self}}, {1}, 1, 1, 10, 0, 0}, {2, {{0, self}}, {2}}}));
+  EXPECT_EQ(rig.ended(0), "start 2; start 1; done 0");
+  Rig other(1);
+  other.told(peer_info(2, "here"));
+  other.told(assignment({{1, {{0, 2}}, {1}, 1, 1, 10, 0, 0}}));
+  EXPECT_EQ(other({FetchDone{datum(0), 10, true}}), "start 0; acquired 0 local 10 remote 0")
+      << "it lies in another process's store";
+}
+
+TEST(WorkerTranscript, TasksWaitForMemory) {
+  Rig rig(2, 25);
+  EXPECT_EQ(rig.told(assignment({{0, {}, {0}}, {1, {}, {1}}, {2, {}, {2}}})), "start 0; start 1");
+  EXPECT_EQ(rig({TaskEnded{0, 1}, TaskEnded{1, 1}}), "done 0 1");
+  EXPECT_EQ(rig.told(protocol::FreeData{{datum(0)}}), "drop 0; start 2");
+}
+
+TEST(WorkerTranscript, ATaskThatCannotFitFailsWithTheNumbers) {
+  Rig rig(1, 25);
+  EXPECT_EQ(rig.told(assignment({{0, {}, {0}, 1, 0, 30}})),
+            "failed 0 \"out of memory: 30 bytes needed, 0 in use, limit 25\"");
+  EXPECT_TRUE(rig.engine.is_empty());
+  rig.told(assignment({{1, {}, {1}, 1, 0, 20}, {2, {}, {2}, 1, 0, 20}}));
+  EXPECT_EQ(rig.ended(0), "done 1");
+  EXPECT_EQ(rig.later(Duration::seconds(9)), "");
+  EXPECT_EQ(rig.later(Duration::seconds(2)),
+            "failed 2 \"out of memory: 20 bytes needed, 20 in use, limit 25\"");
+}
+
+TEST(WorkerTranscript, ALaterTaskThatFitsGoesAheadWhenNothingRuns) {
+  Rig rig(1, 25);
+  rig.told(assignment({{0, {}, {0}, 1, 0, 20}, {1, {}, {1}, 1, 1, 20}, {2, {}, {2}, 1, 2, 5}}));
+  EXPECT_EQ(rig.ended(0), "start 2; done 0");
+}
+
+TEST(WorkerTranscript, KernelFailuresAreReported) {
+  Rig rig;
+  rig.told(assignment({{0, {}, {0}}}));
+  rig({FetchAsked{PeerId{2}, 0, datum(0)}});
+  EXPECT_EQ(rig({TaskEnded{0, 1, false, ErrorKind::task_failed, "no", {}}}),
+            "refuse 2#0; failed 0 \"no\"");
+  EXPECT_TRUE(rig.engine.is_empty());
+}
+
+TEST(WorkerTranscript, DynamicOutputsAreReportedWithTheirBytes) {
+  Rig rig(2);
+  rig.told(assignment({{0, {}, {0}}, {1, {}, {1}, 1, 0, graph::TaskGraph::dynamic_bytes}}));
+  EXPECT_EQ(rig({TaskEnded{0, 1}, TaskEnded{1, 1, true, {}, "", {33}}}), "done 0 1 bytes 10 33");
+  EXPECT_EQ(rig.engine.memory_reserved(), 43u);
+}
+
+TEST(WorkerTranscript, WantedOutputsArePushedByTheRule) {
+  Rig rig(1, 1'000'000);
+  rig.told(peer_info(90, "there"));
+  rig.told(
+      assignment({{0, {}, {0}, 1, 0, 10, 0, 0, true}, {1, {}, {1}, 1, 1, 100'000, 0, 0, true}}));
+  EXPECT_EQ(rig.ended(0), "push 0 to 90; done 0");
+  EXPECT_EQ(rig.ended(1), "done 1") << "large, and another host";
+}
+
+TEST(WorkerTranscript, ShutdownEndsWhenRunningTasksHave) {
+  Rig rig;
+  rig.told(assignment({{0, {}, {0}}, {1, {{0, self}}, {1}}, {2, {{7, 2}}, {2}}}));
+  EXPECT_EQ(rig.told(protocol::Shutdown{"bye"}), "abandon 7");
+  EXPECT_EQ(rig.ended(0), "done 0; exit");
+  EXPECT_EQ(rig.told(protocol::Shutdown{"bye"}), "");
+}
+
+TEST(WorkerTranscript, ContradictoryAssignmentsAreIgnored) {
+  Rig rig;
+  auto message = assignment({{0, {{1, 2}}, {0}}});
+  message.inputs.clear();
+  EXPECT_EQ(rig.told(message), "");
+  message = assignment({{0, {}, {0}}});
+  message.rank.clear();
+  EXPECT_EQ(rig.told(message), "");
+  EXPECT_EQ(rig.engine.counters().odd_messages, 2u);
+  EXPECT_EQ(rig.ended(3), "");
+  EXPECT_EQ(rig.engine.counters().stale_events, 1u);
+}
+
+TEST(WorkerTranscript, FetchesThatWaitDoNotKeepOutOthers) {
+  Rig rig(1, 1000, {.fetches = 1});
+  EXPECT_EQ(rig.told(assignment({{0, {{0, 2}}, {10}}, {1, {{1, 3}}, {11}}})), "fetch 0@2");
+  EXPECT_EQ(rig.later(Duration::milliseconds(50)), "fetch 1@3");
+}
+
+TEST(WorkerTranscript, TheViewOfATask) {
+  Rig rig;
+  rig.told(assignment({{4, {}, {}}, {5, {}, {8, 9}, 3}}));
+  const TaskView view = rig.engine.task(1);
+  EXPECT_EQ(view.task, 5u);
+  EXPECT_EQ(view.attempt, 3u);
+  EXPECT_EQ(view.outputs.size(), 2u);
+  EXPECT_EQ(view.outputs[1], 9u);
+  EXPECT_EQ(view.params[0], std::byte{5});
+}
+
+TEST(WorkerTranscript, ItExplainsItself) {
+  Rig rig;
+  rig.told(assignment({{5, {{0, 2}}, {10}}}));
+  EXPECT_EQ(rig.engine.story(datum(0).run, 5),
+            "task 5 of run 1.1, attempt 1, rank 0: waiting for 1 of 1 inputs\n"
+            "  datum 1.1.0 (10 bytes) being fetched from peer 2\n");
+  const std::uint64_t before = rig.engine.digest();
+  rig({FetchDone{datum(0), 10, true}});
+  EXPECT_NE(rig.engine.digest(), before);
+}
+
+}  // namespace
+}  // namespace ashlar::worker
