@@ -1,0 +1,156 @@
+#include "net/frame_reader.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cstring>
+
+#include "base/random.hpp"
+
+namespace ashlar::net {
+namespace {
+
+std::vector<std::byte> bytes_of(std::size_t size, std::uint64_t seed) {
+  SplitMix64 random(seed);
+  std::vector<std::byte> bytes(size);
+  for (std::byte& b : bytes) b = static_cast<std::byte>(random.next());
+  return bytes;
+}
+
+struct SeenFrame {
+  std::vector<std::byte> control;
+  std::vector<std::byte> payload;
+  friend bool operator==(const SeenFrame&, const SeenFrame&) = default;
+};
+
+struct Recorder final : FrameSink {
+  std::vector<SeenFrame> frames;
+  std::size_t payloads = 0;
+  std::size_t frames_wanted = 1000000;
+
+  std::span<std::byte> on_frame(std::span<const std::byte> control, std::uint64_t payload_bytes,
+                                int) override {
+    SeenFrame& frame = frames.emplace_back();
+    frame.control.assign(control.begin(), control.end());
+    frame.payload.resize(payload_bytes);
+    return frame.payload;
+  }
+  void on_payload() override { ++payloads; }
+  bool wants_more() const override { return frames.size() < frames_wanted; }
+};
+
+std::vector<std::byte> stream_of(const std::vector<SeenFrame>& frames) {
+  std::vector<std::byte> stream;
+  for (const SeenFrame& frame : frames) {
+    const auto header =
+        FrameHeader{.control_bytes = static_cast<std::uint32_t>(frame.control.size()),
+                    .payload_bytes = frame.payload.size()}
+            .encode();
+    stream.insert(stream.end(), header.begin(), header.end());
+    stream.insert(stream.end(), frame.control.begin(), frame.control.end());
+    stream.insert(stream.end(), frame.payload.begin(), frame.payload.end());
+  }
+  return stream;
+}
+
+/// Feeds at most `step` bytes at a time, as a socket would.
+std::string feed(FrameReader& reader, FrameSink& sink, std::span<const std::byte> stream,
+                 std::size_t step) {
+  while (!stream.empty()) {
+    std::size_t budget = std::min(step, stream.size());
+    std::size_t taken = 0;
+    for (const auto place : reader.room()) {
+      const std::size_t part = std::min(budget, place.size());
+      if (part > 0) std::memcpy(place.data(), stream.data() + taken, part);
+      taken += part;
+      budget -= part;
+    }
+    stream = stream.subspan(taken);
+    if (auto problem = reader.advance(taken, sink); !problem.empty()) return problem;
+  }
+  return {};
+}
+
+TEST(FrameReader, FindsTheSameFramesHoweverTheyArrive) {
+  std::vector<SeenFrame> sent;
+  for (const std::size_t control : {0, 1, 16, 300, 70'000, 700'000})
+    for (const std::size_t payload : {0, 5, 4096, 300'000})
+      sent.push_back({bytes_of(control, control + payload), bytes_of(payload, payload)});
+  const auto stream = stream_of(sent);
+  for (const std::size_t step : {7, 1000, 65'537, 1 << 20, 1 << 24}) {
+    FrameReader reader{Limits{}};
+    reader.trust();
+    Recorder seen;
+    ASSERT_EQ(feed(reader, seen, stream, step), "");
+    EXPECT_TRUE(seen.frames == sent) << "step " << step;
+    EXPECT_EQ(seen.payloads, 18u);
+    EXPECT_FALSE(reader.is_mid_frame());
+  }
+}
+
+TEST(FrameReader, RefusesBadHeaders) {
+  const auto refuse = [](FrameHeader header, bool trusted) {
+    FrameReader reader{Limits{.control_bytes = 1000, .untrusted_control_bytes = 100}};
+    if (trusted) reader.trust();
+    Recorder seen;
+    const auto bytes = header.encode();
+    return feed(reader, seen, bytes, 16);
+  };
+  EXPECT_NE(refuse({.magic = 0x50545448}, true), "");
+  EXPECT_EQ(refuse({.control_bytes = 1000}, true), "");
+  EXPECT_NE(refuse({.control_bytes = 1001}, true), "");
+  EXPECT_EQ(refuse({.control_bytes = 100}, false), "");
+  EXPECT_NE(refuse({.control_bytes = 101}, false), "");
+  EXPECT_NE(refuse({.payload_bytes = 1}, false), "");
+  EXPECT_NE(refuse({.payload_bytes = ~std::uint64_t{0}}, true), "");
+  EXPECT_NE(refuse({.magic = FrameHeader::magic_with_descriptor}, true), "");
+}
+
+TEST(FrameReader, RefusedPayloadsEndTheStream) {
+  struct Refuser final : FrameSink {
+    std::span<std::byte> on_frame(std::span<const std::byte>, std::uint64_t, int) override {
+      return {};
+    }
+    void on_payload() override { FAIL(); }
+    bool wants_more() const override { return true; }
+  } refuser;
+  FrameReader reader{Limits{}};
+  reader.trust();
+  const auto header = FrameHeader{.control_bytes = 0, .payload_bytes = 10}.encode();
+  EXPECT_NE(feed(reader, refuser, header, 16), "");
+}
+
+TEST(FrameReader, MemoryGrowsWithBytesNotWithPromises) {
+  FrameReader reader{Limits{}};
+  reader.trust();
+  Recorder seen;
+  const auto header = FrameHeader{.control_bytes = 1u << 30, .payload_bytes = 0}.encode();
+  ASSERT_EQ(feed(reader, seen, header, 16), "");
+  EXPECT_LE(reader.buffer_capacity(), 600u << 10);
+  const std::vector<std::byte> some(1 << 20);
+  ASSERT_EQ(feed(reader, seen, some, 1 << 20), "");
+  (void)reader.room();
+  EXPECT_LE(reader.buffer_capacity(), 4u << 20);
+  EXPECT_TRUE(seen.frames.empty());
+}
+
+TEST(FrameReader, LargeBuffersAreGivenBack) {
+  FrameReader reader{Limits{}};
+  reader.trust();
+  Recorder seen;
+  ASSERT_EQ(feed(reader, seen, stream_of({{std::vector<std::byte>(40 << 20), {}}}), 1 << 20), "");
+  ASSERT_EQ(seen.frames.size(), 1u);
+  (void)reader.room();
+  EXPECT_LE(reader.buffer_capacity(), 1u << 20);
+}
+
+TEST(FrameReader, StopsWhenTheSinkWantsNoMore) {
+  FrameReader reader{Limits{}};
+  Recorder seen;
+  seen.frames_wanted = 2;
+  const SeenFrame frame{bytes_of(10, 1), {}};
+  ASSERT_EQ(feed(reader, seen, stream_of({frame, frame, frame}), 1000), "");
+  EXPECT_EQ(seen.frames.size(), 2u);
+}
+
+}  // namespace
+}  // namespace ashlar::net

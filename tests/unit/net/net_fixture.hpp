@@ -1,0 +1,119 @@
+#pragma once
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <cstring>
+#include <deque>
+#include <functional>
+#include <utility>
+
+#include "net/address.hpp"
+#include "net/link.hpp"
+
+namespace ashlar::net {
+
+/// Records what a link says; payloads go into buffers of its own.
+struct Witness : LinkEvents {
+  std::vector<std::string> controls;
+  std::deque<std::vector<std::byte>> payloads;
+  std::vector<int> descriptors;
+  std::vector<std::string> closed;
+  int payloads_done = 0;
+  int batches = 0;
+  bool refuses_payloads = false;
+  std::function<void(const std::string&)> then = [](const std::string&) {};
+
+  ~Witness() override {
+    for (const int descriptor : descriptors) ::close(descriptor);
+  }
+  std::span<std::byte> on_frame(std::span<const std::byte> control, std::uint64_t payload_bytes,
+                                int descriptor) override {
+    controls.emplace_back(reinterpret_cast<const char*>(control.data()), control.size());
+    if (descriptor >= 0) descriptors.push_back(descriptor);
+    std::span<std::byte> place;
+    if (payload_bytes > 0 && !refuses_payloads)
+      place = payloads.emplace_back(static_cast<std::size_t>(payload_bytes));
+    then(controls.back());
+    return place;
+  }
+  void on_payload() override { ++payloads_done; }
+  void on_batch_end() override { ++batches; }
+  void on_closed(const std::string& reason) override { closed.push_back(reason); }
+};
+
+inline Frame frame_of(const std::string& control) {
+  Frame frame;
+  frame.control.resize(control.size());
+  if (!control.empty()) std::memcpy(frame.control.data(), control.data(), control.size());
+  return frame;
+}
+
+inline Frame payload_frame(const std::string& control,
+                           const std::shared_ptr<std::vector<std::byte>>& payload) {
+  Frame frame = frame_of(control);
+  frame.payload = *payload;
+  frame.payload_owner = payload;
+  return frame;
+}
+
+inline int open_descriptors() {
+  int count = 0;
+  for (int fd = 0; fd < 1024; ++fd) count += ::fcntl(fd, F_GETFD) >= 0 ? 1 : 0;
+  return count;
+}
+
+/// Two links in one process, and the loop that they run on.
+struct Net : testing::Test {
+  boost::asio::io_context io;
+  std::shared_ptr<Link> left;
+  std::shared_ptr<Link> right;
+
+  /// Runs the loop until the condition holds; fails after a time that only a hang takes.
+  void run_until(const std::function<bool()>& holds) {
+    const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(30);
+    while (!holds()) {
+      ASSERT_LT(std::chrono::steady_clock::now(), end) << "nothing more happens";
+      io.restart();
+      io.run_one_for(std::chrono::milliseconds(100));
+    }
+  }
+  void run_all_ready() {
+    io.restart();
+    while (io.poll() > 0) {
+    }
+  }
+
+  std::pair<int, int> socket_pair() {
+    int ends[2] = {-1, -1};
+    EXPECT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
+    return {ends[0], ends[1]};
+  }
+
+  void open_pair(Limits limits = {}) {
+    const auto [a, b] = socket_pair();
+    left = Link::adopt(io, a, limits);
+    right = Link::adopt(io, b, limits);
+  }
+
+  /// Both ends of a connection by this address; port 0 is any.
+  void open_by(const std::string& address, Limits limits = {}) {
+    auto listener = Listener::open(
+        io, Address::parse(address), [&](std::shared_ptr<Link> link) { right = link; }, limits);
+    std::string problem;
+    connect(
+        io, listener->address(), 10'000,
+        [&](std::shared_ptr<Link> link, const std::string& reason) {
+          left = link;
+          problem = reason;
+        },
+        limits);
+    run_until([&] { return (left && right) || !problem.empty(); });
+    ASSERT_EQ(problem, "");
+  }
+};
+
+}  // namespace ashlar::net
