@@ -192,7 +192,7 @@ void WorkerEngine::State::check_data() const {
     ASHLAR_CHECK(datum.users == users[slot], about());
     ASHLAR_CHECK(
         is_here || datum.users > 0 || datum.producer != no_slot || datum.first_request != no_slot,
-        about);
+        about());
     ASHLAR_CHECK(!(is_here && datum.is_freed && datum.users == 0), about());
     std::uint32_t length = 0;
     for (std::uint32_t w = datum.first_waiter; w != no_slot; w = waiters[w].next) ++length;

@@ -1,0 +1,89 @@
+#include <sstream>
+
+#include "base/check.hpp"
+#include "driver/state.hpp"
+
+namespace ashlar::driver {
+
+namespace {
+
+const char* name_of(Place place) {
+  switch (place) {
+    case Place::unmade:
+      return "not made yet";
+    case Place::away:
+      return "on its worker";
+    case Place::expected:
+      return "to be pushed";
+    case Place::queued:
+      return "to be fetched";
+    case Place::fetching:
+      return "being fetched";
+    case Place::locating:
+      return "being located";
+    case Place::here:
+      return "here";
+    case Place::lost:
+      return "lost";
+  }
+  return "?";
+}
+
+}  // namespace
+
+std::string DriverEngine::dump() const {
+  std::ostringstream out;
+  out << "session " << state_->session.value << ": " << state_->runs.size() << " open runs, "
+      << state_->fetches << " fetches under way"
+      << (state_->lost != nullptr ? ", " + state_->lost->text : "") << '\n';
+  for (const auto& [number, run] : state_->runs) {
+    out << "run " << number << ": " << run.tasks << " tasks, " << run.owed << " data owed"
+        << (run.has_ended ? ", ended" : "") << '\n';
+  }
+  for (const auto& [id, datum] : state_->data) {
+    out << "datum " << id.run.number << '.' << id.index << " (" << datum.bytes
+        << " bytes): " << name_of(datum.place);
+    if (!datum.holder.is_none()) out << ", peer " << datum.holder.value;
+    out << (datum.is_owed ? ", owed" : "") << (datum.is_put ? ", put" : "")
+        << (datum.is_released ? ", released" : "") << '\n';
+  }
+  return out.str();
+}
+
+std::uint64_t DriverEngine::digest() const {
+  std::uint64_t hash = 0xCBF29CE484222325u;  // FNV-1a
+  for (const char c : dump()) {
+    hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001B3u;
+  }
+  return hash;
+}
+
+void DriverEngine::check_invariants() const {
+  std::uint32_t fetching = 0;
+  std::map<std::uint32_t, std::uint64_t> owed;
+  for (const auto& [id, datum] : state_->data) {
+    const auto about = [&] { return dump(); };
+    fetching += datum.place == Place::fetching ? 1 : 0;
+    ASHLAR_CHECK((datum.place == Place::queued) == state_->queue.contains(id), about());
+    if (datum.is_owed) {
+      ++owed[id.run.number];
+      ASHLAR_CHECK(state_->lost == nullptr, about());
+      ASHLAR_CHECK(datum.place != Place::here && datum.place != Place::lost, about());
+      ASHLAR_CHECK(datum.place != Place::away, about());
+    } else {
+      ASHLAR_CHECK(datum.place == Place::unmade || datum.place == Place::away ||
+                       datum.place == Place::here || datum.place == Place::lost,
+                   about());
+    }
+    ASHLAR_CHECK((datum.place == Place::lost) == (datum.failure != nullptr), about());
+  }
+  ASHLAR_CHECK(fetching == state_->fetches && fetching <= state_->limits.fetches, dump());
+  for (const auto& [number, run] : state_->runs) {
+    ASHLAR_CHECK(run.owed == owed[number], dump());
+    ASHLAR_CHECK(!run.has_ended || run.owed > 0, dump());
+  }
+  ASHLAR_CHECK(state_->lost == nullptr || state_->runs.empty(), dump());
+  ASHLAR_CHECK(state_->to_locate.empty() && state_->to_release.empty());
+}
+
+}  // namespace ashlar::driver

@@ -1,0 +1,119 @@
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <memory>
+#include <set>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "driver/driver_engine.hpp"
+
+namespace ashlar::driver {
+
+/// unmade: not known to exist yet; away: on `holder`, not being brought; expected: to be pushed;
+/// locating: the scheduler was asked where it is; lost: for good, `failure` says why.
+enum class Place : std::uint8_t { unmade, away, expected, queued, fetching, locating, here, lost };
+
+struct Failure {
+  ErrorKind kind = ErrorKind::task_failed;
+  std::string text;
+};
+
+struct Datum {
+  Place place = Place::unmade;
+  bool is_owed = false;      ///< asked for, and neither delivered nor failed yet
+  bool is_put = false;       ///< made by this process
+  bool is_released = false;  ///< put, and waiting for PutDataUnused
+  std::uint32_t fetches_failed = 0;
+  PeerId holder;
+  std::uint64_t bytes = 0;
+  Instant since;  ///< expected
+  std::shared_ptr<const Failure> failure;
+};
+
+struct Run {
+  bool bring_home = true;
+  bool has_ended = false;
+  std::uint64_t tasks = 0;
+  std::uint64_t owed = 0;  ///< its wanted outputs that are owed
+  protocol::RunEnded end;
+};
+
+struct DriverEngine::State {
+  SessionId session;
+  Limits limits;
+  std::string host_identity;
+
+  std::map<std::uint32_t, Run> runs;  ///< not finished
+  std::map<DatumId, Datum> data;
+  std::map<PeerId, std::string> hosts;  ///< of known peers
+  std::set<DatumId> queue;
+  std::uint32_t fetches = 0;
+  std::deque<std::pair<Instant, DatumId>> expected;  ///< pushes waited for, oldest first
+  std::shared_ptr<const Failure> lost;               ///< the scheduler is
+
+  // Within a step.
+  Actions* actions = nullptr;
+  Instant now;
+  std::vector<DatumId> to_locate;
+  std::vector<DatumId> to_release;
+  std::vector<DatumId> drops;  ///< performed unless the datum came again in the same step
+
+  using Entry = std::map<DatumId, Datum>::iterator;
+
+  // driver_engine.cpp
+  void on(const SubmitAsked& event);
+  void on(const CancelAsked& event);
+  void on(const PutAsked& event);
+  void on(const BringAsked& event);
+  void on(const ReleaseAsked& event);
+  void on(const FromScheduler& event);
+  void on(const Arrived& event);
+  void on(const FetchFailed& event);
+  void on(const SchedulerLost& event);
+  void on(const Tick& event);
+  void told(const protocol::PeerInfo& message);
+  void told(const protocol::PeerGone& message);
+  void told(const protocol::DataReady& message);
+  void told(const protocol::RunEnded& message);
+  void told(const protocol::RunProgress& message);
+  void told(const protocol::PutDataUnused& message);
+  void told(const protocol::DataLost& message);
+  void told(const protocol::Heartbeat& message);
+  void end_step();
+  void finish_if_complete(std::uint32_t run);
+
+  // data.cpp
+  void bring(Entry entry);
+  void stop_bringing(Entry entry);
+  void locate(Entry entry);
+  void deliver(Entry entry);
+  void fail(Entry entry, std::shared_ptr<const Failure> failure);
+  void settle_debt(Entry entry);
+  void release(const DatumId& id);
+  void fail_outstanding(std::uint32_t run, const std::shared_ptr<const Failure>& failure,
+                        bool keep_made);
+  void pump();
+  bool is_push_due(const Datum& datum) const;
+
+  std::pair<Entry, Entry> data_of(std::uint32_t run) {
+    const RunId id{session, run};
+    return {data.lower_bound({id, 0}), data.upper_bound({id, ~std::uint32_t{0}})};
+  }
+  template <class A>
+  void act(A&& action) {
+    actions->emplace_back(std::forward<A>(action));
+  }
+  /// Built in place: gcc 12 takes the moved variant for uninitialised memory.
+  template <class M>
+  void send(M message) {
+    Action& action = actions->emplace_back(std::in_place_type<ToScheduler>);
+    std::get<ToScheduler>(action).message.emplace<M>(std::move(message));
+  }
+};
+
+}  // namespace ashlar::driver
