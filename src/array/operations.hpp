@@ -261,7 +261,7 @@ struct AssembleParams {
 
 /// Where a NumPy array lies in a file: little-endian elements from data_offset on.
 struct NpyFile {
-  std::string path;  ///< as seen by the worker
+  std::string path = {};  ///< as seen by the worker
   DType dtype = DType::float64;
   Shape shape = {};  ///< of the whole array
   bool is_fortran = false;

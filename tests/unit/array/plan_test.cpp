@@ -1,0 +1,52 @@
+#include <ashlar/plan.hpp>
+
+#include <ashlar/array.hpp>
+#include <ashlar/random.hpp>
+
+#include <gtest/gtest.h>
+
+namespace ashlar {
+namespace {
+
+TEST(Plan, counts_tasks_flops_and_bytes) {
+  const auto a = from_host(HostArray::zeros<double>({2048, 2048}), {.chunks = {512, 512}});
+  const auto plan = matmul(a, a).plan({.workers = 2, .slots_per_worker = 2});
+  EXPECT_EQ(plan.tasks, 64u);
+  EXPECT_NEAR(plan.flops, 2.0 * 2048 * 2048 * 2048, 1e6);
+  EXPECT_EQ(plan.input_bytes, 2048u * 2048 * 8);
+  EXPECT_EQ(plan.output_bytes, 2048u * 2048 * 8);
+  EXPECT_EQ(plan.slots, 4u);
+  EXPECT_NEAR(plan.total_seconds, plan.flops / 50e9, 0.02 * plan.total_seconds);
+  EXPECT_NEAR(plan.critical_path_seconds, plan.total_seconds / 16, 1e-3);
+  EXPECT_DOUBLE_EQ(plan.lower_bound_seconds, plan.total_seconds / 4);
+}
+
+TEST(Plan, accumulation_in_place_needs_no_second_buffer) {
+  const auto a = from_host(HostArray::zeros<double>({2048, 2048}), {.chunks = {512, 512}});
+  EXPECT_EQ(matmul(a, a).plan().memory_peak_bytes_per_worker, 2048u * 2048 * 8);
+}
+
+TEST(Plan, a_sum_of_many_chunks_needs_few_at_once) {
+  const auto x = random::uniform({1024, 1024}, {.chunks = {64, 64}});
+  const auto plan = sum(x).plan();
+  EXPECT_LT(plan.memory_peak_bytes_per_worker, 1024u * 1024 * 8 / 4);
+  EXPECT_GE(plan.memory_peak_bytes_per_worker, 64u * 64 * 8);
+}
+
+TEST(Plan, reads_well) {
+  const auto text = to_string(matmul(random::uniform({1000, 1000}, {.chunks = {100, 100}}),
+                                     eye(1000, {.chunks = {100, 100}}))
+                                  .plan({.workers = 2}));
+  EXPECT_NE(text.find("tasks                  300"), std::string::npos) << text;
+  EXPECT_NE(text.find("2.1 Gflop"), std::string::npos) << text;
+  EXPECT_NE(text.find("8 MB"), std::string::npos) << text;
+  EXPECT_NE(text.find("on 2 slots"), std::string::npos) << text;
+}
+
+TEST(Plan, impossible_machines_are_refused) {
+  EXPECT_THROW(zeros({1}).plan({.workers = 0}), BadInput);
+  EXPECT_THROW(zeros({1}).plan({.flops_per_second = 0}), BadInput);
+}
+
+}  // namespace
+}  // namespace ashlar
