@@ -61,20 +61,22 @@ std::vector<std::byte> read_blob(capnp::Data::Reader blob) {
 }
 
 std::vector<DatumId> read_ids(schema::DatumIds::Reader in, SessionId implied) {
-  const auto index = read_u32(in.getIndex());
-  const auto run = read_u32(in.getRun());
-  auto session = read_u32(in.getSession());
+  const ColumnView<std::uint32_t, std::uint32_t> index_column(in.getIndex());
+  const ColumnView<std::uint32_t, std::uint32_t> run_column(in.getRun());
+  const ColumnView<std::uint32_t, std::uint32_t> session_column(in.getSession());
+  const auto index = index_column.values();
+  const auto run = run_column.values();
+  auto session = session_column.values();
   if (index.empty()) {
     require(run.empty() && session.empty(), "ids without an index");
     return {};
   }
   if (!implied.is_none()) {
-    require(std::all_of(session.begin(), session.end(),
-                        [&](std::uint32_t s) { return s == implied.value; }),
+    require(std::ranges::all_of(session, [&](std::uint32_t s) { return s == implied.value; }),
             "ids of another session");
-    session.assign(1, implied.value);
+    session = {&implied.value, 1};
   }
-  const auto fits = [&](const std::vector<std::uint32_t>& column) {
+  const auto fits = [&](std::span<const std::uint32_t> column) {
     return column.size() == 1 || column.size() == index.size();
   };
   require(fits(run) && fits(session), "columns of ids differ in length");
@@ -101,18 +103,18 @@ ErrorKind read_error_kind(schema::ErrorKind kind) {
 
 std::vector<std::uint64_t> read_sizes(capnp::List<std::uint64_t>::Reader list) {
   auto sizes = read_u64(list);
-  bool sound = true;
-  for (const std::uint64_t bytes : sizes) sound &= bytes <= datum_bytes_max;
-  require(sound, "a datum of more than 2^62 bytes");
+  std::uint64_t bits = 0;
+  for (const std::uint64_t bytes : sizes) bits |= bytes;
+  require(bits < datum_bytes_bound, "a datum of 2^62 bytes or more");
   return sizes;
 }
 
 std::vector<std::uint64_t> read_planned_sizes(capnp::List<std::uint64_t>::Reader list) {
+  static_assert(graph::TaskGraph::dynamic_bytes + 1 == 0);
   auto sizes = read_u64(list);
-  bool sound = true;
-  for (const std::uint64_t bytes : sizes)
-    sound &= bytes <= datum_bytes_max || bytes == graph::TaskGraph::dynamic_bytes;
-  require(sound, "a datum of more than 2^62 bytes");
+  std::uint64_t bits = 0;
+  for (const std::uint64_t bytes : sizes) bits |= bytes + 1;
+  require(bits < datum_bytes_bound, "a datum of 2^62 bytes or more");
   return sizes;
 }
 

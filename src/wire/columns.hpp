@@ -35,8 +35,8 @@ inline void require(bool holds, const char* problem) {
     throw Malformed(problem);
 }
 
-/// No datum is larger: sums of sizes cannot overflow before they are checked.
-inline constexpr std::uint64_t datum_bytes_max = std::uint64_t{1} << 62;
+/// Every datum is smaller: few sizes cannot overflow in a sum before they are checked.
+inline constexpr std::uint64_t datum_bytes_bound = std::uint64_t{1} << 62;
 
 // ---- writing -----------------------------------------------------------------------------------
 
@@ -97,25 +97,40 @@ void write_run(const RunId& run, schema::RunId::Builder out);
 
 // ---- reading -----------------------------------------------------------------------------------
 
+/// A list of numbers seen as values of the same size, in place when they lie packed.
+template <class T, class U>
+class ColumnView {
+ public:
+  explicit ColumnView(typename capnp::List<U>::Reader list) {
+    static_assert(sizeof(T) == sizeof(U) && std::is_trivially_copyable_v<T>);
+    constexpr auto packed = sizeof(U) == 1   ? capnp::ElementSize::BYTE
+                            : sizeof(U) == 2 ? capnp::ElementSize::TWO_BYTES
+                            : sizeof(U) == 4 ? capnp::ElementSize::FOUR_BYTES
+                                             : capnp::ElementSize::EIGHT_BYTES;
+    const capnp::AnyList::Reader any(list);
+    if (any.getElementSize() == packed) {
+      values_ = {reinterpret_cast<const T*>(any.getRawBytes().begin()), list.size()};
+      return;
+    }
+    unpacked_.reserve(list.size());
+    for (const U value : list) unpacked_.push_back(std::bit_cast<T>(value));
+    values_ = unpacked_;
+  }
+  ColumnView(const ColumnView&) = delete;
+  ColumnView& operator=(const ColumnView&) = delete;
+
+  std::span<const T> values() const { return values_; }
+
+ private:
+  std::span<const T> values_;
+  std::vector<T> unpacked_;
+};
+
 /// Reads a list of numbers into a vector of values of the same size.
 template <class T, class U>
 std::vector<T> read_column(typename capnp::List<U>::Reader list) {
-  static_assert(sizeof(T) == sizeof(U) && std::is_trivially_copyable_v<T>);
-  constexpr auto packed = sizeof(U) == 1   ? capnp::ElementSize::BYTE
-                          : sizeof(U) == 2 ? capnp::ElementSize::TWO_BYTES
-                          : sizeof(U) == 4 ? capnp::ElementSize::FOUR_BYTES
-                                           : capnp::ElementSize::EIGHT_BYTES;
-  std::vector<T> values;
-  const capnp::AnyList::Reader any(list);
-  if (any.getElementSize() == packed) {
-    const auto raw = any.getRawBytes();
-    const auto* first = reinterpret_cast<const T*>(raw.begin());
-    values.assign(first, first + list.size());
-    return values;
-  }
-  values.reserve(list.size());
-  for (const U value : list) values.push_back(std::bit_cast<T>(value));
-  return values;
+  const ColumnView<T, U> column(list);
+  return {column.values().begin(), column.values().end()};
 }
 
 inline std::vector<std::uint32_t> read_u32(capnp::List<std::uint32_t>::Reader list) {

@@ -55,7 +55,7 @@ struct Writer {
 };
 
 std::uint64_t sound_bytes(std::uint64_t bytes) {
-  require(bytes <= datum_bytes_max, "a place or size beyond 2^62 bytes");
+  require(bytes < datum_bytes_bound, "a place or size of 2^62 bytes or more");
   return bytes;
 }
 

@@ -87,13 +87,14 @@ void check_assign(const protocol::AssignTasks& a) {
   require(total(a.input_count) == a.inputs.size(), "input counts do not sum to the inputs");
   require(total(a.output_count) == a.outputs.size(), "output counts do not sum to the outputs");
   require(total(a.param_bytes) == a.params.size(), "parameter sizes do not sum to the parameters");
-  bool sound = true;
-  for (std::size_t i = 0; i < tasks; ++i) {
-    const std::uint32_t reused = a.reuse_input[i];
-    sound &= reused == graph::TaskGraph::no_input || reused < a.input_count[i];
-    sound &= a.deliver[i] <= 1;
-  }
-  require(sound, "a task reuses an input it does not have, or is delivered neither 0 nor 1");
+  std::uint8_t deliver = 0;
+  for (const std::uint8_t each : a.deliver) deliver |= each;
+  require(deliver <= 1, "a task is delivered neither 0 nor 1");
+  bool reuse_exists = true;
+  for (std::size_t i = 0; i < tasks; ++i)
+    reuse_exists &=
+        (a.reuse_input[i] == graph::TaskGraph::no_input) | (a.reuse_input[i] < a.input_count[i]);
+  require(reuse_exists, "a task reuses an input that it does not have");
 }
 
 protocol::AssignTasks read_assign(schema::AssignTasks::Reader in) {
