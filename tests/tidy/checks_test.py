@@ -97,15 +97,22 @@ class Checks(unittest.TestCase):
                 self.assertEqual(len(list(check_links.faults(self.root))), 1)
 
     def test_a_header_that_needs_another_is_found(self):
-        public = {name: text for name, text in SOUND.items() if name.startswith("include/")}
-        for name in public:
-            if name.endswith("eigen.hpp"):
-                (self.root / name).unlink()
-        self.assertEqual(check_headers.faults(self.root, "c++", [self.root / "src",
-                                                                 self.root / "include"]), [])
-        self.plant("include/ashlar/x.hpp", "#pragma once\ninline std::string name;\n")
-        found = check_headers.faults(self.root, "c++", [self.root / "src", self.root / "include"])
-        self.assertEqual(len(found), 1, found)
+        for name in ("include/ashlar/eigen.hpp", "src/graph/g.hpp"):
+            (self.root / name).unlink()
+        folders = [self.root / "src", self.root / "include"]
+        self.assertEqual(check_headers.faults(self.root, "c++", folders), [])
+        for name in ("include/ashlar/x.hpp", "src/base/x.hpp"):
+            path = self.plant(name, "#pragma once\ninline std::string name;\n")
+            found = check_headers.faults(self.root, "c++", folders)
+            self.assertEqual(len(found), 1, found)
+            path.unlink()
+
+    def test_only_headers_that_the_build_compiled_alone_are_left_out(self):
+        header = self.plant("src/base/x.hpp", "#pragma once\n")
+        self.plant("src/base/x.cpp", '#include "base/x.hpp"\n#include "base/ids.hpp"\n')
+        self.assertTrue(check_headers.is_shown_by_build(self.root, header))
+        self.plant("src/base/x.cpp", '#include "base/ids.hpp"\n#include "base/x.hpp"\n')
+        self.assertFalse(check_headers.is_shown_by_build(self.root, header))
 
 
 if __name__ == "__main__":
