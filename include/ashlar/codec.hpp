@@ -164,6 +164,9 @@ void require_array(DType dtype, std::size_t ndim, DType wanted, std::size_t want
 /// Decodes an array in place where the reader has an owner and alignment allows, else copies.
 HostArray decode_array(Reader& reader);
 
+/// An owner for bytes that outlive their reader anyway.
+std::shared_ptr<const void> borrowed();
+
 inline bool is_aligned_for(const void* data, DType dtype) {
   return reinterpret_cast<std::uintptr_t>(data) % dtype_bytes(dtype) == 0;
 }

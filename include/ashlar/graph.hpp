@@ -28,6 +28,9 @@ class Node {
  public:
   using value_type = T;
 
+  /// A node of no graph, to be assigned.
+  Node() = default;
+
   /// Not for programs.
   explicit Node(const detail::NodeRef& ref) : ref_(ref) {}
   const detail::NodeRef& ref() const { return ref_; }

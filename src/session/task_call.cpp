@@ -56,9 +56,4 @@ std::span<std::byte> take_over_next_array(ArgumentCursor& cursor, DType dtype, s
   return output;
 }
 
-std::shared_ptr<const void> borrowed() {
-  static constexpr char anything = 0;
-  return {&anything, [](const void*) {}};
-}
-
 }  // namespace ashlar::detail

@@ -97,9 +97,6 @@ ArrayBytes read_array(std::span<const std::byte> bytes, DType dtype, std::size_t
 /// Gives the output's bytes.
 std::span<std::byte> take_over_next_array(ArgumentCursor& cursor, DType dtype, std::size_t ndim);
 
-/// An owner for bytes that outlive the call anyway.
-std::shared_ptr<const void> borrowed();
-
 template <class T>
 struct IsVector : std::false_type {};
 template <class T>
