@@ -77,6 +77,9 @@ using Actions = std::vector<Action>;
 
 // ---- the engine ------------------------------------------------------------------------------
 
+/// How a task's worker is chosen; placement/ has one file for each idea.
+enum class PolicyKind : std::uint8_t { least_loaded, round_robin, random };
+
 /// Bounds on what the engine keeps and does, each with its reason.
 struct Limits {
   /// Tasks assigned ahead to one worker: enough to hide a round trip, few enough to stay movable.
@@ -88,12 +91,16 @@ struct Limits {
   /// Assumed for transfers until measured, bytes per second: between hosts, and on one host.
   double remote_bandwidth = 1.0e9;
   double local_bandwidth = 2.0e11;
+  /// Assumed for asking a peer for one datum, beside its bytes.
+  Duration remote_latency = Duration::microseconds(50);
+  Duration local_latency = Duration::microseconds(5);
   /// Assumed for a kernel that has not been seen, flop/s and bytes/s.
   double assumed_flop_rate = 2.0e10;
   double assumed_byte_rate = 5.0e9;
   /// A task with the session's driver as its only worker-less wait: how long a run may wait for
   /// a first worker before it fails.
   Duration no_worker_wait = Duration::seconds(30);
+  PolicyKind policy = PolicyKind::least_loaded;
 };
 
 struct Counters {

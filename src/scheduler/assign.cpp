@@ -1,0 +1,183 @@
+#include <algorithm>
+#include <limits>
+
+#include "scheduler/core.hpp"
+
+namespace ashlar::scheduler {
+namespace {
+
+std::uint32_t saturated(std::int64_t ns) {
+  return static_cast<std::uint32_t>(
+      std::min<std::int64_t>(ns, std::numeric_limits<std::uint32_t>::max()));
+}
+
+}  // namespace
+
+/// One round: sessions take turns, each gives its best task, until no worker has room or nothing
+/// can be placed. Rooms only shrink during a round, so what found none is not asked again.
+void Core::place() {
+  ++round_;
+  std::uint16_t task_class = 0;
+  while (workers_.open_count() > 0) {
+    Run* run = next_run(task_class);
+    if (run == nullptr) break;
+    if (!place_task(*run, task_class)) run->tasks.classes()[task_class].blocked_round = round_;
+  }
+  for (const std::uint32_t slot : parked_) update_ready(run_at(slot));
+  parked_.clear();
+}
+
+Run* Core::next_run(std::uint16_t& task_class) {
+  auto turn = sessions_.lower_bound(next_session_);
+  for (std::size_t asked = 0; asked < sessions_.size(); ++asked, ++turn) {
+    if (turn == sessions_.end()) turn = sessions_.begin();
+    auto& ready = turn->second.ready;
+    while (!ready.empty()) {
+      Run& run = run_at(ready.begin()->run);
+      if (pick_class(run, task_class)) {
+        next_session_ = SessionId{turn->first.value + 1};
+        return &run;
+      }
+      ready.erase(ready.begin());
+      run.is_in_ready_set = false;
+      parked_.push_back(run.slot);
+    }
+  }
+  return nullptr;
+}
+
+/// The class of the run's first assignable task, among those not found without room this round.
+bool Core::pick_class(Run& run, std::uint16_t& task_class) const {
+  std::uint32_t best = RankSet::none;
+  const auto& classes = run.tasks.classes();
+  for (std::uint16_t c = 0; c < classes.size(); ++c) {
+    if (classes[c].blocked_round == round_) continue;
+    const std::uint32_t rank = classes[c].ready.min();
+    if (rank >= best) continue;
+    best = rank;
+    task_class = c;
+  }
+  return best != RankSet::none;
+}
+
+bool Core::place_task(Run& run, std::uint16_t task_class) {
+  const TaskClass& wanted = run.tasks.classes()[task_class];
+  const std::uint32_t task = run.tasks.task_of_rank(wanted.ready.min());
+  const graph::TaskGraph& g = *run.graph;
+  inputs_.clear();
+  for (const std::uint32_t name : g.inputs_of(task)) inputs_.push_back(&datum(run.resolve(name)));
+  std::uint64_t output_bytes = 0;
+  for (std::uint32_t d = g.output_offsets[task]; d < g.output_offsets[task + 1]; ++d) {
+    if (g.output_bytes[d] != graph::TaskGraph::dynamic_bytes) output_bytes += g.output_bytes[d];
+  }
+  const std::int64_t task_ns =
+      costs_.predict(run.kernel_ids[g.kernel[task]], run.flops_of(task), run.moved_bytes_of(task));
+  const placement::View view{workers_, replicas_, limits_};
+  const PeerIndex worker = policy_->choose(
+      view, {inputs_, output_bytes, task_ns, workers_.pool(workers_.pool_of(wanted.requirement)),
+             workers_.requirement(wanted.requirement)});
+  if (worker == no_peer) return false;
+  assign(run, task, worker, task_ns);
+  return true;
+}
+
+void Core::assign(Run& run, std::uint32_t task, PeerIndex worker, std::int64_t task_ns) {
+  TaskRecord& record = run.tasks.edit(task);
+  ++record.attempt;
+  record.worker = worker;
+  record.expected_ns = saturated(
+      static_cast<std::int64_t>(static_cast<double>(task_ns) * workers_.at(worker).slowness));
+  const std::uint32_t requirement = run.tasks.classes()[record.task_class].requirement;
+  workers_.take(worker, workers_.requirement(requirement), record.expected_ns);
+  const std::uint32_t reuse = reuse_for(run, task, worker);
+  record.takes_over = reuse != graph::TaskGraph::no_input;
+  transition(run, task, TaskState::assigned);
+  ++counters_.tasks_assigned;
+
+  protocol::AssignTasks& message = outbox_.assignment(worker, run.id);
+  message.reuse_input.push_back(reuse);
+  describe(run, task, worker, message);
+
+  for (std::uint32_t d = run.graph->output_offsets[task]; d < run.graph->output_offsets[task + 1];
+       ++d) {
+    Datum& made = run.data[d];
+    if (made.primary == no_peer) {
+      make_available({run.slot, d}, worker);
+    } else if (made.primary != worker && replicas_.find(made, worker) == nullptr) {
+      replicas_.add(made, worker, false);  // made again beside another output that was lost
+    }
+  }
+}
+
+void Core::describe(Run& run, std::uint32_t task, PeerIndex worker,
+                    protocol::AssignTasks& message) {
+  const graph::TaskGraph& g = *run.graph;
+  const TaskRecord& record = run.tasks.at(task);
+  message.task.push_back(task);
+  message.attempt.push_back(record.attempt);
+  message.kernel.push_back(workers_.position_of(worker, run.kernel_ids[g.kernel[task]]));
+  message.rank.push_back(run.tasks.rank(task));
+  message.expected_ns.push_back(record.expected_ns);
+
+  const auto inputs = g.inputs_of(task);
+  message.input_count.push_back(static_cast<std::uint32_t>(inputs.size()));
+  for (std::size_t i = 0; i < inputs.size(); ++i) {
+    const DataRef ref = run.resolve(inputs[i]);
+    Datum& d = datum(ref);
+    const PeerIndex holder = holder_for(d, worker);
+    if (d.primary != worker && replicas_.find(d, worker) == nullptr) {
+      replicas_.add(d, worker, false);
+    }
+    outbox_.introduce(worker, holder);
+    message.inputs.push_back(id_of(ref));
+    message.input_bytes.push_back(d.bytes);
+    message.input_holder.push_back(workers_.at(holder).id);
+  }
+
+  const std::uint32_t first = g.output_offsets[task], last = g.output_offsets[task + 1];
+  message.output_count.push_back(last - first);
+  bool is_wanted = false;
+  for (std::uint32_t d = first; d < last; ++d) {
+    message.outputs.push_back(d);
+    message.output_bytes.push_back(g.output_bytes[d]);
+    is_wanted |= run.data[d].is_wanted;
+  }
+  const auto params = g.params_of(task);
+  message.param_bytes.push_back(static_cast<std::uint32_t>(params.size()));
+  message.params.insert(message.params.end(), params.begin(), params.end());
+  const bool is_delivered = run.delivers && is_wanted;
+  message.deliver.push_back(is_delivered ? 1 : 0);
+  if (is_delivered) {
+    const PeerIndex driver = session_of(run).driver;
+    outbox_.introduce(worker, driver);
+    message.driver = workers_.at(driver).id;
+  }
+}
+
+/// Where the worker is to get the datum: from itself, else from its host, else from the primary.
+PeerIndex Core::holder_for(const Datum& d, PeerIndex worker) {
+  if (d.primary == worker) return worker;
+  const std::uint32_t host = workers_.at(worker).host;
+  PeerIndex near = no_peer;
+  for (std::uint32_t n = d.replicas; n != ReplicaPool::end; n = replicas_.at(n).next) {
+    const ReplicaPool::Replica& replica = replicas_.at(n);
+    if (!replica.is_actual) continue;
+    if (replica.peer == worker) return worker;
+    if (workers_.at(replica.peer).host == host) near = replica.peer;
+  }
+  return near == no_peer || workers_.at(d.primary).host == host ? d.primary : near;
+}
+
+/// The input whose buffer the task may take over: it dies with the task, and its only copy is, or
+/// will be, on the task's worker.
+std::uint32_t Core::reuse_for(Run& run, std::uint32_t task, PeerIndex worker) {
+  if (run.graph->reuse_input.empty()) return graph::TaskGraph::no_input;
+  const std::uint32_t position = run.graph->reuse_input[task];
+  if (position == graph::TaskGraph::no_input) return position;
+  const Datum& d = datum(run.resolve(run.graph->inputs_of(task)[position]));
+  const bool dies_here =
+      d.uses == 1 && !d.is_wanted && d.primary == worker && d.replicas == ReplicaPool::end;
+  return dies_here ? position : graph::TaskGraph::no_input;
+}
+
+}  // namespace ashlar::scheduler

@@ -1,0 +1,210 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "scheduler/cost_model.hpp"
+#include "scheduler/outbox.hpp"
+#include "scheduler/placement/policy.hpp"
+#include "scheduler/run.hpp"
+#include "scheduler/scheduler_engine.hpp"
+
+namespace ashlar::scheduler {
+
+/// The scheduler's state and what may happen to it. The member functions are spread over files
+/// by occasion: core.cpp what everything rests on, driver_events.cpp, worker_events.cpp,
+/// lineage.cpp losses and failures, assign.cpp placement, inspect.cpp explanations and checks.
+class Core {
+ public:
+  Core(const Limits& limits, std::uint64_t seed);
+
+  void step(std::span<const Event> events, Instant now, Actions& actions);
+
+  const Counters& counters() const { return counters_; }
+  std::uint64_t unfinished_tasks() const { return unfinished_; }
+  std::size_t worker_count() const { return workers_.worker_count(); }
+  std::size_t state_bytes() const;
+  std::string story(RunId run, std::uint32_t task) const;
+  std::string dump() const;
+  std::uint64_t digest() const;
+  void check_invariants() const;
+
+ private:
+  /// A run in a session's order: higher priority first, then the older one.
+  struct ReadyKey {
+    std::int64_t minus_priority;
+    std::uint64_t sequence;
+    std::uint32_t run;
+    friend auto operator<=>(const ReadyKey&, const ReadyKey&) = default;
+  };
+  struct Session {
+    PeerIndex driver = no_peer;
+    std::set<ReadyKey> ready;       ///< runs with assignable tasks
+    std::int64_t highest_run = -1;  ///< a number above was never used
+  };
+  struct Failure {
+    std::uint32_t run;
+    protocol::RunOutcome outcome;
+    ErrorKind kind;
+    std::string text;
+  };
+  enum class Existence { exists, stale, impossible };
+
+  // core.cpp
+  Run* find_run(RunId id);
+  Run& run_at(std::uint32_t slot) { return *runs_[slot]; }
+  const Run& run_at(std::uint32_t slot) const { return *runs_[slot]; }
+  Datum& datum(DataRef ref) { return runs_[ref.run]->data[ref.index]; }
+  DatumId id_of(DataRef ref) const { return {runs_[ref.run]->id, ref.index}; }
+  Session& session_of(const Run& run) { return sessions_.at(run.id.session); }
+  Run& adopt(std::unique_ptr<Run> run);
+  void transition(Run& run, std::uint32_t task, TaskState to);
+  void update_ready(Run& run);
+  Existence find_datum(DatumId id, DataRef& ref);
+  PeerIndex maker_of(DataRef ref) const;
+  void free_copies(DataRef ref);
+  void free_if_unneeded(DataRef ref);
+  void unpin(DataRef ref);
+  void unpin_all(Run& run);
+  void release_use(Run& user, std::uint32_t name);
+  void take_use(Run& user, DataRef ref);
+  template <class Visit>
+  void for_consumers(DataRef ref, Visit visit);
+  void make_available(DataRef ref, PeerIndex primary);
+  void finish_if_done(Run& run);
+  void send_ended(Run& run, protocol::RunOutcome outcome, ErrorKind kind, std::string error);
+  void send_ready();
+  void send_progress();
+  void erase_unneeded_runs();
+  void erase(Run& run);
+  void drop_peer(PeerIndex peer, const std::string& reason);
+  bool is_open(SessionId session) const;
+
+  // driver_events.cpp
+  void on(const SessionOpened& event);
+  void on(const SessionClosed& event);
+  void on(const FromDriver& event);
+  void on_driver(SessionId session, const protocol::SubmitRun& message);
+  void on_driver(SessionId session, const protocol::CancelRun& message);
+  void on_driver(SessionId session, const protocol::PutData& message);
+  void on_driver(SessionId session, const protocol::ReleaseData& message);
+  void on_driver(SessionId session, const protocol::LocateData& message);
+  void on_driver(SessionId, const protocol::Heartbeat&) {}
+  bool is_new_run(SessionId session, std::uint32_t number);
+  std::string check_submission(SessionId session, const protocol::SubmitRun& message,
+                               ErrorKind& kind);
+  void bind_externals(Run& run, const std::vector<DatumId>& externals);
+  void unblock_roots(Run& run);
+  void refuse_run(SessionId session, std::uint32_t number, ErrorKind kind, std::string text);
+
+  // worker_events.cpp
+  void on(const WorkerJoined& event);
+  void on(const WorkerLost& event);
+  void on(const FromWorker& event);
+  void on(const Tick&) {}
+  void on_worker(PeerIndex worker, const protocol::TasksDone& message);
+  void on_worker(PeerIndex worker, const protocol::TaskFailed& message);
+  void on_worker(PeerIndex worker, const protocol::DataAcquired& message);
+  void on_worker(PeerIndex worker, const protocol::DataMissing& message);
+  void on_worker(PeerIndex worker, const protocol::Leaving& message);
+  void on_worker(PeerIndex worker, const protocol::Heartbeat& message);
+  std::string check_done(const Run& run, const protocol::TasksDone& message) const;
+  Existence find_task_run(PeerIndex worker, RunId id, Run*& run);
+  void task_done(Run& run, std::uint32_t task, std::uint32_t elapsed_ns,
+                 std::span<const std::uint64_t> output_bytes);
+  void free_worker(Run& run, std::uint32_t task);
+  void datum_missing(PeerIndex worker, DataRef ref, PeerIndex asked);
+
+  // lineage.cpp
+  void remove_holder(DataRef ref, PeerIndex holder);
+  void forget_taken(DataRef ref, PeerIndex worker);
+  void drain_unavailable();
+  void block_consumers(DataRef ref);
+  void revoke(Run& run, std::uint32_t task);
+  void void_tasks(PeerIndex worker, const std::string& reason);
+  void count_killed(PeerIndex worker, std::vector<DataRef> assigned, const std::string& reason);
+  void recover();
+  bool run_again(Run& run, std::uint32_t task);
+  void give_up(DataRef ref, const std::string& reason);
+  void fail_consumers(DataRef ref, ErrorKind kind, const std::string& text);
+  void fail_later(const Run& run, protocol::RunOutcome outcome, ErrorKind kind, std::string text);
+  void apply_failures();
+  void abandon(Run& run, std::uint32_t task, TaskState to);
+  void fail(Run& run, protocol::RunOutcome outcome, ErrorKind kind, const std::string& text);
+  void fail_unplaceable(Run& run);
+  void fail_unattended();
+  void fail_what_cannot_run();
+  void tell_lost(DataRef ref, const std::string& reason);
+
+  // assign.cpp
+  void place();
+  Run* next_run(std::uint16_t& task_class);
+  bool pick_class(Run& run, std::uint16_t& task_class) const;
+  bool place_task(Run& run, std::uint16_t task_class);
+  void assign(Run& run, std::uint32_t task, PeerIndex worker, std::int64_t task_ns);
+  void describe(Run& run, std::uint32_t task, PeerIndex worker, protocol::AssignTasks& message);
+  PeerIndex holder_for(const Datum& datum, PeerIndex worker);
+  std::uint32_t reuse_for(Run& run, std::uint32_t task, PeerIndex worker);
+
+  // inspect.cpp
+  void check_run(const Run& run) const;
+  void check_task(const Run& run, std::uint32_t task) const;
+  void check_uses() const;
+
+  Limits limits_;
+  Counters counters_;
+  Instant now_;
+  WorkerTable workers_;
+  ReplicaPool replicas_;
+  CostModel costs_;
+  Outbox outbox_;
+  std::unique_ptr<placement::Policy> policy_;
+
+  std::map<SessionId, Session> sessions_;
+  SessionId highest_session_{0};
+  std::map<RunId, std::uint32_t> run_slots_;
+  std::vector<std::unique_ptr<Run>> runs_;  ///< by slot
+  std::vector<std::uint32_t> free_slots_;
+  std::uint64_t next_sequence_ = 0;
+  std::uint64_t unfinished_ = 0;
+
+  SessionId next_session_{0};  ///< whose turn it is
+  std::uint64_t round_ = 0;    ///< placement rounds so far
+  Instant last_progress_;
+  Instant unattended_since_;  ///< when the last worker left
+
+  // Worklists, empty between steps.
+  std::vector<std::uint32_t> erasable_;
+  std::vector<DataRef> ready_data_;
+  std::vector<DataRef> unavailable_;
+  bool is_draining_ = false;
+  std::vector<DataRef> lost_;
+  std::vector<Failure> failures_;
+  std::vector<std::pair<SessionId, protocol::SchedulerToDriver>> last_words_;
+  std::vector<SessionId> closed_sessions_;
+  std::vector<std::uint32_t> new_runs_;
+  std::vector<std::uint32_t> parked_;
+  std::vector<const Datum*> inputs_;  ///< scratch of place_task
+};
+
+template <class Visit>
+void Core::for_consumers(DataRef ref, Visit visit) {
+  Run& run = run_at(ref.run);
+  if (run.graph) {
+    for (const std::uint32_t task : run.consumers.of(ref.index)) visit(run, task);
+  }
+  if (run.watchers.empty()) return;
+  for (auto w = run.watchers.lower_bound({ref.index, 0, 0});
+       w != run.watchers.end() && w->datum == ref.index; ++w) {
+    Run& reader = run_at(w->run);
+    for (const std::uint32_t task : reader.consumers.of(reader.output_count() + w->external)) {
+      visit(reader, task);
+    }
+  }
+}
+
+}  // namespace ashlar::scheduler

@@ -1,0 +1,196 @@
+#include <algorithm>
+
+#include "scheduler/core.hpp"
+
+namespace ashlar::scheduler {
+
+void Core::on(const SessionOpened& event) {
+  if (workers_.was_known(event.driver) || sessions_.contains(event.session)) {
+    ++counters_.stale_events;
+    return;
+  }
+  Session& session = sessions_[event.session];
+  session.driver = workers_.add(event.driver, event.hello, false);
+  workers_.edit(session.driver).session = event.session;
+  highest_session_ = std::max(highest_session_, SessionId{event.session.value + 1});
+}
+
+void Core::on(const SessionClosed& event) {
+  if (!is_open(event.session)) {
+    ++counters_.stale_events;
+    return;
+  }
+  const PeerIndex driver = sessions_.at(event.session).driver;
+  workers_.remove(driver);
+  outbox_.announce_gone(driver, "the driver has left");
+  const auto first = run_slots_.lower_bound(RunId{event.session, 0});
+  for (auto r = first; r != run_slots_.end() && r->first.session == event.session; ++r) {
+    Run& run = run_at(r->second);
+    fail(run, protocol::RunOutcome::cancelled, ErrorKind::cancelled, "the driver has left");
+    erasable_.push_back(run.slot);
+  }
+  closed_sessions_.push_back(event.session);
+}
+
+void Core::on(const FromDriver& event) {
+  if (!is_open(event.session) || workers_.at(sessions_.at(event.session).driver).is_dropped) {
+    ++counters_.stale_events;
+    return;
+  }
+  std::visit([&](const auto& message) { on_driver(event.session, message); }, event.message);
+}
+
+bool Core::is_new_run(SessionId session, std::uint32_t number) {
+  if (find_run({session, number}) == nullptr) return true;
+  drop_peer(sessions_.at(session).driver,
+            "run " + std::to_string(number) + " was submitted before");
+  return false;
+}
+
+std::string Core::check_submission(SessionId session, const protocol::SubmitRun& message,
+                                   ErrorKind& kind) {
+  kind = ErrorKind::bad_input;
+  if (!message.graph) return "the run has no graph";
+  if (auto wrong = graph::validate(*message.graph); !wrong.empty()) return wrong;
+  if (message.externals.size() != message.graph->external_count()) {
+    return "external data of the graph: expected " +
+           std::to_string(message.graph->external_count()) + ", got " +
+           std::to_string(message.externals.size());
+  }
+  for (std::size_t i = 0; i < message.externals.size(); ++i) {
+    const DatumId id = message.externals[i];
+    const std::string name = "external datum " + std::to_string(i) + " (datum " +
+                             std::to_string(id.index) + " of run " + std::to_string(id.run.number) +
+                             ")";
+    DataRef ref;
+    if (id.run.session != session) return name + " belongs to another session";
+    if (find_datum(id, ref) != Existence::exists) return name + " does not exist, or no more";
+    if (datum(ref).is_lost) {
+      kind = ErrorKind::task_failed;
+      return name + " cannot be had: its run failed, was cancelled, or its copies are lost";
+    }
+    if (!datum(ref).is_wanted) return name + " was not to be kept, or was released";
+  }
+  return {};
+}
+
+void Core::refuse_run(SessionId session, std::uint32_t number, ErrorKind kind, std::string text) {
+  Session& opened = sessions_.at(session);
+  opened.highest_run = std::max(opened.highest_run, std::int64_t{number});
+  last_words_.emplace_back(
+      session, protocol::RunEnded{number, protocol::RunOutcome::failed, kind, std::move(text), {}});
+}
+
+void Core::on_driver(SessionId session, const protocol::SubmitRun& message) {
+  if (!is_new_run(session, message.run)) return;
+  ErrorKind kind = ErrorKind::bad_input;
+  if (auto wrong = check_submission(session, message, kind); !wrong.empty()) {
+    refuse_run(session, message.run, kind, std::move(wrong));
+    return;
+  }
+  Run& run = adopt(make_run({session, message.run}, message.graph, workers_));
+  run.delivers = message.deliver;
+  bind_externals(run, message.externals);
+  unblock_roots(run);
+  new_runs_.push_back(run.slot);
+  finish_if_done(run);
+}
+
+void Core::bind_externals(Run& run, const std::vector<DatumId>& externals) {
+  run.externals.resize(externals.size());
+  for (std::uint32_t i = 0; i < externals.size(); ++i) {
+    DataRef& ref = run.externals[i];
+    find_datum(externals[i], ref);
+    const auto uses = static_cast<std::uint32_t>(run.consumers.of(run.output_count() + i).size());
+    Run& owner = run_at(ref.run);
+    owner.watchers.insert({ref.index, run.slot, i});
+    owner.outside_uses += uses;
+    datum(ref).uses += uses;
+  }
+}
+
+void Core::unblock_roots(Run& run) {
+  for (std::uint32_t t = 0; t < run.tasks.size(); ++t) {
+    std::uint32_t blocked = 0;
+    for (const std::uint32_t name : run.graph->inputs_of(t)) {
+      blocked += name < run.output_count() || !datum(run.resolve(name)).is_available();
+    }
+    run.tasks.edit(t).blocked = blocked;
+    if (blocked == 0) transition(run, t, TaskState::assignable);
+  }
+}
+
+void Core::on_driver(SessionId session, const protocol::CancelRun& message) {
+  Run* run = find_run({session, message.run});
+  if (run == nullptr || !run->graph) {
+    const bool was_used = message.run <= sessions_.at(session).highest_run;
+    if (was_used) {
+      ++counters_.stale_events;
+    } else {
+      drop_peer(sessions_.at(session).driver,
+                "cancels run " + std::to_string(message.run) + ", which never was");
+    }
+    return;
+  }
+  fail(*run, protocol::RunOutcome::cancelled, ErrorKind::cancelled,
+       run->label() + " was cancelled");
+}
+
+void Core::on_driver(SessionId session, const protocol::PutData& message) {
+  if (!is_new_run(session, message.run)) return;
+  auto put = std::make_unique<Run>();
+  put->id = {session, message.run};
+  put->is_ended = true;
+  Run& run = adopt(std::move(put));
+  run.data.resize(message.bytes.size());
+  run.pinned = static_cast<std::uint32_t>(message.bytes.size());
+  for (std::size_t i = 0; i < message.bytes.size(); ++i) {
+    Datum& d = run.data[i];
+    d.bytes = message.bytes[i];
+    d.primary = sessions_.at(session).driver;
+    d.is_made = d.is_wanted = true;
+  }
+  if (run.pinned == 0) erasable_.push_back(run.slot);
+}
+
+void Core::on_driver(SessionId session, const protocol::ReleaseData& message) {
+  for (const DatumId id : message.data) {
+    DataRef ref;
+    const Existence existence =
+        id.run.session == session ? find_datum(id, ref) : Existence::impossible;
+    if (existence == Existence::impossible) {
+      drop_peer(sessions_.at(session).driver,
+                "releases a datum that never was: " + std::to_string(id.index) + " of run " +
+                    std::to_string(id.run.number));
+      return;
+    }
+    if (existence == Existence::exists && datum(ref).is_wanted) {
+      unpin(ref);
+    } else {
+      ++counters_.stale_events;
+    }
+  }
+}
+
+void Core::on_driver(SessionId session, const protocol::LocateData& message) {
+  protocol::DataLost gone{{}, "it was released, its run failed, or its copies are lost"};
+  for (const DatumId id : message.data) {
+    DataRef ref;
+    const Existence existence =
+        id.run.session == session ? find_datum(id, ref) : Existence::impossible;
+    if (existence == Existence::impossible) {
+      drop_peer(sessions_.at(session).driver,
+                "asks for a datum that never was: " + std::to_string(id.index) + " of run " +
+                    std::to_string(id.run.number));
+      return;
+    }
+    if (existence == Existence::stale || !datum(ref).is_wanted || datum(ref).is_lost) {
+      gone.data.push_back(id);
+    } else if (datum(ref).is_made) {
+      ready_data_.push_back(ref);
+    }  // else it is being made: DataReady follows
+  }
+  if (!gone.data.empty()) last_words_.emplace_back(session, std::move(gone));
+}
+
+}  // namespace ashlar::scheduler

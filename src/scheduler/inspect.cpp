@@ -1,0 +1,237 @@
+#include <map>
+#include <sstream>
+
+#include "base/check.hpp"
+#include "scheduler/core.hpp"
+
+namespace ashlar::scheduler {
+namespace {
+
+class Hash {
+ public:
+  void add(std::uint64_t value) {
+    state_ = (state_ ^ value) * 0x9E3779B97F4A7C15u + (state_ >> 29);
+  }
+  std::uint64_t value() const { return state_; }
+
+ private:
+  std::uint64_t state_ = 0xcbf29ce484222325u;
+};
+
+}  // namespace
+
+std::size_t Core::state_bytes() const {
+  std::size_t total = sizeof(Core) + workers_.bytes() + replicas_.bytes() + costs_.bytes() +
+                      runs_.capacity() * sizeof(runs_[0]);
+  for (const auto& run : runs_) total += run ? run->bytes() : 0;
+  return total;
+}
+
+std::string Core::story(RunId id, std::uint32_t task) const {
+  const auto found = run_slots_.find(id);
+  if (found == run_slots_.end()) return "run " + std::to_string(id.number) + " is not known";
+  const Run& run = run_at(found->second);
+  if (task >= run.tasks.size()) return run.label() + " has no task " + std::to_string(task);
+  const TaskRecord& record = run.tasks.at(task);
+  std::ostringstream out;
+  out << run.label(task) << ": " << name_of(record.state) << ", rank " << run.tasks.rank(task)
+      << ", attempt " << record.attempt;
+  if (record.worker != no_peer) out << ", last on worker " << workers_.at(record.worker).name;
+  if (record.killed > 0) out << ", was in " << +record.killed << " workers that died";
+  for (const std::uint32_t name : run.graph->inputs_of(task)) {
+    const DataRef ref = run.resolve(name);
+    out << "\n  input " << name << ": ";
+    if (ref.run == DataRef::no_run) {
+      out << "gone";
+      continue;
+    }
+    const Datum& d = run_at(ref.run).data[ref.index];
+    out << (d.is_lost          ? "lost"
+            : d.is_made        ? "made, on "
+            : d.is_available() ? "to be made on "
+                               : "not there");
+    if (d.is_available()) out << workers_.at(d.primary).name;
+    if (name < run.output_count()) {
+      out << ", made by task " << run.producer[name] << " ("
+          << name_of(run.tasks.state(run.producer[name])) << ")";
+    }
+  }
+  if (record.state == TaskState::assignable) {
+    const TaskClass& task_class = run.tasks.classes()[record.task_class];
+    const Pool& pool = workers_.pool(workers_.pool_of(task_class.requirement));
+    out << "\n  workers that could run it: " << pool.members.size()
+        << ", with room now: " << pool.open.size();
+  }
+  return out.str();
+}
+
+std::string Core::dump() const {
+  std::ostringstream out;
+  for (PeerIndex p = 0; p < workers_.size(); ++p) {
+    const Peer& peer = workers_.at(p);
+    out << (peer.is_worker ? "worker " : "driver ") << peer.id.value << " " << peer.name
+        << (peer.is_alive ? "" : " gone") << (peer.is_leaving ? " leaving" : "");
+    if (peer.is_worker) out << ": " << peer.assigned << " tasks, " << peer.queued_ns << " ns";
+    out << "\n";
+  }
+  for (const auto& run : runs_) {
+    if (!run) continue;
+    out << run->label() << " of session " << run->id.session.value
+        << (run->is_ended ? " (ended)" : "") << ":";
+    for (std::size_t s = 0; s < task_state_count && run->graph; ++s) {
+      const auto state = static_cast<TaskState>(s);
+      out << " " << run->tasks.count(state) << " " << name_of(state);
+    }
+    out << "; data pinned " << run->pinned << ", used by others " << run->outside_uses << "\n";
+    for (std::uint32_t d = 0; d < run->data.size(); ++d) {
+      const Datum& datum = run->data[d];
+      if (!datum.is_available() && !datum.is_needed()) continue;
+      out << "  datum " << d << ": " << datum.uses << " uses" << (datum.is_wanted ? ", wanted" : "")
+          << (datum.is_made ? ", made" : "") << (datum.is_lost ? ", lost" : "") << "; at";
+      if (datum.is_available()) out << " " << workers_.at(datum.primary).name;
+      for (std::uint32_t n = datum.replicas; n != ReplicaPool::end; n = replicas_.at(n).next) {
+        out << " " << workers_.at(replicas_.at(n).peer).name
+            << (replicas_.at(n).is_actual ? "" : "?");
+      }
+      out << "\n";
+    }
+  }
+  return out.str();
+}
+
+std::uint64_t Core::digest() const {
+  Hash hash;
+  for (PeerIndex p = 0; p < workers_.size(); ++p) {
+    hash.add(workers_.at(p).assigned);
+    hash.add(static_cast<std::uint64_t>(workers_.at(p).queued_ns));
+    hash.add(workers_.at(p).is_alive);
+  }
+  for (const auto& run : runs_) {
+    hash.add(run ? run->id.number : ~std::uint64_t{0});
+    if (!run) continue;
+    for (std::uint32_t t = 0; t < run->tasks.size(); ++t) {
+      const TaskRecord& record = run->tasks.at(t);
+      hash.add(static_cast<std::uint64_t>(record.state) << 32 | record.worker);
+      hash.add(std::uint64_t{record.attempt} << 32 | record.blocked);
+    }
+    for (const Datum& d : run->data) {
+      hash.add(std::uint64_t{d.primary} << 32 | d.uses);
+      hash.add(d.is_made | d.is_wanted << 1 | d.is_lost << 2);
+      for (std::uint32_t n = d.replicas; n != ReplicaPool::end; n = replicas_.at(n).next) {
+        hash.add(replicas_.at(n).peer);
+      }
+    }
+  }
+  return hash.value();
+}
+
+void Core::check_task(const Run& run, std::uint32_t task) const {
+  const TaskRecord& record = run.tasks.at(task);
+  const auto who = [&] { return story(run.id, task); };
+  if (!is_unfinished(record.state)) return;
+  std::uint32_t blocked = 0;
+  for (const std::uint32_t name : run.graph->inputs_of(task)) {
+    const DataRef ref = run.resolve(name);
+    ASHLAR_CHECK(ref.run != DataRef::no_run, who());
+    blocked += !run_at(ref.run).data[ref.index].is_available();
+  }
+  ASHLAR_CHECK(record.blocked == blocked, who() + "\nblocked: " + std::to_string(record.blocked));
+  ASHLAR_CHECK((record.state == TaskState::waiting) == (blocked > 0), who());
+  if (record.state != TaskState::assigned) return;
+  ASHLAR_CHECK(workers_.at(record.worker).is_alive, who());
+  for (std::uint32_t d = run.graph->output_offsets[task]; d < run.graph->output_offsets[task + 1];
+       ++d) {
+    ASHLAR_CHECK(run.data[d].is_available(), who());
+    ASHLAR_CHECK(run.data[d].is_made || run.data[d].primary == record.worker, who());
+  }
+}
+
+void Core::check_run(const Run& run) const {
+  run.tasks.check_invariants();
+  ASHLAR_CHECK(
+      !run.is_ended || run.pinned > 0 || run.outside_uses > 0 || run.tasks.unfinished() > 0,
+      run.label() + " is kept for nothing");
+  const bool is_ready = run.tasks.count(TaskState::assignable) > 0;
+  ASHLAR_CHECK(run.is_in_ready_set == is_ready, run.label());
+  if (is_ready) {
+    const auto& ready = sessions_.at(run.id.session).ready;
+    ASHLAR_CHECK(ready.contains({-std::int64_t{run.ready_priority}, run.sequence, run.slot}),
+                 run.label());
+  }
+  for (std::uint32_t t = 0; t < run.tasks.size(); ++t) check_task(run, t);
+  std::uint32_t pinned = 0;
+  for (std::uint32_t i = 0; i < run.data.size(); ++i) {
+    const Datum& d = run.data[i];
+    const auto who = [&] {
+      return "datum " + std::to_string(i) + " of " + run.label() + "\n" + dump();
+    };
+    pinned += d.is_wanted;
+    ASHLAR_CHECK(!d.is_made || (d.is_available() && d.is_needed()), who());
+    ASHLAR_CHECK(!d.is_lost || !d.is_available(), who());
+    ASHLAR_CHECK(d.is_available() || d.replicas == ReplicaPool::end, who());
+    ASHLAR_CHECK(!d.is_available() || workers_.at(d.primary).is_alive, who());
+    for (std::uint32_t n = d.replicas; n != ReplicaPool::end; n = replicas_.at(n).next) {
+      ASHLAR_CHECK(workers_.at(replicas_.at(n).peer).is_alive, who());
+      ASHLAR_CHECK(replicas_.at(n).peer != d.primary, who());
+    }
+    if (!run.graph || d.is_made) continue;
+    const TaskState producer = run.tasks.state(run.producer[i]);
+    ASHLAR_CHECK(d.is_available() == (producer == TaskState::assigned), who());
+    ASHLAR_CHECK(d.is_lost || !d.is_needed() || is_unfinished(producer), who());
+  }
+  ASHLAR_CHECK(pinned == run.pinned, run.label());
+}
+
+void Core::check_uses() const {
+  std::map<DataRef, std::uint32_t> uses;
+  std::map<std::uint32_t, std::uint64_t> outside;
+  std::vector<std::uint32_t> assigned(workers_.size(), 0);
+  std::vector<std::int64_t> queued(workers_.size(), 0);
+  for (const auto& run : runs_) {
+    for (std::uint32_t t = 0; run && t < run->tasks.size(); ++t) {
+      const TaskRecord& record = run->tasks.at(t);
+      if (!is_unfinished(record.state)) continue;
+      for (const std::uint32_t name : run->graph->inputs_of(t)) {
+        const DataRef ref = run->resolve(name);
+        ++uses[ref];
+        if (ref.run != run->slot) ++outside[ref.run];
+      }
+      if (record.state != TaskState::assigned) continue;
+      ++assigned[record.worker];
+      queued[record.worker] += record.expected_ns;
+    }
+  }
+  for (const auto& run : runs_) {
+    if (!run) continue;
+    for (std::uint32_t d = 0; d < run->data.size(); ++d) {
+      const auto found = uses.find({run->slot, d});
+      ASHLAR_CHECK(run->data[d].uses == (found == uses.end() ? 0 : found->second),
+                   "uses of datum " + std::to_string(d) + " of " + run->label());
+    }
+    ASHLAR_CHECK(run->outside_uses == outside[run->slot], "outside uses of " + run->label());
+  }
+  for (PeerIndex p = 0; p < workers_.size(); ++p) {
+    ASHLAR_CHECK(workers_.at(p).assigned == assigned[p], workers_.at(p).name);
+    ASHLAR_CHECK(workers_.at(p).queued_ns == queued[p], workers_.at(p).name);
+  }
+}
+
+void Core::check_invariants() const {
+  workers_.check_invariants();
+  check_uses();
+  std::uint64_t unfinished = 0;
+  std::size_t replicas = 0;
+  for (const auto& run : runs_) {
+    if (!run) continue;
+    check_run(*run);
+    unfinished += run->tasks.unfinished();
+    for (const Datum& d : run->data) {
+      for (std::uint32_t n = d.replicas; n != ReplicaPool::end; n = replicas_.at(n).next)
+        ++replicas;
+    }
+  }
+  ASHLAR_CHECK(unfinished == unfinished_, "unfinished tasks");
+  ASHLAR_CHECK(replicas == replicas_.size(), "replicas");
+}
+
+}  // namespace ashlar::scheduler

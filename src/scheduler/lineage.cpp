@@ -1,0 +1,327 @@
+#include <algorithm>
+
+#include "scheduler/core.hpp"
+
+namespace ashlar::scheduler {
+
+/// The holder has no copy any more (or will make none): another one takes its place, or the datum
+/// becomes unavailable.
+void Core::remove_holder(DataRef ref, PeerIndex holder) {
+  Datum& d = datum(ref);
+  if (d.primary != holder) {
+    replicas_.remove(d, holder);
+    return;
+  }
+  PeerIndex next = no_peer;
+  for (std::uint32_t n = d.replicas; d.is_made && n != ReplicaPool::end; n = replicas_.at(n).next) {
+    if (replicas_.at(n).is_actual) next = replicas_.at(n).peer;
+  }
+  if (next == no_peer && maker_of(ref) != no_peer) {
+    next = maker_of(ref);  // it is being made again
+    d.is_made = false;
+  }
+  if (next == no_peer) {
+    unavailable_.push_back(ref);
+    drain_unavailable();
+    return;
+  }
+  d.primary = next;
+  replicas_.remove(d, next);
+  for (std::uint32_t n = d.replicas; n != ReplicaPool::end; n = replicas_.at(n).next) {
+    if (!replicas_.at(n).is_actual) outbox_.relocate(replicas_.at(n).peer, id_of(ref), next);
+  }
+  if (d.is_wanted && d.is_made) ready_data_.push_back(ref);
+}
+
+/// A task that is done turned its worker's copy of an input into its output.
+void Core::forget_taken(DataRef ref, PeerIndex worker) {
+  Datum& d = datum(ref);
+  if (d.primary != worker) return;
+  if (d.uses > 1 || d.is_wanted) {
+    remove_holder(ref, worker);
+  } else {
+    d.primary = no_peer;
+    free_copies(ref);
+  }
+}
+
+void Core::drain_unavailable() {
+  if (is_draining_) return;
+  is_draining_ = true;
+  while (!unavailable_.empty()) {
+    const DataRef ref = unavailable_.back();
+    unavailable_.pop_back();
+    if (!datum(ref).is_available()) continue;
+    free_copies(ref);
+    lost_.push_back(ref);
+    block_consumers(ref);
+  }
+  is_draining_ = false;
+}
+
+void Core::block_consumers(DataRef ref) {
+  for_consumers(ref, [this](Run& run, std::uint32_t task) {
+    if (!is_unfinished(run.tasks.state(task))) return;
+    if (run.tasks.state(task) == TaskState::assigned) {
+      revoke(run, task);
+    } else if (run.tasks.state(task) == TaskState::assignable) {
+      transition(run, task, TaskState::waiting);
+    }
+    ++run.tasks.edit(task).blocked;
+  });
+}
+
+/// Takes an assigned task back from its worker: it waits again. What it was to make will not be;
+/// an input it may have taken over may be gone.
+void Core::revoke(Run& run, std::uint32_t task) {
+  const TaskRecord& record = run.tasks.at(task);
+  const PeerIndex worker = record.worker;
+  outbox_.revoke(worker, run.id, task, record.attempt);
+  free_worker(run, task);
+  transition(run, task, TaskState::waiting);
+  for (std::uint32_t d = run.graph->output_offsets[task]; d < run.graph->output_offsets[task + 1];
+       ++d) {
+    if (!run.data[d].is_made && run.data[d].primary == worker) {
+      unavailable_.push_back({run.slot, d});
+    }
+  }
+  if (!record.takes_over) return;
+  const std::uint32_t position = run.graph->reuse_input[task];
+  const DataRef taken = run.resolve(run.graph->inputs_of(task)[position]);
+  if (datum(taken).primary != worker) return;
+  outbox_.free(worker, id_of(taken));
+  remove_holder(taken, worker);
+}
+
+void Core::void_tasks(PeerIndex worker, const std::string& reason) {
+  std::vector<DataRef> assigned;  // here: run and task
+  for (const auto& run : runs_) {
+    if (!run || run->tasks.count(TaskState::assigned) == 0) continue;
+    for (std::uint32_t t = 0; t < run->tasks.size(); ++t) {
+      const TaskRecord& record = run->tasks.at(t);
+      if (record.state != TaskState::assigned || record.worker != worker) continue;
+      assigned.push_back({run->slot, t});
+    }
+  }
+  count_killed(worker, assigned, reason);
+  for (const DataRef& entry : assigned) {
+    Run& run = run_at(entry.run);
+    free_worker(run, entry.index);
+    transition(run, entry.index, TaskState::assignable);
+  }
+}
+
+/// Counts the death against the tasks that may have been running: by rank the first, one for each
+/// slot, whose inputs exist.
+void Core::count_killed(PeerIndex worker, std::vector<DataRef> assigned,
+                        const std::string& reason) {
+  std::erase_if(assigned, [this](const DataRef& entry) {
+    const Run& run = run_at(entry.run);
+    return !std::ranges::all_of(run.graph->inputs_of(entry.index), [&](std::uint32_t name) {
+      return datum(run.resolve(name)).is_made;
+    });
+  });
+  std::ranges::sort(assigned, {}, [this](const DataRef& entry) {
+    const Run& run = run_at(entry.run);
+    return std::pair{run.tasks.rank(entry.index), run.sequence};
+  });
+  if (assigned.size() > workers_.at(worker).slots) assigned.resize(workers_.at(worker).slots);
+  for (const DataRef& entry : assigned) {
+    Run& run = run_at(entry.run);
+    TaskRecord& record = run.tasks.edit(entry.index);
+    if (++record.killed < limits_.attempts_killed) continue;
+    fail_later(run, protocol::RunOutcome::failed, ErrorKind::task_failed,
+               run.label(entry.index) + ": took down " + std::to_string(record.killed) +
+                   " workers and is given up; the last was " + workers_.at(worker).name + ": " +
+                   reason);
+  }
+}
+
+/// Runs again what made lost data that are still needed; what cannot be made again fails those
+/// who need it.
+void Core::recover() {
+  while (!lost_.empty()) {
+    const DataRef ref = lost_.back();
+    lost_.pop_back();
+    const Datum& d = datum(ref);
+    if (d.is_available() || d.is_lost || !d.is_needed()) continue;
+    Run& run = run_at(ref.run);
+    if (!run.graph) {
+      give_up(ref, "the driver's buffer is gone");
+      continue;
+    }
+    const std::uint32_t task = run.producer[ref.index];
+    const TaskState state = run.tasks.state(task);
+    if (is_unfinished(state)) continue;
+    if (state != TaskState::done || !run_again(run, task)) {
+      give_up(ref, "what " + run.label(task) + " reads is gone");
+    }
+  }
+}
+
+/// Sets a task that is done back, and asks for its inputs. Returns false when one is gone.
+bool Core::run_again(Run& run, std::uint32_t task) {
+  const auto inputs = run.graph->inputs_of(task);
+  for (const std::uint32_t name : inputs) {
+    const DataRef ref = run.resolve(name);
+    if (ref.run == DataRef::no_run || datum(ref).is_lost) return false;
+  }
+  ++counters_.tasks_recomputed;
+  std::uint32_t blocked = 0;
+  for (const std::uint32_t name : inputs) {
+    const DataRef ref = run.resolve(name);
+    take_use(run, ref);
+    if (datum(ref).is_available()) continue;
+    ++blocked;
+    lost_.push_back(ref);
+  }
+  run.tasks.edit(task).blocked = blocked;
+  transition(run, task, blocked == 0 ? TaskState::assignable : TaskState::waiting);
+  return true;
+}
+
+void Core::tell_lost(DataRef ref, const std::string& reason) {
+  const SessionId session = run_at(ref.run).id.session;
+  last_words_.emplace_back(session, protocol::DataLost{{id_of(ref)}, reason});
+}
+
+/// The datum can never be had again.
+void Core::give_up(DataRef ref, const std::string& reason) {
+  Run& run = run_at(ref.run);
+  const std::string text = "datum " + std::to_string(ref.index) + " of " + run.label() +
+                           " was lost with its worker and cannot be made again: " + reason;
+  datum(ref).is_lost = true;
+  if (datum(ref).is_wanted) {
+    tell_lost(ref, text);
+    unpin(ref);
+    if (!run.is_ended) {
+      fail_later(run, protocol::RunOutcome::failed, ErrorKind::disconnected, text);
+    }
+  }
+  fail_consumers(ref, ErrorKind::disconnected, text);
+}
+
+/// Fails the runs with unfinished tasks that read the datum.
+void Core::fail_consumers(DataRef ref, ErrorKind kind, const std::string& text) {
+  for_consumers(ref, [&](Run& run, std::uint32_t task) {
+    if (!is_unfinished(run.tasks.state(task))) return;
+    if (!failures_.empty() && failures_.back().run == run.slot) return;
+    fail_later(run, protocol::RunOutcome::failed, kind, run.label() + " failed: " + text);
+  });
+}
+
+void Core::fail_later(const Run& run, protocol::RunOutcome outcome, ErrorKind kind,
+                      std::string text) {
+  failures_.push_back({run.slot, outcome, kind, std::move(text)});
+}
+
+void Core::apply_failures() {
+  recover();
+  for (std::size_t next = 0; next < failures_.size(); ++next) {
+    const Failure failure = failures_[next];
+    fail(run_at(failure.run), failure.outcome, failure.kind, failure.text);
+    recover();
+  }
+  failures_.clear();
+}
+
+/// Ends an unfinished task without a result: lets go of its inputs, and nobody makes its outputs.
+/// Requires that its worker, if any, was told and freed.
+void Core::abandon(Run& run, std::uint32_t task, TaskState to) {
+  transition(run, task, to);
+  for (std::uint32_t d = run.graph->output_offsets[task]; d < run.graph->output_offsets[task + 1];
+       ++d) {
+    const DataRef ref{run.slot, d};
+    if (run.data[d].is_made) continue;
+    free_copies(ref);
+    run.data[d].is_lost = true;
+    if (run.data[d].is_wanted) {
+      if (run.is_ended) tell_lost(ref, "its copies are lost and it cannot be made again");
+      unpin(ref);
+    }
+  }
+  for (const std::uint32_t name : run.graph->inputs_of(task)) release_use(run, name);
+}
+
+/// Ends a run before its time; of one that has ended, what was being made again is given up.
+void Core::fail(Run& run, protocol::RunOutcome outcome, ErrorKind kind, const std::string& text) {
+  for (std::uint32_t t = 0; t < run.tasks.size() && run.tasks.unfinished() > 0; ++t) {
+    const TaskState state = run.tasks.state(t);
+    if (!is_unfinished(state)) continue;
+    if (state == TaskState::assigned) {
+      outbox_.revoke(run.tasks.at(t).worker, run.id, t, run.tasks.at(t).attempt);
+      free_worker(run, t);
+    }
+    abandon(run, t, TaskState::cancelled);
+  }
+  const std::string cause = outcome == protocol::RunOutcome::cancelled
+                                ? "it needs data of " + run.label() + ", which was cancelled"
+                                : "it needs data of " + run.label() + ", which failed: " + text;
+  if (!run.watchers.empty()) {
+    for (std::uint32_t d = 0; d < run.data.size(); ++d) {
+      if (run.data[d].is_lost) fail_consumers({run.slot, d}, kind, cause);
+    }
+  }
+  if (outcome == protocol::RunOutcome::cancelled) unpin_all(run);
+  if (!run.is_ended) send_ended(run, outcome, kind, text);
+  erasable_.push_back(run.slot);
+}
+
+/// Fails the run if tasks of it wait for a worker of a kind that does not exist.
+void Core::fail_unplaceable(Run& run) {
+  if (workers_.usable_count() == 0 || run.tasks.unfinished() == 0) return;
+  for (std::uint16_t c = 0; c < run.tasks.classes().size(); ++c) {
+    const TaskClass& task_class = run.tasks.classes()[c];
+    if (task_class.unfinished == 0) continue;
+    if (!workers_.pool(workers_.pool_of(task_class.requirement)).members.empty()) continue;
+    std::uint32_t t = 0;
+    while (t < run.tasks.size() &&
+           (run.tasks.at(t).task_class != c || run.tasks.state(t) > TaskState::assignable)) {
+      ++t;
+    }
+    if (t == run.tasks.size()) continue;  // the rest of the class is on workers that are leaving
+    bool has_kernel = false;
+    std::string names;
+    for (PeerIndex p = 0; p < workers_.size(); ++p) {
+      const Peer& peer = workers_.at(p);
+      if (!peer.is_worker || !peer.is_alive || peer.is_leaving) continue;
+      has_kernel |=
+          workers_.position_of(p, run.kernel_ids[run.graph->kernel[t]]) != Peer::none_position;
+      if (names.size() < 200) names += (names.empty() ? "" : ", ") + peer.name;
+    }
+    fail_later(run, protocol::RunOutcome::failed, ErrorKind::unsupported,
+               run.label(t) +
+                   (has_kernel ? ": no worker has the kernel and the resources it asks"
+                                 " for together; workers: "
+                               : ": no worker has this kernel; workers: ") +
+                   names);
+    return;
+  }
+}
+
+void Core::fail_unattended() {
+  if (workers_.usable_count() > 0 || unfinished_ == 0) return;
+  for (const auto& run : runs_) {
+    if (!run || run->tasks.unfinished() == 0 || run->tasks.count(TaskState::assigned) > 0) continue;
+    const Instant since = std::max(run->submitted, unattended_since_);
+    if (now_ - since < limits_.no_worker_wait) continue;
+    fail_later(*run, protocol::RunOutcome::failed, ErrorKind::disconnected,
+               run->label() + ": no worker joined within " +
+                   std::to_string(limits_.no_worker_wait.ns / 1'000'000) + " ms");
+  }
+}
+
+void Core::fail_what_cannot_run() {
+  if (workers_.refresh_pools()) {
+    for (const auto& run : runs_) {
+      if (run) fail_unplaceable(*run);
+    }
+  } else {
+    for (const std::uint32_t slot : new_runs_) fail_unplaceable(run_at(slot));
+  }
+  new_runs_.clear();
+  fail_unattended();
+  apply_failures();
+}
+
+}  // namespace ashlar::scheduler

@@ -1,0 +1,53 @@
+#pragma once
+
+#include <utility>
+#include <vector>
+
+#include "scheduler/scheduler_engine.hpp"
+#include "scheduler/worker_table.hpp"
+
+namespace ashlar::scheduler {
+
+/// Gathers what one step says to each worker, so that it leaves in few messages. For each worker
+/// the order is: revocations, then frees, then assignments, then relocations.
+class Outbox {
+ public:
+  explicit Outbox(WorkerTable& workers) : workers_(workers) {}
+
+  void begin(Actions& actions) { actions_ = &actions; }
+  void to_driver(SessionId session, protocol::SchedulerToDriver message);
+  void drop(PeerId peer, std::string reason);
+
+  /// Tells `to` about `about` unless it knows. Leaves at once: before what gathers here.
+  void introduce(PeerIndex to, PeerIndex about);
+  /// Tells everybody who was told of the peer that it is gone.
+  void announce_gone(PeerIndex peer, const std::string& reason);
+
+  /// Nothing is gathered for a worker that is not alive.
+  void revoke(PeerIndex worker, RunId run, std::uint32_t task, Attempt attempt);
+  void free(PeerIndex peer, DatumId datum);
+  void relocate(PeerIndex worker, DatumId datum, PeerIndex holder);
+  /// The message to add a task to.
+  protocol::AssignTasks& assignment(PeerIndex worker, RunId run);
+
+  /// Makes actions of everything gathered.
+  void flush();
+
+ private:
+  struct Gathered {
+    bool is_open = false;
+    std::vector<protocol::RevokeTasks> revocations;
+    std::vector<DatumId> freed;
+    std::vector<protocol::AssignTasks> assignments;
+    protocol::Relocate relocations;
+  };
+  Gathered& gathered(PeerIndex peer);
+  void flush(PeerIndex peer, Gathered& all);
+
+  WorkerTable& workers_;
+  Actions* actions_ = nullptr;
+  std::vector<Gathered> gathered_;  ///< by peer
+  std::vector<PeerIndex> open_;
+};
+
+}  // namespace ashlar::scheduler

@@ -1,0 +1,62 @@
+#include <vector>
+
+#include "base/random.hpp"
+#include "scheduler/placement/policy.hpp"
+
+namespace ashlar::scheduler::placement {
+namespace {
+
+std::vector<PeerIndex> possible_workers(const View& view, const Question& question) {
+  std::vector<PeerIndex> possible;
+  for (const PeerIndex worker : question.pool.members) {
+    if (question.pool.open.contains(worker) &&
+        view.workers.has_resources(worker, question.requirement)) {
+      possible.push_back(worker);
+    }
+  }
+  return possible;
+}
+
+/// One worker after the other, whatever their load: a yardstick for comparison.
+class RoundRobin final : public Policy {
+ public:
+  PeerIndex choose(const View& view, const Question& question) override {
+    const auto possible = possible_workers(view, question);
+    return possible.empty() ? no_peer : possible[next_++ % possible.size()];
+  }
+
+ private:
+  std::uint64_t next_ = 0;
+};
+
+/// Any worker: a yardstick for comparison.
+class Random final : public Policy {
+ public:
+  explicit Random(std::uint64_t seed) : random_(seed) {}
+  PeerIndex choose(const View& view, const Question& question) override {
+    const auto possible = possible_workers(view, question);
+    return possible.empty() ? no_peer : possible[random_.below(possible.size())];
+  }
+
+ private:
+  SplitMix64 random_;
+};
+
+}  // namespace
+
+std::unique_ptr<Policy> make_round_robin() { return std::make_unique<RoundRobin>(); }
+std::unique_ptr<Policy> make_random(std::uint64_t seed) { return std::make_unique<Random>(seed); }
+
+std::unique_ptr<Policy> make_policy(PolicyKind kind, std::uint64_t seed) {
+  switch (kind) {
+    case PolicyKind::least_loaded:
+      return make_least_loaded();
+    case PolicyKind::round_robin:
+      return make_round_robin();
+    case PolicyKind::random:
+      return make_random(seed);
+  }
+  return make_least_loaded();
+}
+
+}  // namespace ashlar::scheduler::placement

@@ -1,0 +1,148 @@
+#include <algorithm>
+#include <vector>
+
+#include "scheduler/placement/policy.hpp"
+
+namespace ashlar::scheduler::placement {
+namespace {
+
+/// Bytes and number of the inputs that are, or will be, somewhere.
+struct Held {
+  std::uint64_t bytes = 0;
+  std::uint32_t count = 0;
+  std::uint32_t last_input = 0;  ///< 1 + the input counted last: counts an input once per place
+};
+
+struct Candidate {
+  PeerIndex worker;
+  std::uint32_t host;
+};
+
+/// The least estimate of when the task would be finished, over the workers that hold its inputs
+/// and the least loaded one.
+class LeastLoaded final : public Policy {
+ public:
+  PeerIndex choose(const View& view, const Question& question) override {
+    const PeerIndex idle = least_loaded_worker(view, question);
+    if (question.inputs.empty()) return idle;
+    gather(view, question);
+    if (idle != no_peer) consider(view, idle);
+    PeerIndex best = no_peer;
+    std::int64_t best_ns = 0;
+    for (const Candidate candidate : candidates_) {
+      const PeerIndex worker = candidate.worker;
+      const std::int64_t finish = estimate(view, question, worker);
+      if (best == no_peer || finish < best_ns || (finish == best_ns && worker < best)) {
+        // Those that hold inputs may be given more ahead than others: moving data costs, too.
+        if (!is_possible(view, question, worker)) continue;
+        best = worker;
+        best_ns = finish;
+      }
+    }
+    forget();
+    return best;
+  }
+
+ private:
+  static constexpr std::uint32_t holders_per_input = 16;
+  static constexpr std::uint32_t holder_windows = 2;
+
+  static bool is_possible(const View& view, const Question& question, PeerIndex worker) {
+    return worker < question.pool.is_member.size() && question.pool.is_member[worker] &&
+           view.workers.has_room(worker, holder_windows) &&
+           view.workers.has_resources(worker, question.requirement);
+  }
+
+  void consider(const View& view, PeerIndex worker) {
+    if (worker >= at_worker_.size()) at_worker_.resize(view.workers.size());
+    const std::uint32_t host = view.workers.at(worker).host;
+    if (host >= at_host_.size()) at_host_.resize(host + 1);
+    for (const Candidate known : candidates_) {
+      if (known.worker == worker) return;
+    }
+    candidates_.push_back({worker, host});
+  }
+
+  void count(const View& view, PeerIndex holder, const Datum& datum, std::uint32_t input) {
+    consider(view, holder);
+    for (Held* held : {&at_worker_[holder], &at_host_[view.workers.at(holder).host]}) {
+      if (held->last_input == input) continue;
+      held->last_input = input;
+      held->bytes += datum.bytes == graph::TaskGraph::dynamic_bytes ? 0 : datum.bytes;
+      ++held->count;
+    }
+  }
+
+  void gather(const View& view, const Question& question) {
+    std::uint32_t input = 0;
+    total_bytes_ = 0;
+    for (const Datum* datum : question.inputs) {
+      ++input;
+      total_bytes_ += datum->bytes == graph::TaskGraph::dynamic_bytes ? 0 : datum->bytes;
+      count(view, datum->primary, *datum, input);
+      std::uint32_t looked_at = 0;
+      for (std::uint32_t node = datum->replicas;
+           node != ReplicaPool::end && looked_at < holders_per_input; ++looked_at) {
+        const ReplicaPool::Replica& replica = view.replicas.at(node);
+        count(view, replica.peer, *datum, input);
+        node = replica.next;
+      }
+    }
+  }
+
+  std::int64_t estimate(const View& view, const Question& question, PeerIndex worker) const {
+    const Peer& peer = view.workers.at(worker);
+    const Held& here = at_worker_[worker];
+    const Held& near = at_host_[peer.host];
+    const auto far_bytes = static_cast<double>(total_bytes_ - near.bytes);
+    const auto near_bytes = static_cast<double>(near.bytes - here.bytes);
+    const auto far_count = static_cast<std::int64_t>(question.inputs.size()) - near.count;
+    const auto near_count = static_cast<std::int64_t>(near.count) - here.count;
+    double ns =
+        1e9 * (far_bytes / view.limits.remote_bandwidth + near_bytes / view.limits.local_bandwidth);
+    ns += static_cast<double>(question.task_ns) * peer.slowness;
+    ns += pressure_ns(view, question, peer);
+    return view.workers.load_ns(worker) + static_cast<std::int64_t>(ns) +
+           far_count * view.limits.remote_latency.ns + near_count * view.limits.local_latency.ns;
+  }
+
+  /// Grows from nothing at 80 % of the memory limit to ten windows of work at the limit.
+  static double pressure_ns(const View& view, const Question& question, const Peer& peer) {
+    if (peer.memory_limit == 0) return 0;
+    const double used = static_cast<double>(peer.memory_used + question.output_bytes) /
+                        static_cast<double>(peer.memory_limit);
+    const double excess = std::clamp((used - 0.8) / 0.2, 0.0, 1.0);
+    return excess * 10 * static_cast<double>(view.limits.window_time.ns);
+  }
+
+  void forget() {
+    for (const Candidate candidate : candidates_) {
+      at_worker_[candidate.worker] = {};
+      at_host_[candidate.host] = {};
+    }
+    candidates_.clear();
+  }
+
+  std::vector<Held> at_worker_, at_host_;  ///< all zero between questions
+  std::vector<Candidate> candidates_;
+  std::uint64_t total_bytes_ = 0;
+};
+
+}  // namespace
+
+PeerIndex least_loaded_worker(const View& view, const Question& question) {
+  const IndexedHeap& open = question.pool.open;
+  if (open.empty()) return no_peer;
+  if (view.workers.has_resources(open.top(), question.requirement)) return open.top();
+  PeerIndex best = no_peer;
+  for (const PeerIndex worker : question.pool.members) {
+    if (!open.contains(worker)) continue;
+    if (!view.workers.has_resources(worker, question.requirement)) continue;
+    if (best == no_peer || open.key(worker) < open.key(best)) best = worker;
+  }
+  return best;
+}
+
+std::unique_ptr<Policy> make_least_loaded() { return std::make_unique<LeastLoaded>(); }
+
+}  // namespace ashlar::scheduler::placement

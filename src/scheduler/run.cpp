@@ -1,0 +1,104 @@
+#include "scheduler/run.hpp"
+
+#include <algorithm>
+#include <map>
+
+namespace ashlar::scheduler {
+namespace {
+
+TaskTable make_tasks(const graph::TaskGraph& graph) {
+  std::vector<std::uint32_t> rank = graph::depth_first_ranks(graph);
+  std::vector<std::uint32_t> order(rank.size());
+  for (std::uint32_t t = 0; t < rank.size(); ++t) order[rank[t]] = t;
+  if (!graph.priority.empty()) {
+    std::ranges::stable_sort(order, [&](std::uint32_t a, std::uint32_t b) {
+      return graph.priority[a] > graph.priority[b];
+    });
+    for (std::uint32_t r = 0; r < order.size(); ++r) rank[order[r]] = r;
+  }
+  return {graph.task_count(), std::move(rank), std::move(order)};
+}
+
+void group_tasks(Run& run, WorkerTable& workers) {
+  const graph::TaskGraph& graph = *run.graph;
+  std::map<std::pair<std::uint32_t, std::uint32_t>, std::uint16_t> known;
+  std::map<std::uint32_t, std::uint16_t> by_requirement;
+  for (std::uint32_t t = 0; t < graph.task_count(); ++t) {
+    const std::uint32_t constraint = graph.constraint.empty() ? 0 : graph.constraint[t];
+    const auto [found, is_new] = known.try_emplace({graph.kernel[t], constraint}, 0);
+    if (is_new) {
+      static const graph::Constraint anywhere;
+      const std::uint32_t requirement = workers.requirement_id(
+          run.kernel_ids[graph.kernel[t]],
+          graph.constraint.empty() ? anywhere : graph.constraints[constraint]);
+      const auto next = static_cast<std::uint16_t>(run.tasks.classes().size());
+      const auto [task_class, is_new_class] = by_requirement.try_emplace(requirement, next);
+      if (is_new_class) {
+        run.tasks.classes().push_back({requirement, 0, 0, RankSet{graph.task_count()}});
+      }
+      found->second = task_class->second;
+    }
+    run.tasks.join_class(t, found->second);
+  }
+}
+
+template <class T>
+std::size_t bytes_of(const std::vector<T>& vector) {
+  return vector.capacity() * sizeof(T);
+}
+
+}  // namespace
+
+std::unique_ptr<Run> make_run(RunId id, std::shared_ptr<const graph::TaskGraph> graph,
+                              WorkerTable& workers) {
+  auto run = std::make_unique<Run>();
+  run->id = id;
+  run->graph = std::move(graph);
+  const graph::TaskGraph& g = *run->graph;
+  run->consumers = graph::consumers(g);
+  run->producer = graph::producers(g);
+  for (const std::string& kernel : g.kernels) run->kernel_ids.push_back(workers.kernel_id(kernel));
+  run->tasks = make_tasks(g);
+  group_tasks(*run, workers);
+  run->data.resize(g.output_count());
+  for (std::uint32_t d = 0; d < g.output_count(); ++d) {
+    run->data[d].bytes = g.output_bytes[d];
+    run->data[d].uses = static_cast<std::uint32_t>(run->consumers.of(d).size());
+  }
+  for (const std::uint32_t d : g.wanted) run->data[d].is_wanted = true;
+  run->pinned = static_cast<std::uint32_t>(g.wanted.size());
+  return run;
+}
+
+std::uint32_t Run::best_ready_rank() const {
+  std::uint32_t best = RankSet::none;
+  for (const TaskClass& task_class : tasks.classes()) best = std::min(best, task_class.ready.min());
+  return best;
+}
+
+Share& Run::share_of(PeerIndex worker) {
+  const auto at = std::ranges::lower_bound(shares, worker, {}, &Share::worker);
+  if (at != shares.end() && at->worker == worker) return *at;
+  return *shares.insert(at, Share{worker, 0, 0});
+}
+
+std::string Run::label(std::uint32_t task) const {
+  std::string text = "task " + std::to_string(task) + ", kernel \"" + kernel_name(task) + "\"";
+  const std::string source = graph->source_of(task);
+  return source.empty() ? text : text + ", " + source;
+}
+
+std::size_t Run::bytes() const {
+  std::size_t total = sizeof(Run) + bytes_of(consumers.offsets) + bytes_of(consumers.tasks) +
+                      bytes_of(producer) + tasks.bytes() + bytes_of(data) + bytes_of(externals) +
+                      bytes_of(shares) + watchers.size() * (sizeof(Watcher) + 40);
+  if (!graph) return total;
+  const graph::TaskGraph& g = *graph;
+  return total + bytes_of(g.kernel) + bytes_of(g.input_offsets) + bytes_of(g.inputs) +
+         bytes_of(g.output_offsets) + bytes_of(g.param_offsets) + bytes_of(g.params) +
+         bytes_of(g.flops) + bytes_of(g.moved_bytes) + bytes_of(g.priority) +
+         bytes_of(g.constraint) + bytes_of(g.source) + bytes_of(g.reuse_input) +
+         bytes_of(g.output_bytes) + bytes_of(g.external_bytes) + bytes_of(g.wanted);
+}
+
+}  // namespace ashlar::scheduler

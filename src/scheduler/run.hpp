@@ -1,0 +1,96 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <set>
+#include <string>
+#include <tuple>
+#include <vector>
+
+#include "graph/task_graph.hpp"
+#include "protocol/messages.hpp"
+#include "scheduler/data_table.hpp"
+#include "scheduler/task_table.hpp"
+#include "scheduler/worker_table.hpp"
+
+namespace ashlar::scheduler {
+
+/// A run that reads a datum of this one: its slot, and which of its externals that is.
+struct Watcher {
+  std::uint32_t datum = 0;
+  std::uint32_t run = 0;
+  std::uint32_t external = 0;
+  friend auto operator<=>(const Watcher&, const Watcher&) = default;
+};
+
+/// What one worker did for a run.
+struct Share {
+  PeerIndex worker = no_peer;
+  std::uint64_t tasks = 0;
+  std::int64_t busy_ns = 0;
+};
+
+/// One execution of a graph, or a batch of data the driver put (no graph, nothing to run). Lives
+/// while something in it runs or any of its data may be needed.
+struct Run {
+  RunId id;
+  std::uint32_t slot = 0;
+  std::uint64_t sequence = 0;                     ///< older runs have lower numbers
+  std::shared_ptr<const graph::TaskGraph> graph;  ///< null: put data
+  graph::Consumers consumers;
+  std::vector<std::uint32_t> producer;
+  std::vector<std::uint32_t> kernel_ids;  ///< WorkerTable's, by the graph's kernel
+  TaskTable tasks;
+  std::vector<Datum> data;         ///< outputs, or put data
+  std::vector<DataRef> externals;  ///< no_run: gone
+  std::set<Watcher> watchers;
+
+  bool is_ended = false;  ///< its RunEnded was sent
+  bool delivers = false;
+  std::uint32_t pinned = 0;        ///< data that are wanted
+  std::uint64_t outside_uses = 0;  ///< of its data, by other runs
+
+  bool is_in_ready_set = false;
+  std::int32_t ready_priority = 0;  ///< under which it is there
+
+  Instant submitted;
+  Instant last_done;
+  std::uint64_t done_count = 0;
+  std::uint64_t reported_done = 0;
+  std::int64_t task_ns = 0;
+  std::uint64_t path_ns = 0;
+  std::uint64_t local_bytes = 0, remote_bytes = 0;
+  std::vector<Share> shares;
+
+  std::uint32_t output_count() const { return graph ? graph->output_count() : 0; }
+  /// The datum a task of this run calls `datum`.
+  DataRef resolve(std::uint32_t datum) const {
+    return datum < output_count() ? DataRef{slot, datum} : externals[datum - output_count()];
+  }
+  std::int32_t priority_of(std::uint32_t task) const {
+    return graph->priority.empty() ? 0 : graph->priority[task];
+  }
+  double flops_of(std::uint32_t task) const {
+    return graph->flops.empty() ? 0 : static_cast<double>(graph->flops[task]);
+  }
+  double moved_bytes_of(std::uint32_t task) const {
+    return graph->moved_bytes.empty() ? 0 : static_cast<double>(graph->moved_bytes[task]);
+  }
+  const std::string& kernel_name(std::uint32_t task) const {
+    return graph->kernels[graph->kernel[task]];
+  }
+  /// The lowest rank among assignable tasks; RankSet::none when there is none.
+  std::uint32_t best_ready_rank() const;
+  Share& share_of(PeerIndex worker);
+  std::string label() const { return "run " + std::to_string(id.number); }
+  /// "task 3, kernel "add", main.cpp:7 main"
+  std::string label(std::uint32_t task) const;
+  std::size_t bytes() const;
+};
+
+/// Builds a run of a valid graph: orders its tasks by user priority, then depth first, and groups
+/// them by what they need. External data are bound by the caller.
+std::unique_ptr<Run> make_run(RunId id, std::shared_ptr<const graph::TaskGraph> graph,
+                              WorkerTable& workers);
+
+}  // namespace ashlar::scheduler

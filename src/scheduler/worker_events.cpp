@@ -1,0 +1,252 @@
+#include <algorithm>
+
+#include "scheduler/core.hpp"
+
+namespace ashlar::scheduler {
+
+void Core::on(const WorkerJoined& event) {
+  if (workers_.was_known(event.worker)) {
+    ++counters_.stale_events;
+    return;
+  }
+  workers_.add(event.worker, event.hello, true);
+}
+
+void Core::on(const WorkerLost& event) {
+  const PeerIndex worker = workers_.find(event.worker);
+  if (worker == no_peer || !workers_.at(worker).is_worker) {
+    ++counters_.stale_events;
+    return;
+  }
+  workers_.remove(worker);
+  if (workers_.usable_count() == 0) unattended_since_ = now_;
+  outbox_.announce_gone(worker, event.reason);
+  void_tasks(worker, event.reason);
+  for (const auto& run : runs_) {
+    if (!run) continue;
+    for (std::uint32_t d = 0; d < run->data.size(); ++d) remove_holder({run->slot, d}, worker);
+  }
+}
+
+void Core::on(const FromWorker& event) {
+  const PeerIndex worker = workers_.find(event.worker);
+  if (worker == no_peer || !workers_.at(worker).is_worker || workers_.at(worker).is_dropped) {
+    ++counters_.stale_events;
+    return;
+  }
+  std::visit([&](const auto& message) { on_worker(worker, message); }, event.message);
+}
+
+Core::Existence Core::find_task_run(PeerIndex worker, RunId id, Run*& run) {
+  run = find_run(id);
+  if (run != nullptr) return Existence::exists;
+  DataRef unused;
+  const Existence existence = find_datum({id, 0}, unused);
+  if (existence == Existence::impossible) {
+    drop_peer(worker, "speaks of run " + std::to_string(id.number) + " of session " +
+                          std::to_string(id.session.value) + ", which never was");
+  } else {
+    ++counters_.stale_events;
+  }
+  return existence;
+}
+
+std::string Core::check_done(const Run& run, const protocol::TasksDone& message) const {
+  if (!run.graph) return "reports tasks of put data";
+  if (message.attempt.size() != message.task.size() ||
+      message.elapsed_ns.size() != message.task.size()) {
+    return "reports tasks with vectors of different lengths";
+  }
+  std::size_t outputs = 0;
+  for (std::size_t i = 0; i < message.task.size(); ++i) {
+    const std::uint32_t t = message.task[i];
+    if (t >= run.tasks.size() || message.attempt[i] > run.tasks.at(t).attempt) {
+      return "reports task " + std::to_string(t) + ", attempt " +
+             std::to_string(message.attempt[i]) + " of " + run.label() + ", which never was";
+    }
+    outputs += run.graph->output_offsets[t + 1] - run.graph->output_offsets[t];
+  }
+  if (message.output_bytes.empty() || message.output_bytes.size() == outputs) return {};
+  return "reports sizes of " + std::to_string(message.output_bytes.size()) + " outputs: expected " +
+         std::to_string(outputs);
+}
+
+void Core::on_worker(PeerIndex worker, const protocol::TasksDone& message) {
+  Run* run = nullptr;
+  if (find_task_run(worker, message.run, run) != Existence::exists) return;
+  if (auto wrong = check_done(*run, message); !wrong.empty()) {
+    drop_peer(worker, wrong);
+    return;
+  }
+  Share& share = run->share_of(worker);
+  std::int64_t measured = 0, expected = 0;
+  std::size_t output = 0;
+  for (std::size_t i = 0; i < message.task.size(); ++i) {
+    const std::uint32_t t = message.task[i];
+    const std::size_t outputs = run->graph->output_offsets[t + 1] - run->graph->output_offsets[t];
+    std::span<const std::uint64_t> bytes;
+    if (!message.output_bytes.empty()) bytes = {message.output_bytes.data() + output, outputs};
+    output += outputs;
+    const TaskRecord& record = run->tasks.at(t);
+    if (record.state != TaskState::assigned || record.worker != worker ||
+        record.attempt != message.attempt[i]) {
+      ++counters_.stale_events;
+      continue;
+    }
+    measured += message.elapsed_ns[i];
+    expected += record.expected_ns;
+    ++share.tasks;
+    task_done(*run, t, message.elapsed_ns[i], bytes);
+  }
+  share.busy_ns += measured;
+  run->task_ns += measured;
+  if (expected > 0) {
+    // Compared with the average worker, over about the last ten messages.
+    Peer& peer = workers_.edit(worker);
+    const double ratio = static_cast<double>(measured) / static_cast<double>(expected);
+    peer.slowness = std::clamp(peer.slowness * (1 + 0.1 * (std::min(ratio, 10.0) - 1)), 0.05, 20.0);
+  }
+  finish_if_done(*run);
+}
+
+void Core::free_worker(Run& run, std::uint32_t task) {
+  const TaskRecord& record = run.tasks.at(task);
+  const std::uint32_t requirement = run.tasks.classes()[record.task_class].requirement;
+  workers_.give_back(record.worker, workers_.requirement(requirement), record.expected_ns);
+}
+
+void Core::task_done(Run& run, std::uint32_t task, std::uint32_t elapsed_ns,
+                     std::span<const std::uint64_t> output_bytes) {
+  const graph::TaskGraph& g = *run.graph;
+  TaskRecord& record = run.tasks.edit(task);
+  free_worker(run, task);
+  transition(run, task, TaskState::done);
+  ++counters_.tasks_done;
+  ++run.done_count;
+  run.last_done = now_;
+  costs_.observe(run.kernel_ids[g.kernel[task]], run.flops_of(task), run.moved_bytes_of(task),
+                 elapsed_ns);
+
+  const std::uint32_t first = g.output_offsets[task];
+  for (std::uint32_t d = first; d < g.output_offsets[task + 1]; ++d) {
+    Datum& made = run.data[d];
+    if (!output_bytes.empty()) made.bytes = output_bytes[d - first];
+    if (made.primary != record.worker) {
+      if (auto* replica = replicas_.find(made, record.worker)) replica->is_actual = true;
+    }
+    made.is_made = true;
+    if (made.is_wanted) ready_data_.push_back({run.slot, d});
+    free_if_unneeded({run.slot, d});
+  }
+
+  std::uint64_t path = 0;
+  std::uint32_t position = 0;
+  for (const std::uint32_t name : g.inputs_of(task)) {
+    if (name < g.output_count()) path = std::max(path, run.tasks.at(run.producer[name]).path_ns);
+    if (record.takes_over && position++ == g.reuse_input[task]) {
+      forget_taken(run.resolve(name), record.worker);
+    }
+    release_use(run, name);
+  }
+  record.path_ns = path + elapsed_ns;
+  run.path_ns = std::max(run.path_ns, record.path_ns);
+}
+
+void Core::on_worker(PeerIndex worker, const protocol::TaskFailed& message) {
+  Run* run = nullptr;
+  if (find_task_run(worker, message.run, run) != Existence::exists) return;
+  if (message.task >= run->tasks.size() || message.attempt > run->tasks.at(message.task).attempt) {
+    drop_peer(worker, "reports the failure of task " + std::to_string(message.task) + " of " +
+                          run->label() + ", which never was");
+    return;
+  }
+  const TaskRecord& record = run->tasks.at(message.task);
+  if (record.state != TaskState::assigned || record.worker != worker ||
+      record.attempt != message.attempt) {
+    ++counters_.stale_events;
+    return;
+  }
+  ++counters_.tasks_failed;
+  free_worker(*run, message.task);
+  abandon(*run, message.task, TaskState::failed);
+  fail_later(
+      *run, protocol::RunOutcome::failed, message.kind,
+      run->label(message.task) + ", on worker " + workers_.at(worker).name + ": " + message.what);
+}
+
+void Core::on_worker(PeerIndex worker, const protocol::DataAcquired& message) {
+  Run* run = nullptr;
+  const Existence existence = find_task_run(worker, message.run, run);
+  if (existence == Existence::impossible) return;
+  if (run != nullptr) {
+    run->local_bytes += message.local_bytes;
+    run->remote_bytes += message.remote_bytes;
+  }
+  for (const DatumId id : message.data) {
+    DataRef ref;
+    switch (find_datum(id, ref)) {
+      case Existence::exists:
+        break;
+      case Existence::stale:
+        ++counters_.stale_events;
+        continue;
+      case Existence::impossible:
+        drop_peer(worker, "acquired a datum that never was");
+        return;
+    }
+    if (auto* replica = replicas_.find(datum(ref), worker)) {
+      replica->is_actual = true;
+    } else {
+      ++counters_.stale_events;
+    }
+  }
+}
+
+void Core::on_worker(PeerIndex worker, const protocol::DataMissing& message) {
+  if (message.peer.size() != message.data.size()) {
+    drop_peer(worker, "reports missing data with vectors of different lengths");
+    return;
+  }
+  for (std::size_t i = 0; i < message.data.size(); ++i) {
+    DataRef ref;
+    switch (find_datum(message.data[i], ref)) {
+      case Existence::exists:
+        break;
+      case Existence::stale:
+        ++counters_.stale_events;
+        continue;
+      case Existence::impossible:
+        drop_peer(worker, "misses a datum that never was");
+        return;
+    }
+    datum_missing(worker, ref, workers_.find(message.peer[i]));
+  }
+}
+
+void Core::datum_missing(PeerIndex worker, DataRef ref, PeerIndex asked) {
+  Datum& d = datum(ref);
+  if (!d.is_available()) return;  // its consumers were revoked, or ended
+  if (d.is_made && asked != no_peer) {
+    const auto* replica = replicas_.find(d, asked);
+    if (d.primary == asked || (replica != nullptr && replica->is_actual)) {
+      outbox_.free(asked, id_of(ref));  // it may have the datum and be out of this worker's reach
+      remove_holder(ref, asked);
+    }
+  }
+  // Only who still is to have it is told where; a worker that makes it needs no telling.
+  if (d.is_available() && d.primary != worker && replicas_.find(d, worker) != nullptr) {
+    outbox_.relocate(worker, id_of(ref), d.primary);
+  }
+}
+
+void Core::on_worker(PeerIndex worker, const protocol::Leaving&) {
+  if (workers_.at(worker).is_leaving) return;
+  workers_.set_leaving(worker);
+  if (workers_.usable_count() == 0) unattended_since_ = now_;
+}
+
+void Core::on_worker(PeerIndex worker, const protocol::Heartbeat& message) {
+  workers_.edit(worker).memory_used = message.memory_used;
+}
+
+}  // namespace ashlar::scheduler

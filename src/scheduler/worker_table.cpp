@@ -1,0 +1,251 @@
+#include "scheduler/worker_table.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/check.hpp"
+
+namespace ashlar::scheduler {
+namespace {
+
+constexpr std::int64_t dispatch_ns = 2000;  // so that tasks without predicted time spread too
+
+std::int64_t millionths(double amount) {
+  return static_cast<std::int64_t>(std::llround(std::clamp(amount, 0.0, 1e12) * 1e6));
+}
+
+std::uint32_t intern(std::map<std::string, std::uint32_t>& names, const std::string& name) {
+  return names.try_emplace(name, static_cast<std::uint32_t>(names.size())).first->second;
+}
+
+}  // namespace
+
+PeerIndex WorkerTable::add(PeerId id, const protocol::Hello& hello, bool is_worker) {
+  const auto index = static_cast<PeerIndex>(peers_.size());
+  Peer& peer = peers_.emplace_back();
+  is_open_.push_back(false);
+  is_dirty_.push_back(false);
+  index_[id] = index;
+  peer.id = id;
+  peer.name = hello.name.empty() ? "peer " + std::to_string(id.value) : hello.name;
+  peer.endpoint = hello.endpoint;
+  // Without a host identity nothing is shared: a host of its own.
+  const std::string& host = hello.endpoint.host_identity;
+  peer.host =
+      intern(hosts_, host.empty() ? std::string{"peer:"}.append(std::to_string(id.value)) : host);
+  peer.is_worker = is_worker;
+  if (!is_worker) return index;
+
+  peer.slots = std::max(hello.slots, 1u);
+  peer.memory_limit = hello.memory_limit;
+  for (std::uint32_t position = 0; position < hello.kernels.size(); ++position) {
+    const std::uint32_t kernel = kernel_id(hello.kernels[position]);
+    if (kernel >= peer.kernel_position.size()) {
+      peer.kernel_position.resize(kernel + 1, Peer::none_position);
+    }
+    peer.kernel_position[kernel] = position;
+  }
+  for (const auto& [name, amount] : hello.resources) {
+    const std::uint32_t resource = resource_id(name);
+    if (resource >= peer.resources_total.size()) peer.resources_total.resize(resource + 1, 0);
+    peer.resources_total[resource] = millionths(amount);
+  }
+  peer.resources_free = peer.resources_total;
+  ++worker_count_;
+  ++usable_count_;
+  pools_are_stale_ = true;
+  mark_dirty(index);
+  return index;
+}
+
+void WorkerTable::remove(PeerIndex index) {
+  Peer& peer = peers_[index];
+  if (is_usable(peer)) --usable_count_;
+  peer.is_alive = false;
+  peer.was_told = {};
+  if (!peer.is_worker) return;
+  --worker_count_;
+  pools_are_stale_ = true;
+  update_heaps(index);
+}
+
+void WorkerTable::set_leaving(PeerIndex worker) {
+  Peer& peer = peers_[worker];
+  if (is_usable(peer)) --usable_count_;
+  peer.is_leaving = true;
+  pools_are_stale_ = true;
+  update_heaps(worker);
+}
+
+PeerIndex WorkerTable::find(PeerId id) const {
+  const auto found = index_.find(id);
+  return found == index_.end() || !peers_[found->second].is_alive ? no_peer : found->second;
+}
+
+std::uint32_t WorkerTable::kernel_id(const std::string& name) { return intern(kernels_, name); }
+std::uint32_t WorkerTable::resource_id(const std::string& name) { return intern(resources_, name); }
+
+std::uint32_t WorkerTable::requirement_id(std::uint32_t kernel,
+                                          const graph::Constraint& constraint) {
+  Requirement requirement{kernel, {}};
+  for (const auto& [name, amount] : constraint.resources) {
+    if (amount > 0) requirement.resources.emplace_back(resource_id(name), millionths(amount));
+  }
+  std::ranges::sort(requirement.resources);
+  const auto [found, is_new] =
+      requirement_ids_.try_emplace(requirement, static_cast<std::uint32_t>(requirements_.size()));
+  if (is_new) {
+    requirements_.push_back(requirement);
+    pool_of_.push_back(0);
+    pools_are_stale_ = true;
+  }
+  return found->second;
+}
+
+bool WorkerTable::meets(const Peer& peer, const Requirement& requirement) const {
+  if (requirement.kernel >= peer.kernel_position.size() ||
+      peer.kernel_position[requirement.kernel] == Peer::none_position) {
+    return false;
+  }
+  return std::ranges::all_of(requirement.resources, [&](const auto& need) {
+    return need.first < peer.resources_total.size() &&
+           peer.resources_total[need.first] >= need.second;
+  });
+}
+
+std::uint32_t WorkerTable::intern_pool(std::vector<PeerIndex> members) {
+  const auto id = static_cast<std::uint32_t>(pools_.size());
+  const auto [found, is_new] = pool_ids_.try_emplace(members, id);
+  if (!is_new) return found->second;
+  Pool& pool = pools_.emplace_back();
+  pool.is_member.assign(peers_.size(), false);
+  for (const PeerIndex member : members) {
+    pool.is_member[member] = true;
+    peers_[member].pools.push_back(id);
+  }
+  pool.members = std::move(members);
+  return id;
+}
+
+bool WorkerTable::refresh_pools() {
+  if (!pools_are_stale_) return false;
+  pools_are_stale_ = false;
+  pools_.clear();
+  pool_ids_.clear();
+  std::vector<PeerIndex> usable;
+  for (PeerIndex p = 0; p < peers_.size(); ++p) {
+    peers_[p].pools.clear();
+    if (is_usable(peers_[p])) usable.push_back(p);
+  }
+  for (std::size_t r = 0; r < requirements_.size(); ++r) {
+    std::vector<PeerIndex> members;
+    for (const PeerIndex p : usable) {
+      if (meets(peers_[p], requirements_[r])) members.push_back(p);
+    }
+    pool_of_[r] = intern_pool(std::move(members));
+  }
+  for (const PeerIndex p : usable) update_heaps(p);
+  return true;
+}
+
+bool WorkerTable::has_room(PeerIndex worker, std::uint32_t windows) const {
+  const Peer& peer = peers_[worker];
+  if (!is_usable(peer)) return false;
+  if (peer.assigned < peer.slots + 1) return true;
+  return peer.assigned < limits_.window_tasks * windows &&
+         peer.queued_ns < limits_.window_time.ns * peer.slots * windows;
+}
+
+bool WorkerTable::has_resources(PeerIndex worker, const Requirement& requirement) const {
+  for (const auto& [resource, amount] : requirement.resources) {
+    if (peers_[worker].resources_free[resource] < amount) return false;
+  }
+  return true;
+}
+
+std::int64_t WorkerTable::load_ns(PeerIndex worker) const {
+  const Peer& peer = peers_[worker];
+  return (peer.queued_ns + dispatch_ns * peer.assigned) / peer.slots;
+}
+
+void WorkerTable::take(PeerIndex worker, const Requirement& requirement,
+                       std::uint32_t expected_ns) {
+  Peer& peer = peers_[worker];
+  ++peer.assigned;
+  peer.queued_ns += expected_ns;
+  for (const auto& [resource, amount] : requirement.resources) {
+    peer.resources_free[resource] -= amount;
+  }
+  update_heaps(worker);
+}
+
+void WorkerTable::give_back(PeerIndex worker, const Requirement& requirement,
+                            std::uint32_t expected_ns) {
+  Peer& peer = peers_[worker];
+  --peer.assigned;
+  peer.queued_ns -= expected_ns;
+  for (const auto& [resource, amount] : requirement.resources) {
+    peer.resources_free[resource] += amount;
+  }
+  mark_dirty(worker);
+}
+
+void WorkerTable::mark_dirty(PeerIndex worker) {
+  if (is_dirty_[worker]) return;
+  is_dirty_[worker] = true;
+  dirty_.push_back(worker);
+}
+
+void WorkerTable::settle() {
+  for (const PeerIndex worker : dirty_) {
+    is_dirty_[worker] = false;
+    update_heaps(worker);
+  }
+  dirty_.clear();
+}
+
+void WorkerTable::update_heaps(PeerIndex worker) {
+  const bool is_open = has_room(worker);
+  if (is_open != is_open_[worker]) {
+    is_open_[worker] = is_open;
+    open_count_ += is_open ? 1 : std::size_t(-1);
+  }
+  const std::int64_t load = is_open ? load_ns(worker) : 0;
+  for (const std::uint32_t pool : peers_[worker].pools) {
+    if (is_open) {
+      pools_[pool].open.set(worker, load);
+    } else {
+      pools_[pool].open.erase(worker);
+    }
+  }
+}
+
+std::size_t WorkerTable::bytes() const {
+  std::size_t total = peers_.capacity() * sizeof(Peer);
+  for (const Peer& peer : peers_) {
+    total += peer.was_told.capacity() / 8 + peer.kernel_position.capacity() * 4;
+  }
+  for (const Pool& pool : pools_) total += pool.open.bytes() + pool.members.capacity() * 4;
+  return total;
+}
+
+void WorkerTable::check_invariants() const {
+  ASHLAR_CHECK(dirty_.empty(), "settled");
+  std::size_t workers = 0, usable = 0, open = 0;
+  for (PeerIndex p = 0; p < peers_.size(); ++p) {
+    const Peer& peer = peers_[p];
+    workers += peer.is_worker && peer.is_alive;
+    usable += is_usable(peer);
+    open += has_room(p);
+    ASHLAR_CHECK(is_open_[p] == has_room(p), peer.name);
+    for (const std::uint32_t pool : peer.pools) {
+      ASHLAR_CHECK(pools_[pool].open.contains(p) == has_room(p), peer.name);
+      ASHLAR_CHECK(!has_room(p) || pools_[pool].open.key(p) == load_ns(p), peer.name);
+    }
+    for (const std::int64_t amount : peer.resources_free) ASHLAR_CHECK(amount >= 0, peer.name);
+  }
+  ASHLAR_CHECK(workers == worker_count_ && usable == usable_count_ && open == open_count_,
+               "worker counts");
+}
+
+}  // namespace ashlar::scheduler

@@ -1,0 +1,130 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "graph/task_graph.hpp"
+#include "protocol/messages.hpp"
+#include "scheduler/indexed_heap.hpp"
+#include "scheduler/scheduler_engine.hpp"
+#include "scheduler/task_table.hpp"
+
+namespace ashlar::scheduler {
+
+/// A process with a store: a worker, or a session's driver.
+struct Peer {
+  PeerId id;
+  std::string name;
+  protocol::Endpoint endpoint;
+  std::uint32_t host = 0;  ///< equal for processes that share memory
+  bool is_worker = false;
+  bool is_alive = true;
+  bool is_leaving = false;
+  bool is_dropped = false;     ///< said the impossible: not listened to any more
+  SessionId session;           ///< drivers
+  std::vector<bool> was_told;  ///< peers it has been told of
+
+  // Workers.
+  std::uint32_t slots = 1;
+  std::uint64_t memory_limit = 0;
+  std::uint64_t memory_used = 0;
+  std::vector<std::uint32_t> kernel_position;  ///< by kernel id; none_position: lacks it
+  std::vector<std::int64_t> resources_free;    ///< by resource id, in millionths
+  std::vector<std::int64_t> resources_total;
+  std::uint32_t assigned = 0;
+  std::int64_t queued_ns = 0;
+  double slowness = 1;               ///< measured time over that of the average worker
+  std::vector<std::uint32_t> pools;  ///< it is a member of
+
+  static constexpr std::uint32_t none_position = ~std::uint32_t{0};
+};
+
+/// What a task needs of a worker.
+struct Requirement {
+  std::uint32_t kernel = 0;
+  std::vector<std::pair<std::uint32_t, std::int64_t>> resources;  ///< id, millionths
+  friend auto operator<=>(const Requirement&, const Requirement&) = default;
+};
+
+/// Workers that meet the same requirements; those with room are in the heap, least loaded first.
+struct Pool {
+  std::vector<PeerIndex> members;
+  std::vector<bool> is_member;
+  IndexedHeap open;
+};
+
+/// Every peer, how loaded it is, and who could run what.
+class WorkerTable {
+ public:
+  explicit WorkerTable(const Limits& limits) : limits_(limits) {}
+
+  PeerIndex add(PeerId id, const protocol::Hello& hello, bool is_worker);
+  void remove(PeerIndex peer);
+  void set_leaving(PeerIndex worker);
+  PeerIndex find(PeerId id) const;
+  bool was_known(PeerId id) const { return index_.contains(id); }
+
+  std::size_t size() const { return peers_.size(); }
+  const Peer& at(PeerIndex peer) const { return peers_[peer]; }
+  Peer& edit(PeerIndex peer) { return peers_[peer]; }
+  std::size_t worker_count() const { return worker_count_; }
+  /// Workers that take new tasks.
+  std::size_t usable_count() const { return usable_count_; }
+  std::size_t open_count() const { return open_count_; }
+
+  std::uint32_t kernel_id(const std::string& name);
+  std::uint32_t requirement_id(std::uint32_t kernel, const graph::Constraint& constraint);
+  const Requirement& requirement(std::uint32_t id) const { return requirements_[id]; }
+  std::uint32_t pool_of(std::uint32_t requirement) const { return pool_of_[requirement]; }
+  const Pool& pool(std::uint32_t id) const { return pools_[id]; }
+  /// Finds again who could run what, if workers came or went. Returns whether they did.
+  bool refresh_pools();
+
+  /// The kernel's position in the worker's Hello; Peer::none_position: it lacks it.
+  std::uint32_t position_of(PeerIndex worker, std::uint32_t kernel) const {
+    const auto& positions = peers_[worker].kernel_position;
+    return kernel < positions.size() ? positions[kernel] : Peer::none_position;
+  }
+  bool has_room(PeerIndex worker, std::uint32_t windows = 1) const;
+  bool has_resources(PeerIndex worker, const Requirement& requirement) const;
+  /// Queued time per slot, as a key for comparison.
+  std::int64_t load_ns(PeerIndex worker) const;
+
+  void take(PeerIndex worker, const Requirement& requirement, std::uint32_t expected_ns);
+  /// Gives back what take() took; settle() then makes the room visible.
+  void give_back(PeerIndex worker, const Requirement& requirement, std::uint32_t expected_ns);
+  void settle();
+
+  std::size_t bytes() const;
+  void check_invariants() const;
+
+ private:
+  bool is_usable(const Peer& peer) const {
+    return peer.is_worker && peer.is_alive && !peer.is_leaving;
+  }
+  bool meets(const Peer& peer, const Requirement& requirement) const;
+  std::uint32_t resource_id(const std::string& name);
+  std::uint32_t intern_pool(std::vector<PeerIndex> members);
+  void update_heaps(PeerIndex worker);
+  void mark_dirty(PeerIndex worker);
+
+  Limits limits_;
+  std::vector<Peer> peers_;
+  std::map<PeerId, PeerIndex> index_;
+  std::map<std::string, std::uint32_t> hosts_, kernels_, resources_;
+  std::map<Requirement, std::uint32_t> requirement_ids_;
+  std::vector<Requirement> requirements_;
+  std::vector<std::uint32_t> pool_of_;  ///< by requirement
+  std::vector<Pool> pools_;
+  std::map<std::vector<PeerIndex>, std::uint32_t> pool_ids_;
+  std::vector<bool> is_open_;
+  std::vector<PeerIndex> dirty_;
+  std::vector<bool> is_dirty_;
+  std::size_t worker_count_ = 0, usable_count_ = 0, open_count_ = 0;
+  bool pools_are_stale_ = false;
+};
+
+}  // namespace ashlar::scheduler

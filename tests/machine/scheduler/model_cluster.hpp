@@ -1,0 +1,133 @@
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <deque>
+#include <map>
+#include <set>
+#include <vector>
+
+#include "base/random.hpp"
+#include "scheduler/scheduler_engine.hpp"
+
+namespace ashlar::scheduler {
+
+/// What a datum's bytes are, in the model: a hash of the task that made it and of what it read.
+inline std::uint64_t mix(std::uint64_t a, std::uint64_t b) {
+  return (a ^ b) * 0x9E3779B97F4A7C15u + (a >> 31) + 1;
+}
+
+/// A worker that does obviously what a worker should: keeps what it was told to run and to fetch,
+/// and what it holds. It moves only when asked to.
+struct ModelWorker {
+  struct Assigned {
+    Attempt attempt;
+    std::vector<DatumId> inputs;
+    std::vector<DatumId> outputs;
+    std::uint32_t reuse;
+  };
+  PeerId id;
+  std::map<std::pair<RunId, std::uint32_t>, Assigned> tasks;
+  std::map<DatumId, PeerId> fetches;  ///< none: waiting to be told where
+  std::map<DatumId, std::uint64_t> store;
+  std::set<PeerId> known;
+  std::deque<protocol::SchedulerToWorker> inbox;
+  std::deque<protocol::WorkerToScheduler> outbox;
+
+  bool will_make(DatumId datum) const {
+    for (const auto& [key, task] : tasks) {
+      for (const DatumId output : task.outputs) {
+        if (output == datum) return true;
+      }
+    }
+    return false;
+  }
+  bool needs(DatumId datum) const {
+    for (const auto& [key, task] : tasks) {
+      for (const DatumId input : task.inputs) {
+        if (input == datum) return true;
+      }
+    }
+    return false;
+  }
+  bool can_run(const Assigned& task) const {
+    for (const DatumId input : task.inputs) {
+      if (!store.contains(input)) return false;
+    }
+    return true;
+  }
+
+  void receive(const protocol::SchedulerToWorker& message) {
+    std::visit([this](const auto& m) { on(m); }, message);
+  }
+  void on(const protocol::PeerInfo& m) { known.insert(m.peer); }
+  void on(const protocol::PeerGone& m) {
+    EXPECT_TRUE(known.contains(m.peer));
+    for (auto& [datum, holder] : fetches) {
+      if (holder != m.peer) continue;
+      outbox.push_back(protocol::DataMissing{{datum}, {holder}});
+      holder = PeerId::none();
+    }
+  }
+  void on(const protocol::AssignTasks& m) {
+    std::size_t input = 0, output = 0;
+    for (std::size_t i = 0; i < m.task.size(); ++i) {
+      Assigned task{m.attempt[i], {}, {}, m.reuse_input[i]};
+      for (std::uint32_t n = 0; n < m.input_count[i]; ++n, ++input) {
+        task.inputs.push_back(m.inputs[input]);
+        EXPECT_TRUE(m.input_holder[input] == id || known.contains(m.input_holder[input]));
+        if (!store.contains(m.inputs[input])) fetches[m.inputs[input]] = m.input_holder[input];
+      }
+      for (std::uint32_t n = 0; n < m.output_count[i]; ++n, ++output) {
+        task.outputs.push_back({m.run, m.outputs[output]});
+      }
+      tasks[{m.run, m.task[i]}] = std::move(task);
+    }
+    EXPECT_EQ(input, m.inputs.size());
+    EXPECT_EQ(output, m.outputs.size());
+  }
+  void on(const protocol::RevokeTasks& m) {
+    for (std::size_t i = 0; i < m.task.size(); ++i) {
+      const auto found = tasks.find({m.run, m.task[i]});
+      if (found != tasks.end() && found->second.attempt == m.attempt[i]) tasks.erase(found);
+    }
+  }
+  void on(const protocol::FreeData& m) {
+    for (const DatumId datum : m.data) {
+      EXPECT_FALSE(needs(datum)) << "freed while a task needs it: " << datum.index;
+      store.erase(datum);
+      fetches.erase(datum);
+    }
+  }
+  void on(const protocol::Relocate& m) {
+    for (std::size_t i = 0; i < m.data.size(); ++i) {
+      EXPECT_TRUE(m.holder[i] == id || known.contains(m.holder[i]));
+      if (const auto found = fetches.find(m.data[i]); found != fetches.end()) {
+        found->second = m.holder[i];
+      }
+    }
+  }
+  void on(const protocol::Shutdown&) {}
+  void on(const protocol::Heartbeat&) {}
+
+  /// Runs a task whose inputs are here.
+  void run(std::pair<RunId, std::uint32_t> key, bool fails) {
+    const Assigned task = tasks.at(key);
+    tasks.erase(key);
+    if (fails) {
+      outbox.push_back(protocol::TaskFailed{key.first, key.second, task.attempt,
+                                            ErrorKind::task_failed, "as planned"});
+      return;
+    }
+    std::uint64_t value = mix(key.first.number, key.second);
+    for (const DatumId input : task.inputs) value = mix(value, store.at(input));
+    if (task.reuse != graph::TaskGraph::no_input) store.erase(task.inputs[task.reuse]);
+    for (const DatumId output : task.outputs) {
+      store[output] = mix(value, output.index);
+      fetches.erase(output);
+    }
+    outbox.push_back(protocol::TasksDone{key.first, {key.second}, {task.attempt}, {1000}, {}});
+  }
+};
+
+}  // namespace ashlar::scheduler

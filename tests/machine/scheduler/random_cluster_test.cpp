@@ -1,0 +1,422 @@
+#include <algorithm>
+#include <memory>
+
+#include "model_cluster.hpp"
+
+namespace ashlar::scheduler {
+namespace {
+
+constexpr SessionId session{0};
+constexpr PeerId driver_peer{1000000};
+
+struct ModelRun {
+  std::shared_ptr<const graph::TaskGraph> graph;
+  std::vector<DatumId> externals;
+  std::vector<std::uint64_t> values;  ///< of its outputs, computed in sequence
+  std::set<std::uint32_t> undelivered;
+  bool is_ended = false, is_cancelled = false, may_fail = false, is_released = false;
+  protocol::RunOutcome outcome = protocol::RunOutcome::done;
+};
+
+/// A driver, an engine and model workers, joined by queues that are emptied in random order.
+class Cluster {
+ public:
+  explicit Cluster(std::uint64_t seed, bool with_faults)
+      : random_(seed), with_faults_(with_faults), engine_(limits()) {
+    step(SessionOpened{session, driver_peer, {}});
+    for (std::uint64_t n = 1 + random_.below(4); n-- > 0;) join();
+    put();
+    run_count_ = 1 + random_.below(4);
+  }
+
+  void play() {
+    for (int moves = 0; moves < 20000; ++moves) {
+      if (::testing::Test::HasFailure()) return;
+      if (move()) continue;
+      if (!advance()) return;
+    }
+    FAIL() << "no end\n" << engine_.dump();
+  }
+
+  void check_end() {
+    EXPECT_EQ(engine_.unfinished_tasks(), 0u);
+    for (const auto& [number, run] : runs_) {
+      EXPECT_TRUE(run.is_ended) << "run " << number << "\n" << engine_.dump();
+      EXPECT_TRUE(run.may_fail || with_faults_ || run.outcome == protocol::RunOutcome::done);
+    }
+    for (const auto& [id, worker] : workers_) {
+      EXPECT_TRUE(worker.tasks.empty());
+      EXPECT_TRUE(worker.fetches.empty()) << engine_.dump();
+      EXPECT_TRUE(worker.store.empty()) << "leaked datum " << worker.store.begin()->first.index
+                                        << " of run " << worker.store.begin()->first.run.number;
+    }
+    EXPECT_TRUE(put_.empty());
+    EXPECT_EQ(engine_.counters().peers_dropped, 0u);
+  }
+
+  const Counters& counters() const { return engine_.counters(); }
+
+ private:
+  static Limits limits() {
+    Limits limits;
+    limits.window_tasks = 6;
+    limits.attempts_killed = 200;
+    return limits;
+  }
+
+  // ---- the driver
+
+  void put() {
+    protocol::PutData message{next_run_++, std::vector<std::uint64_t>(3, 8)};
+    for (std::uint32_t i = 0; i < 3; ++i) {
+      put_[{{session, message.run}, i}] = put_values_[{{session, message.run}, i}] = 77 + i;
+    }
+    to_scheduler_.push_back(std::move(message));
+  }
+
+  std::uint64_t value_of(DatumId id) const {
+    const auto put = put_values_.find(id);
+    return put != put_values_.end() ? put->second : runs_.at(id.run.number).values[id.index];
+  }
+
+  void submit() {
+    ModelRun run;
+    const std::uint32_t number = next_run_++;
+    for (const auto& [id, value] : put_) {
+      if (random_.below(2) == 0) run.externals.push_back(id);
+    }
+    for (const auto& [earlier_number, earlier] : runs_) {
+      if (earlier.is_released || earlier.is_cancelled) continue;
+      for (const std::uint32_t d : earlier.graph->wanted) {
+        if (random_.below(2) == 0) run.externals.push_back({{session, earlier_number}, d});
+      }
+      if (earlier.may_fail) run.may_fail = true;  // with it
+    }
+    run.graph = make_graph(static_cast<std::uint32_t>(run.externals.size()));
+    const graph::TaskGraph& g = *run.graph;
+    run.values.resize(g.output_count());
+    for (std::uint32_t t = 0; t < g.task_count(); ++t) {
+      std::uint64_t value = mix(number, t);
+      for (const std::uint32_t d : g.inputs_of(t)) {
+        value = mix(value, d < g.output_count() ? run.values[d]
+                                                : value_of(run.externals[d - g.output_count()]));
+      }
+      for (std::uint32_t d = g.output_offsets[t]; d < g.output_offsets[t + 1]; ++d) {
+        run.values[d] = mix(value, d);
+      }
+    }
+    run.undelivered.insert(g.wanted.begin(), g.wanted.end());
+    if (random_.below(8) == 0) run.may_fail = true;
+    to_scheduler_.push_back(protocol::SubmitRun{number, run.graph, run.externals, false});
+    runs_[number] = std::move(run);
+  }
+
+  std::shared_ptr<graph::TaskGraph> make_graph(std::uint32_t externals) {
+    auto graph = std::make_shared<graph::TaskGraph>();
+    graph->kernels = {"k"};
+    const std::uint64_t tasks = random_.below(25);
+    std::vector<std::uint32_t> outputs;
+    for (std::uint64_t t = 0; t < tasks; ++t) outputs.push_back(random_.below(6) == 0 ? 2 : 1);
+    std::uint32_t count = 0;
+    for (const std::uint32_t n : outputs) count += n;
+    for (std::uint64_t t = 0; t < tasks; ++t) {
+      const auto made = static_cast<std::uint32_t>(graph->output_bytes.size());
+      for (std::uint64_t i = random_.below(4); i-- > 0 && made + externals > 0;) {
+        const auto pick = static_cast<std::uint32_t>(random_.below(made + externals));
+        graph->inputs.push_back(pick < made ? pick : count + pick - made);
+      }
+      graph->input_offsets.push_back(static_cast<std::uint32_t>(graph->inputs.size()));
+      graph->output_bytes.resize(made + outputs[t], 8);
+      graph->output_offsets.push_back(made + outputs[t]);
+      graph->kernel.push_back(0);
+      graph->param_offsets.push_back(0);
+      graph->priority.push_back(static_cast<std::int32_t>(random_.below(2)));
+      const bool reuses = graph->input_offsets[t] < graph->input_offsets[t + 1];
+      graph->reuse_input.push_back(reuses ? 0 : graph::TaskGraph::no_input);
+    }
+    graph->external_bytes.assign(externals, 8);
+    for (std::uint32_t d = 0; d < count; ++d) {
+      if (random_.below(4) == 0) graph->wanted.push_back(d);
+    }
+    return graph;
+  }
+
+  void receive(const protocol::SchedulerToDriver& message) {
+    if (const auto* ready = std::get_if<protocol::DataReady>(&message)) {
+      for (std::size_t i = 0; i < ready->index.size(); ++i) {
+        fetch_home({{session, ready->run}, ready->index[i]}, ready->holder[i]);
+      }
+    } else if (const auto* ended = std::get_if<protocol::RunEnded>(&message)) {
+      ModelRun& run = runs_.at(ended->run);
+      EXPECT_FALSE(run.is_ended) << "ended twice";
+      run.is_ended = true;
+      run.outcome = ended->outcome;
+      if (ended->outcome == protocol::RunOutcome::done) {
+        EXPECT_GE(ended->stats.tasks, run.graph->task_count());
+      } else if (ended->outcome == protocol::RunOutcome::failed) {
+        EXPECT_TRUE(run.may_fail || with_faults_) << ended->error;
+        EXPECT_FALSE(ended->error.empty());
+      } else {
+        EXPECT_TRUE(run.is_cancelled);
+      }
+      if (ended->outcome != protocol::RunOutcome::done || run.is_cancelled) {
+        run.undelivered.clear();
+      }
+    } else if (const auto* unused = std::get_if<protocol::PutDataUnused>(&message)) {
+      for (const DatumId id : unused->data) EXPECT_EQ(put_.erase(id), 1u);
+    } else if (const auto* lost = std::get_if<protocol::DataLost>(&message)) {
+      EXPECT_TRUE(with_faults_ || runs_.at(lost->data[0].run.number).is_cancelled ||
+                  runs_.at(lost->data[0].run.number).may_fail)
+          << lost->reason;
+      for (const DatumId id : lost->data) runs_.at(id.run.number).undelivered.erase(id.index);
+    }
+  }
+
+  void fetch_home(DatumId id, PeerId holder) {
+    ModelRun& run = runs_.at(id.run.number);
+    if (run.is_released || run.is_cancelled || !run.undelivered.contains(id.index)) return;
+    const auto worker = workers_.find(holder);
+    const bool is_there = worker != workers_.end() && worker->second.store.contains(id);
+    if (!is_there) {
+      to_scheduler_.push_back(protocol::LocateData{{id}});
+      return;
+    }
+    EXPECT_EQ(worker->second.store.at(id), run.values[id.index]) << "wrong bits";
+    run.undelivered.erase(id.index);
+  }
+
+  void release(std::uint32_t number, ModelRun& run) {
+    run.is_released = true;
+    protocol::ReleaseData message;
+    for (const std::uint32_t d : run.graph->wanted) message.data.push_back({{session, number}, d});
+    to_scheduler_.push_back(std::move(message));
+  }
+
+  // ---- workers
+
+  void join() {
+    const PeerId id{next_peer_++};
+    workers_[id].id = id;
+    protocol::Hello hello;
+    hello.slots = static_cast<std::uint32_t>(1 + random_.below(3));
+    hello.kernels = {"k"};
+    hello.endpoint.host_identity = random_.below(2) == 0 ? "one" : "two";
+    step(WorkerJoined{id, hello});
+  }
+
+  void kill(PeerId id) {
+    // What it said last may have come through, up to some point.
+    ModelWorker& worker = workers_.at(id);
+    for (std::uint64_t n = random_.below(worker.outbox.size() + 1); n-- > 0;) say(worker);
+    workers_.erase(id);
+    step(WorkerLost{id, "killed by the test"});
+  }
+
+  void say(ModelWorker& worker) {
+    auto message = worker.outbox.front();
+    worker.outbox.pop_front();
+    step(FromWorker{worker.id, std::move(message)});
+  }
+
+  /// Tries one fetch; returns whether something happened.
+  bool fetch(ModelWorker& worker) {
+    for (auto& [datum, holder] : worker.fetches) {
+      if (holder.is_none() || random_.below(2) == 0) continue;
+      const auto other = workers_.find(holder);
+      const bool is_driver = holder == driver_peer;
+      if (is_driver ? put_.contains(datum)
+                    : other != workers_.end() && other->second.store.contains(datum)) {
+        worker.store[datum] = is_driver ? put_.at(datum) : other->second.store.at(datum);
+        worker.outbox.push_back(protocol::DataAcquired{datum.run, {datum}, 8, 0});
+        worker.fetches.erase(datum);
+        return true;
+      }
+      const bool may_come = other != workers_.end() &&
+                            (other->second.will_make(datum) || !other->second.inbox.empty());
+      if (may_come) continue;
+      worker.outbox.push_back(protocol::DataMissing{{datum}, {holder}});
+      holder = PeerId::none();
+      return true;
+    }
+    return false;
+  }
+
+  bool run_task(ModelWorker& worker) {
+    for (const auto& [key, task] : worker.tasks) {
+      if (random_.below(2) == 0 || !worker.can_run(task)) continue;
+      worker.run(key, runs_.at(key.first.number).may_fail && random_.below(10) == 0);
+      return true;
+    }
+    return false;
+  }
+
+  // ---- the play
+
+  ModelWorker& any_worker() {
+    auto at = workers_.begin();
+    std::advance(at, random_.below(workers_.size()));
+    return at->second;
+  }
+
+  /// One random move; returns false when everything seems to stand still.
+  bool move() {
+    for (int attempt = 0; attempt < 60; ++attempt) {
+      switch (random_.below(6)) {
+        case 0:
+          if (to_scheduler_.empty()) break;
+          step(FromDriver{session, to_scheduler_.front()}, true);
+          return true;
+        case 1:
+          if (to_driver_.empty()) break;
+          receive(std::exchange(to_driver_.front(), protocol::Heartbeat{}));
+          to_driver_.pop_front();
+          return true;
+        case 2:
+          if (workers_.empty()) break;
+          if (ModelWorker& worker = any_worker(); !worker.inbox.empty()) {
+            worker.receive(worker.inbox.front());
+            worker.inbox.pop_front();
+            return true;
+          }
+          break;
+        case 3:
+          if (workers_.empty()) break;
+          if (ModelWorker& worker = any_worker(); !worker.outbox.empty()) {
+            say(worker);
+            return true;
+          }
+          break;
+        case 4:
+          if (!workers_.empty() && fetch(any_worker())) return true;
+          break;
+        case 5:
+          if (!workers_.empty() && run_task(any_worker())) return true;
+          break;
+      }
+      if (random_.below(300) == 0) disturb();
+    }
+    return false;
+  }
+
+  void disturb() {
+    const std::uint64_t what = random_.below(with_faults_ ? 5 : 2);
+    if (what == 0 && workers_.size() < 6) {
+      join();
+    } else if (what == 1 && !runs_.empty() && random_.below(4) == 0) {
+      auto at = runs_.begin();
+      std::advance(at, random_.below(runs_.size()));
+      if (at->second.is_ended || at->second.is_released) return;
+      at->second.is_cancelled = at->second.may_fail = true;
+      for (auto& [number, run] : runs_) {
+        if (number > at->first) run.may_fail = true;
+      }
+      to_scheduler_.push_back(protocol::CancelRun{at->first});
+    } else if (what >= 2 && !workers_.empty()) {
+      kill(any_worker().id);
+    }
+  }
+
+  /// Called when nothing moves: the next thing the program does. Returns false at the end.
+  bool advance() {
+    now_ = now_ + Duration::seconds(0.2);
+    step(Tick{});
+    if (workers_.empty()) {
+      join();
+      return true;
+    }
+    if (runs_.size() < run_count_) {
+      submit();
+      if (random_.below(2) == 0 && runs_.size() < run_count_) submit();
+      return true;
+    }
+    for (auto& [number, run] : runs_) {
+      if (run.is_released) continue;
+      // The faults are over; from now on everything has to come to its end.
+      const bool is_still = ++stillness_ > 400;
+      if (!run.is_ended || !run.undelivered.empty()) {
+        if (!is_still) return true;
+        ADD_FAILURE() << "run " << number << " hangs, ended " << run.is_ended << ", undelivered "
+                      << run.undelivered.size() << "\n"
+                      << engine_.dump();
+        return false;
+      }
+      release(number, run);
+      return true;
+    }
+    if (!put_is_released_) {
+      put_is_released_ = true;
+      protocol::ReleaseData message;
+      for (const auto& [id, value] : put_) message.data.push_back(id);
+      to_scheduler_.push_back(std::move(message));
+      return true;
+    }
+    return !is_quiet();
+  }
+
+  bool is_quiet() const {
+    if (!to_scheduler_.empty() || !to_driver_.empty()) return false;
+    return std::ranges::all_of(workers_, [](const auto& entry) {
+      return entry.second.inbox.empty() && entry.second.outbox.empty();
+    });
+  }
+
+  void step(Event event, bool from_driver = false) {
+    if (from_driver) to_scheduler_.pop_front();
+    now_ = now_ + Duration::microseconds(10);
+    Actions actions;
+    engine_.step({&event, 1}, now_, actions);
+    engine_.check_invariants();
+    for (Action& action : actions) {
+      if (auto* to_worker = std::get_if<ToWorker>(&action)) {
+        const auto worker = workers_.find(to_worker->worker);
+        ASSERT_NE(worker, workers_.end()) << "a message to a worker that is gone";
+        worker->second.inbox.push_back(std::move(to_worker->message));
+      } else if (auto* to_driver = std::get_if<ToDriver>(&action)) {
+        to_driver_.push_back(std::move(to_driver->message));
+      }
+    }
+  }
+
+  SplitMix64 random_;
+  bool with_faults_;
+  SchedulerEngine engine_;
+  Instant now_;
+  std::map<PeerId, ModelWorker> workers_;
+  std::map<std::uint32_t, ModelRun> runs_;
+  std::map<DatumId, std::uint64_t> put_, put_values_;
+  std::deque<protocol::DriverToScheduler> to_scheduler_;
+  std::deque<protocol::SchedulerToDriver> to_driver_;
+  std::uint32_t next_run_ = 0, next_peer_ = 0;
+  std::uint64_t run_count_ = 0;
+  int stillness_ = 0;
+  bool put_is_released_ = false;
+};
+
+void play_seeds(std::uint64_t count, bool with_faults) {
+  const char* one = std::getenv("ASHLAR_TEST_SEED");
+  const std::uint64_t first = one != nullptr ? std::strtoull(one, nullptr, 10) : 0;
+  Counters sum;
+  for (std::uint64_t seed = first; seed < (one != nullptr ? first + 1 : count); ++seed) {
+    SCOPED_TRACE("ASHLAR_TEST_SEED=" + std::to_string(seed));
+    Cluster cluster{seed, with_faults};
+    cluster.play();
+    if (!::testing::Test::HasFailure()) cluster.check_end();
+    if (::testing::Test::HasFailure()) FAIL() << "ASHLAR_TEST_SEED=" << seed;
+    sum.tasks_done += cluster.counters().tasks_done;
+    sum.tasks_recomputed += cluster.counters().tasks_recomputed;
+    sum.stale_events += cluster.counters().stale_events;
+    sum.tasks_failed += cluster.counters().tasks_failed;
+  }
+  std::printf("tasks done %llu, recomputed %llu, failed %llu; stale events %llu\n",
+              static_cast<unsigned long long>(sum.tasks_done),
+              static_cast<unsigned long long>(sum.tasks_recomputed),
+              static_cast<unsigned long long>(sum.tasks_failed),
+              static_cast<unsigned long long>(sum.stale_events));
+}
+
+TEST(RandomCluster, EveryRunEndsAndNothingLeaks) { play_seeds(1500, false); }
+
+TEST(RandomCluster, EveryRunEndsThoughWorkersDie) { play_seeds(2500, true); }
+
+}  // namespace
+}  // namespace ashlar::scheduler
