@@ -27,7 +27,7 @@ struct Frame {
   std::vector<std::byte> control;
   std::span<const std::byte> payload;
   std::shared_ptr<const void> payload_owner;  ///< kept until the payload has been written
-  int descriptor = -1;
+  int descriptor = -1;  ///< stays open until written: payload_owner may keep it
 };
 
 /// Who hears of a link's frames. Called on the link's io_context.
@@ -39,7 +39,7 @@ class LinkEvents {
   /// until on_payload or on_closed; an empty span refuses and closes the link.
   virtual std::span<std::byte> on_frame(std::span<const std::byte> control,
                                         std::uint64_t payload_bytes, int descriptor) = 0;
-  /// The payload of the last frame is complete.
+  /// The payload of the last frame is complete. Not called for frames without payload.
   virtual void on_payload() = 0;
   /// After each batch of frames read in one go: a good time to act on them together.
   virtual void on_batch_end() = 0;
@@ -53,6 +53,8 @@ class LinkEvents {
 /// payload. Frames sent within one turn of the loop leave in as few system calls as possible:
 /// send() queues; flush() or the end of the turn writes.
 /// Threads: only on its io_context's turn. Errors never throw: they arrive as on_closed.
+/// Callbacks may call anything on any link. Dropping the last reference closes a link without
+/// further calls; links are dropped before their io_context.
 class Link : public std::enable_shared_from_this<Link> {
  public:
   /// Takes over a connected, stream socket. Reading starts with start().
@@ -61,14 +63,15 @@ class Link : public std::enable_shared_from_this<Link> {
 
   /// `events` must outlive the link or be replaced by detach().
   virtual void start(LinkEvents& events) = 0;
-  /// No events any more, and the link closes once what is queued has been written.
+  /// No events any more, and the link closes once what is queued has been written. It keeps
+  /// itself alive for that, and gives up after five seconds without progress.
   virtual void detach() = 0;
   virtual void send(Frame frame) = 0;
   /// Writes what is queued now, as far as the socket takes it.
   virtual void flush() = 0;
   /// The peer has introduced itself: the full frame size is allowed from now on.
   virtual void trust() = 0;
-  /// Closes at once; on_closed follows on a later turn with this reason.
+  /// Closes at once, dropping what is queued; on_closed follows on a later turn with this reason.
   virtual void close(const std::string& reason) = 0;
   virtual std::string peer_name() const = 0;   ///< for people
   virtual bool is_local() const = 0;           ///< a Unix socket
