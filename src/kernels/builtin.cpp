@@ -19,12 +19,15 @@ void refuse_reuse(std::string_view kernel, std::uint32_t input) {
   refuse(kernel, "its output cannot take over the buffer of input " + std::to_string(input));
 }
 
+void check_input_count(std::string_view kernel, const Call& call, std::uint64_t expected) {
+  if (call.inputs.size() == expected) return;
+  refuse(kernel, "expected " + std::to_string(expected) + " inputs, got " +
+                     std::to_string(call.inputs.size()));
+}
+
 CheckedInputs::CheckedInputs(std::string_view kernel, const Call& call,
                              std::span<const std::uint64_t> expected, std::uint64_t output_bytes) {
-  if (call.inputs.size() != expected.size()) {
-    refuse(kernel, "expected " + std::to_string(expected.size()) + " inputs, got " +
-                       std::to_string(call.inputs.size()));
-  }
+  check_input_count(kernel, call, expected.size());
   if (call.output_bytes.size() != 1) {
     refuse(kernel, "expected 1 output, got " + std::to_string(call.output_bytes.size()));
   }

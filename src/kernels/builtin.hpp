@@ -71,6 +71,9 @@ class CheckedInputs {
   std::vector<std::vector<std::byte>> copies_;
 };
 
+/// Errors: BadInput that names the kernel.
+void check_input_count(std::string_view kernel, const Call& call, std::uint64_t expected);
+
 [[noreturn]] void refuse_reuse(std::string_view kernel, std::uint32_t input);
 
 /// Makes a kernel of `compute(const Params&, const CheckedCall&)`. `may_reuse(params, i)` says
@@ -81,6 +84,10 @@ Kernel builtin_kernel(Compute compute, MayReuse may_reuse) {
   kernel.name = std::string(Params::kernel);
   kernel.cpu = [compute, may_reuse](const Call& call) {
     const Params params = array::decode<Params>(call.params);
+    // A bare count is checked before anything is made of it.
+    if constexpr (std::is_same_v<Params, array::CombineParams>) {
+      check_input_count(Params::kernel, call, params.inputs);
+    }
     const std::uint64_t bytes = array::output_bytes(params);
     const CheckedInputs inputs(Params::kernel, call, array::input_bytes(params), bytes);
     const bool is_reused = call.reused_input != graph::TaskGraph::no_input;

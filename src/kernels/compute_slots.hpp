@@ -33,10 +33,10 @@ class ComputeSlots {
     /// Or empty. What one idle slot at a time does instead of sleeping, such as driving an event
     /// loop. It returns soon after has_queued() becomes true or the token stops: true to be called
     /// again when idle, false to let the slot sleep until the next job.
-    std::function<bool(std::stop_token)> drive;
+    std::function<bool(std::stop_token)> drive = {};
     /// Or empty. Makes drive() look again, also when it is only about to begin. Called when a job
     /// that the driving slot should take was submitted by another thread, and by stop().
-    std::function<void()> interrupt;
+    std::function<void()> interrupt = {};
   };
 
   struct Limits {

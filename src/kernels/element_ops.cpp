@@ -37,8 +37,10 @@ constexpr bool is_binary_of() {
 template <ElementOp op, class T>
 Stored<T> unary(Stored<T> a) {
   using S = Stored<T>;
-  if constexpr (op == ElementOp::negative)
+  if constexpr (op == ElementOp::negative) {
+    if constexpr (std::is_floating_point_v<T>) return -a;
     return static_cast<S>(Wrapping<T>{0} - static_cast<Wrapping<T>>(a));
+  }
   if constexpr (op == ElementOp::exp) return std::exp(a);
   if constexpr (op == ElementOp::log) return std::log(a);
   if constexpr (op == ElementOp::sqrt) return std::sqrt(a);

@@ -17,13 +17,14 @@ namespace ashlar::kernels {
 /// says, big-endian, or of an element type that Ashlar does not have.
 array::NpyFile npy_read_header(const std::string& path);
 
-/// Makes a .npy file of this shape in C order, all zero, replacing what is there.
+/// Makes a .npy file of this shape in C or Fortran order, all zero, replacing what is there.
 ///
 /// Errors: BadInput when it cannot be written; Overloaded when the disk is too small.
-array::NpyFile npy_create(const std::string& path, DType dtype, const Shape& shape);
+array::NpyFile npy_create(const std::string& path, DType dtype, const Shape& shape,
+                          bool is_fortran = false);
 
 /// The header that npy_create writes: magic, version, dictionary, padding to 64 bytes.
-std::string npy_header(DType dtype, const Shape& shape);
+std::string npy_header(DType dtype, const Shape& shape, bool is_fortran = false);
 
 /// Reads the box at `start` of `extents`, row-major, into `to`, which has its size.
 ///

@@ -184,13 +184,14 @@ array::NpyFile npy_read_header(const std::string& path) {
   return file;
 }
 
-std::string npy_header(DType dtype, const Shape& shape) {
+std::string npy_header(DType dtype, const Shape& shape, bool is_fortran) {
   std::string extents;
   for (const std::int64_t extent : shape) extents += std::to_string(extent) + ", ";
   if (shape.size() > 1) extents.resize(extents.size() - 2);
   if (shape.size() == 1) extents.pop_back();
   std::string text = "{'descr': '" + std::string(dtype_bytes(dtype) == 1 ? "|" : "<") +
-                     std::string(dtype_npy_code(dtype)) + "', 'fortran_order': False, 'shape': (" +
+                     std::string(dtype_npy_code(dtype)) +
+                     "', 'fortran_order': " + (is_fortran ? "True" : "False") + ", 'shape': (" +
                      extents + "), }";
   constexpr std::size_t prefix_bytes = 10;
   while ((prefix_bytes + text.size() + 1) % 64 != 0) text += ' ';
@@ -203,16 +204,18 @@ std::string npy_header(DType dtype, const Shape& shape) {
   return header + text;
 }
 
-array::NpyFile npy_create(const std::string& path, DType dtype, const Shape& shape) {
+array::NpyFile npy_create(const std::string& path, DType dtype, const Shape& shape,
+                          bool is_fortran) {
   const std::size_t bytes = checked_bytes(dtype, shape);
-  const std::string header = npy_header(dtype, shape);
+  is_fortran = is_fortran && shape.size() > 1;
+  const std::string header = npy_header(dtype, shape, is_fortran);
   const NpyDescriptor descriptor(path, O_RDWR | O_CREAT | O_TRUNC);
   descriptor.write(0, std::as_bytes(std::span(header)));
   descriptor.reserve(header.size() + bytes);
   return {.path = path,
           .dtype = dtype,
           .shape = shape,
-          .is_fortran = false,
+          .is_fortran = is_fortran,
           .data_offset = header.size()};
 }
 
