@@ -1,3 +1,4 @@
+#include <array>
 #include <bit>
 #include <concepts>
 #include <tuple>
@@ -58,9 +59,12 @@ class Writer {
   template <class T>
   requires(std::integral<T> || std::is_enum_v<T>) void put(const T& value) {
     auto bits = static_cast<std::uint64_t>(value);
-    for (std::size_t i = 0; i < sizeof(T); ++i, bits >>= 8) {
-      bytes.push_back(static_cast<std::byte>(bits & 0xff));
+    std::array<std::byte, sizeof(T)> little;
+    for (auto& byte : little) {
+      byte = static_cast<std::byte>(bits & 0xff);
+      bits >>= 8;
     }
+    bytes.insert(bytes.end(), little.begin(), little.end());
   }
   void put(double value) { put(std::bit_cast<std::uint64_t>(value)); }
   void put(const std::string& value) {
@@ -155,7 +159,9 @@ class Reader {
 
 template <class Params>
 std::vector<std::byte> encode(const Params& params) {
+  constexpr std::size_t usual_bytes = 256;
   Writer writer;
+  writer.bytes.reserve(usual_bytes);
   writer.put(params);
   return std::move(writer.bytes);
 }
