@@ -59,7 +59,7 @@ TEST(Graph, IsTheFlatVectorsOneWouldWrite) {
   const auto a = graph.add<one>();
   const auto b =
       graph.add<add>({.priority = 7, .cost_seconds = 0.5, .resources = {{"gpu", 1}}}, a, 2);
-  const auto line = __LINE__ - 2;
+  const auto line = __LINE__ - 1;
   const auto c = graph.add<add>(b, outside);
   graph.add<spell>({.after = {b}}, c);
   graph.want(c);
