@@ -254,6 +254,16 @@ void Core::wait(Run& run) {
   }
 }
 
+void Core::keep_run(RunHandle run) {
+  std::lock_guard lock(mutex_);
+  kept_run_ = std::move(run);
+}
+
+RunHandle Core::kept_run() {
+  std::lock_guard lock(mutex_);
+  return std::exchange(kept_run_, nullptr);
+}
+
 void Core::keep_report(const RunReport& report) {
   std::lock_guard lock(mutex_);
   last_report_ = report;

@@ -104,7 +104,12 @@ class Core : public detail::SessionPort,
   std::size_t worker_count() const { return workers_; }
   std::uint32_t slots_per_worker() const { return slots_per_worker_; }
 
+  /// The last persist, whose report is made when it is waited for.
+  void keep_run(RunHandle run);
+  RunHandle kept_run();
   void keep_report(const RunReport& report);
+  /// Makes and keeps the report of a finished run.
+  void keep_report_of(const Run& run);
   RunReport last_report() const;
 
   /// Ends the session: runs stop, workers of a local session end. May be repeated.
@@ -142,6 +147,7 @@ class Core : public detail::SessionPort,
   std::unordered_map<std::uint32_t, RunHandle> runs_;  ///< unfinished, or with live outputs
   std::string why_disconnected_;
   RunReport last_report_;
+  RunHandle kept_run_;
   std::atomic<bool> is_disconnected_{false};
   std::atomic<bool> is_closed_{false};
   std::atomic<std::uint32_t> next_run_{1};

@@ -1,0 +1,34 @@
+#pragma once
+
+#include <ashlar/tasks.hpp>
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+/// The subcommands of the `ashlar` program. Each returns the process's exit code.
+namespace ashlar::apps {
+
+/// What this build and this machine are, and whether the BLAS is as fast as it should be.
+int info();
+
+struct MatmulOptions {
+  std::string a;
+  std::string b;
+  std::string out;
+  std::int64_t chunks = 1024;
+  std::uint32_t workers = 0;
+  std::uint32_t threads = 0;
+  std::string scheduler;  ///< address; empty: own worker processes
+  std::string token;
+  bool is_quiet = false;
+};
+
+/// Multiplies two .npy files into a third; workers read and write their chunks themselves.
+int matmul(const MatmulOptions& options);
+
+/// Adds the tasks of shared libraries. Errors: BadInput for one that cannot be loaded or has no
+/// ashlar_name_tasks.
+void load_plugins(const std::vector<std::string>& libraries, Tasks& tasks);
+
+}  // namespace ashlar::apps

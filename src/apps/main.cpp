@@ -1,0 +1,134 @@
+#include <ashlar/ashlar.hpp>
+
+#include <CLI/CLI.hpp>
+
+#include <cstdlib>
+#include <fstream>
+#include <iostream>
+#include <string>
+#include <vector>
+
+#include "apps/commands.hpp"
+#include "session/scheduler_process.hpp"
+#include "session/worker_process.hpp"
+
+namespace {
+
+/// A token from a file, or from the environment: never from the command line, which other users
+/// can read.
+std::string read_token(const std::string& file) {
+  if (file.empty()) {
+    const char* token = std::getenv("ASHLAR_TOKEN");
+    return token == nullptr ? "" : token;
+  }
+  std::ifstream stream(file);
+  std::string token;
+  if (!std::getline(stream, token) || token.empty()) {
+    throw ashlar::BadInput("--token-file " + file + ": expected a token in its first line");
+  }
+  return token;
+}
+
+std::pair<std::string, double> parse_resource(const std::string& text) {
+  const auto at = text.find('=');
+  char* end = nullptr;
+  const double amount = at == std::string::npos ? 0 : std::strtod(text.c_str() + at + 1, &end);
+  if (at == 0 || at == std::string::npos || *end != '\0' || amount <= 0) {
+    throw ashlar::BadInput("--resource " + text + ": expected NAME=AMOUNT, such as licence=2");
+  }
+  return {text.substr(0, at), amount};
+}
+
+struct Arguments {
+  ashlar::apps::MatmulOptions matmul;
+  ashlar::session::SchedulerOptions scheduler;
+  ashlar::session::WorkerOptions worker;
+  std::uint64_t memory = 0;
+  std::string token_file;
+  std::vector<std::string> libraries;
+  std::vector<std::string> resources;
+};
+
+void add_matmul(CLI::App& app, Arguments& arguments) {
+  auto& o = arguments.matmul;
+  CLI::App* command = app.add_subcommand("matmul", "multiply two .npy files");
+  command->add_option("A", o.a, "left factor, m x k")->required();
+  command->add_option("B", o.b, "right factor, k x n")->required();
+  command->add_option("--out", o.out, "file for the product; without it only its sum is printed");
+  command->add_option("--chunks", o.chunks, "rows and columns of a chunk")->capture_default_str();
+  auto* workers = command->add_option("--workers", o.workers, "worker processes to start");
+  command->add_option("--threads", o.threads, "threads of each worker");
+  command->add_option("--scheduler", o.scheduler, "address of a running scheduler")
+      ->excludes(workers);
+  command->add_option("--token-file", arguments.token_file, "file with the scheduler's token");
+  command->add_flag("--quiet", o.is_quiet, "print nothing but errors");
+}
+
+void add_scheduler(CLI::App& app, Arguments& arguments) {
+  auto& o = arguments.scheduler;
+  CLI::App* command = app.add_subcommand("scheduler", "serve workers and drivers");
+  command->add_option("--listen", o.listen, "address; port 0 means any free one")
+      ->capture_default_str();
+  command->add_option("--token-file", arguments.token_file, "file with the token newcomers need");
+  command->add_option("--log-level", o.log_level, "debug, info, warning, error, off")
+      ->capture_default_str();
+  command->add_option("--log-file", o.log_file, "instead of standard error");
+}
+
+void add_worker(CLI::App& app, Arguments& arguments) {
+  auto& o = arguments.worker;
+  CLI::App* command = app.add_subcommand("worker", "work for a scheduler");
+  command->add_option("--scheduler", o.scheduler, "its address")->required();
+  command->add_option("--slots", o.slots, "tasks at once; default: usable cores");
+  command->add_option("--memory", arguments.memory, "limit, such as 8GiB")
+      ->transform(CLI::AsSizeValue(false));
+  command->add_option("--listen", o.listen_host, "this host's name or address for other hosts");
+  command->add_option("--load", arguments.libraries, "shared library with tasks");
+  command->add_option("--resource", arguments.resources, "NAME=AMOUNT that tasks may ask for");
+  command->add_option("--token-file", arguments.token_file, "file with the scheduler's token");
+  command->add_option("--log-level", o.log_level, "debug, info, warning, error, off")
+      ->capture_default_str();
+  command->add_option("--log-file", o.log_file, "instead of standard error");
+}
+
+int run(CLI::App& app, Arguments& arguments) {
+  const std::string token = read_token(arguments.token_file);
+  if (app.got_subcommand("info")) return ashlar::apps::info();
+  if (app.got_subcommand("matmul")) {
+    arguments.matmul.token = token;
+    return ashlar::apps::matmul(arguments.matmul);
+  }
+  if (app.got_subcommand("scheduler")) {
+    arguments.scheduler.token = token;
+    return ashlar::session::run_scheduler(arguments.scheduler);
+  }
+  ashlar::Tasks tasks;
+  ashlar::apps::load_plugins(arguments.libraries, tasks);
+  for (const auto& resource : arguments.resources) {
+    arguments.worker.resources.push_back(parse_resource(resource));
+  }
+  arguments.worker.token = token;
+  arguments.worker.memory_limit = arguments.memory;
+  return ashlar::session::serve_scheduler(arguments.worker, tasks);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  ashlar::init(argc, argv);
+  CLI::App app("Ashlar runs task graphs on worker processes.", "ashlar");
+  app.set_version_flag("--version", ASHLAR_VERSION);
+  app.require_subcommand(1);
+  Arguments arguments;
+  app.add_subcommand("info", "this build, this machine, and a self-check of the BLAS");
+  add_matmul(app, arguments);
+  add_scheduler(app, arguments);
+  add_worker(app, arguments);
+  CLI11_PARSE(app, argc, argv);
+  try {
+    return run(app, arguments);
+  } catch (const std::exception& error) {
+    std::cerr << "ashlar: " << error.what() << '\n';
+    return 1;
+  }
+}

@@ -1,0 +1,66 @@
+#include <ashlar/ashlar.hpp>
+
+#include <algorithm>
+#include <iostream>
+
+#include "apps/commands.hpp"
+
+namespace ashlar::apps {
+
+namespace {
+
+/// Chunks of the size asked for, but not larger than the array.
+Shape clipped_chunks(const Shape& shape, std::int64_t chunk) {
+  Shape chunks;
+  for (const auto extent : shape) chunks.push_back(std::min(chunk, std::max<std::int64_t>(1, extent)));
+  return chunks;
+}
+
+Array load_matrix(const std::string& path, std::int64_t chunk) {
+  const Array header = load_npy(path);
+  if (header.ndim() != 2) {
+    throw BadInput(path + ": a matrix has 2 dimensions, this array has shape " +
+                   to_string(header.shape()));
+  }
+  return load_npy(path, {.chunks = clipped_chunks(header.shape(), chunk)});
+}
+
+Session open_session(const MatmulOptions& options) {
+  if (!options.scheduler.empty()) {
+    return Session::connect(options.scheduler,
+                            {.token = options.token, .progress = !options.is_quiet});
+  }
+  return Session::local({.workers = options.workers,
+                         .threads_per_worker = options.threads,
+                         .progress = !options.is_quiet});
+}
+
+}  // namespace
+
+int matmul(const MatmulOptions& options) {
+  if (options.chunks <= 0) {
+    throw BadInput("--chunks " + std::to_string(options.chunks) +
+                   ": chunks need at least one row and column; 1024 is a good start");
+  }
+  const Array a = load_matrix(options.a, options.chunks);
+  const Array b = load_matrix(options.b, options.chunks);
+  const Array c = ashlar::matmul(a, b);
+  Session session = open_session(options);
+  RunReport report;
+  if (options.out.empty()) {
+    // Without a file the sum stands for the product, so that the work is done all the same.
+    const HostArray total = session.compute(sum(c.astype(DType::float64)), &report);
+    if (!options.is_quiet) std::cout << "sum of the product: " << total.item<double>() << '\n';
+  } else {
+    session.compute(save_npy(options.out, c), &report);
+  }
+  if (!options.is_quiet) {
+    std::cout << options.a << ' ' << to_string(a.shape()) << " x " << options.b << ' '
+              << to_string(b.shape());
+    if (!options.out.empty()) std::cout << " -> " << options.out << ' ' << to_string(c.shape());
+    std::cout << '\n' << to_string(report);
+  }
+  return 0;
+}
+
+}  // namespace ashlar::apps

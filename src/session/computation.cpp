@@ -1,0 +1,128 @@
+#include "session/computation.hpp"
+
+#include <ashlar/codec.hpp>
+#include <ashlar/error.hpp>
+
+#include <algorithm>
+#include <utility>
+
+#include "base/shape.hpp"
+#include "runtime/clock.hpp"
+#include "session/boxes.hpp"
+#include "session/progress_bar.hpp"
+
+namespace ashlar::session {
+
+std::vector<DatumId> bind_externals(Core& core, const array::Lowered& lowered,
+                                    std::vector<OutputHandle>& put) {
+  std::vector<DatumId> ids(lowered.externals.size());
+  std::vector<store::Buffer> buffers;
+  std::vector<std::size_t> positions;
+  for (std::size_t i = 0; i < ids.size(); ++i) {
+    if (const auto* there = std::get_if<array::DatumRef>(&lowered.externals[i])) {
+      ids[i] = there->datum;
+      continue;
+    }
+    const auto& region = std::get<array::HostRegion>(lowered.externals[i]);
+    const std::size_t bytes = checked_bytes(region.array.dtype(), region.extents);
+    buffers.push_back(store::Buffer::allocate(core.arena(), bytes));
+    if (bytes > 0) {
+      copy_out_of_box(region.array, region.start, region.extents, buffers.back().writable());
+    }
+    positions.push_back(i);
+  }
+  if (buffers.empty()) return ids;
+  auto handles = core.put(std::move(buffers));
+  for (std::size_t i = 0; i < handles.size(); ++i) {
+    ids[positions[i]] = handles[i]->id();
+    put.push_back(std::move(handles[i]));
+  }
+  return ids;
+}
+
+Computation::Computation(std::shared_ptr<Core> core, std::span<const Array> arrays)
+    : core_(std::move(core)), begin_(runtime::now()), lowered_(array::lower(arrays)) {
+  externals_ = bind_externals(*core_, lowered_, put_);
+  submitted_ = core_->prepare(lowered_.graph, true);
+  const auto& wanted = lowered_.graph->wanted;
+  for (std::size_t root = 0; root < lowered_.roots.size(); ++root) {
+    const auto& lowered = lowered_.roots[root];
+    allocate_result(lowered.dtype, lowered.grid.shape());
+    for (std::size_t chunk = 0; chunk < lowered.data.size(); ++chunk) {
+      const auto it = std::lower_bound(wanted.begin(), wanted.end(), lowered.data[chunk]);
+      targets_.push_back({static_cast<std::uint32_t>(it - wanted.begin()),
+                          static_cast<std::uint32_t>(root), static_cast<std::int64_t>(chunk)});
+    }
+  }
+  std::stable_sort(targets_.begin(), targets_.end(),
+                   [](const Target& a, const Target& b) { return a.position < b.position; });
+}
+
+void Computation::allocate_result(DType dtype, const Shape& shape) {
+  const std::size_t header = detail::encoded_array_size(shape.size(), 0);
+  const std::size_t bytes = checked_bytes(dtype, shape);
+  const auto memory = core_->results().allocate_result(header + bytes);
+  Writer writer({memory.get(), header});
+  detail::write_array_header(writer, dtype, shape, false);
+  const std::shared_ptr<std::byte> elements(memory, memory.get() + header);
+  results_.emplace_back(dtype, shape, elements);
+}
+
+detail::Bytes Computation::encoded_result(std::size_t root) const {
+  const HostArray& array = results_[root];
+  const std::size_t header = detail::encoded_array_size(array.ndim(), 0);
+  return {array.storage(), {array.storage().get() - header, header + array.size_bytes()}};
+}
+
+void Computation::start() {
+  core_->start(*submitted_.run, std::move(externals_));
+  put_.clear();  // the scheduler keeps them until the run has read them
+}
+
+void Computation::merge_arrived() {
+  Run& run = *submitted_.run;
+  std::vector<std::uint32_t> arrived;
+  {
+    std::lock_guard lock(run.mutex);
+    arrived.swap(run.arrived);
+    run.has_arrived = false;
+  }
+  for (const auto position : arrived) {
+    const detail::Bytes bytes = submitted_.outputs[position]->get();
+    auto target = std::lower_bound(
+        targets_.begin(), targets_.end(), position,
+        [](const Target& t, std::uint32_t value) { return t.position < value; });
+    for (; target != targets_.end() && target->position == position; ++target) {
+      const auto& grid = lowered_.roots[target->root].grid;
+      const Shape at = grid.position(target->chunk);
+      const Shape extents = grid.extents(at);
+      HostArray& result = results_[target->root];
+      if (bytes.bytes.size() != checked_bytes(result.dtype(), extents)) {
+        throw TaskFailed("a chunk of the result has " + std::to_string(bytes.bytes.size()) +
+                         " bytes, expected were " +
+                         std::to_string(checked_bytes(result.dtype(), extents)));
+      }
+      copy_into_box(result, grid.start(at), extents, bytes.bytes);
+    }
+    submitted_.outputs[position].reset();
+  }
+}
+
+void Computation::finish() {
+  Run& run = *submitted_.run;
+  ProgressBar bar(core_->shows_progress(), run.graph->task_count());
+  while (!run.is_finished && !core_->is_disconnected()) {
+    core_->loop().drive_until(
+        [&] { return run.has_arrived || run.is_finished || core_->is_disconnected(); },
+        runtime::now() + bar.interval());
+    merge_arrived();
+    bar.show(run.tasks_done);
+  }
+  core_->wait(run);
+  merge_arrived();
+  end_ = runtime::now();
+}
+
+RunReport Computation::report() const { return make_report(*submitted_.run, end_ - begin_); }
+
+}  // namespace ashlar::session

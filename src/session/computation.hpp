@@ -1,0 +1,66 @@
+#pragma once
+
+#include <ashlar/array.hpp>
+#include <ashlar/host_array.hpp>
+#include <ashlar/report.hpp>
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "array/lower.hpp"
+#include "session/core.hpp"
+
+namespace ashlar::session {
+
+/// Arrays on their way home: lowered, submitted, and merged chunk by chunk as they come.
+class Computation {
+ public:
+  /// Lowers the arrays, puts what they read from this process, and allocates the results.
+  Computation(std::shared_ptr<Core> core, std::span<const Array> arrays);
+
+  const RunHandle& run() const { return submitted_.run; }
+  void start();
+
+  /// Merges what has arrived. One thread at a time.
+  void merge_arrived();
+
+  /// Waits for everything, merging meanwhile. Errors: what the run failed with.
+  void finish();
+
+  std::vector<HostArray>& results() { return results_; }
+  /// A result as its Codec encodes it, without a copy: the header lies before the elements.
+  detail::Bytes encoded_result(std::size_t root) const;
+  /// Valid after finish().
+  RunReport report() const;
+
+ private:
+  struct Target {
+    std::uint32_t position;  ///< among the wanted outputs
+    std::uint32_t root;
+    std::int64_t chunk;
+  };
+
+  std::shared_ptr<Core> core_;
+  Instant begin_;
+  Instant end_;
+  array::Lowered lowered_;
+  std::vector<DatumId> externals_;
+  std::vector<OutputHandle> put_;
+  Submitted submitted_;
+  std::vector<Target> targets_;  ///< by position
+  void allocate_result(DType dtype, const Shape& shape);
+
+  std::vector<HostArray> results_;
+};
+
+/// Binds the external data of a lowered graph: puts host regions, names data on workers.
+/// `put` gets the handles that keep the put data until the run is submitted.
+std::vector<DatumId> bind_externals(Core& core, const array::Lowered& lowered,
+                                    std::vector<OutputHandle>& put);
+
+/// The report of an ended run; `wall` is the driver's time.
+RunReport make_report(const Run& run, Duration wall);
+
+}  // namespace ashlar::session

@@ -1,0 +1,105 @@
+#include <ashlar/report.hpp>
+
+#include <algorithm>
+#include <cstdio>
+
+#include "session/computation.hpp"
+
+namespace ashlar {
+
+namespace session {
+
+RunReport make_report(const Run& run, Duration wall) {
+  const protocol::RunStats& stats = run.end.stats;
+  RunReport report;
+  report.tasks = stats.tasks;
+  report.total_task_seconds = static_cast<double>(stats.task_ns) * 1e-9;
+  report.mean_task_seconds =
+      stats.tasks == 0 ? 0 : report.total_task_seconds / static_cast<double>(stats.tasks);
+  report.makespan_seconds = static_cast<double>(stats.makespan_ns) * 1e-9;
+  report.wall_seconds = wall.in_seconds();
+  report.critical_path_seconds = static_cast<double>(stats.critical_path_ns) * 1e-9;
+  report.local_bytes = stats.local_bytes;
+  report.remote_bytes = stats.remote_bytes;
+  for (const float flops : run.graph->flops) report.flops += static_cast<double>(flops);
+  std::uint64_t slots = 0;
+  for (const auto& share : stats.workers) {
+    WorkerReport worker{share.name, share.slots, share.tasks,
+                        static_cast<double>(share.busy_ns) * 1e-9, 0};
+    const double available = report.makespan_seconds * share.slots;
+    worker.utilisation = available > 0 ? std::min(1.0, worker.busy_seconds / available) : 0;
+    slots += share.slots;
+    report.max_utilisation = std::max(report.max_utilisation, worker.utilisation);
+    report.mean_utilisation += worker.utilisation;
+    report.workers.push_back(std::move(worker));
+  }
+  if (!report.workers.empty()) {
+    report.mean_utilisation /= static_cast<double>(report.workers.size());
+  }
+  const double spread =
+      slots == 0 ? 0 : report.total_task_seconds / static_cast<double>(slots);
+  report.lower_bound_seconds = std::max(spread, report.critical_path_seconds);
+  const auto ratio = [](double a, double b) { return b > 0 ? a / b : 0; };
+  report.speedup = ratio(report.total_task_seconds, report.makespan_seconds);
+  report.parallelism = ratio(report.total_task_seconds, report.critical_path_seconds);
+  report.makespan_over_bound = ratio(report.makespan_seconds, report.lower_bound_seconds);
+  return report;
+}
+
+void Core::keep_report_of(const Run& run) {
+  keep_report(make_report(run, run.finished_at - run.submitted));
+}
+
+}  // namespace session
+
+namespace {
+
+std::string line(const char* format, auto... values) {
+  char text[256];
+  std::snprintf(text, sizeof text, format, values...);
+  return std::string(text) + '\n';
+}
+
+std::string seconds(double s) {
+  char text[64];
+  if (s < 1e-3) {
+    std::snprintf(text, sizeof text, "%.1f us", s * 1e6);
+  } else if (s < 1) {
+    std::snprintf(text, sizeof text, "%.2f ms", s * 1e3);
+  } else {
+    std::snprintf(text, sizeof text, "%.3f s", s);
+  }
+  return text;
+}
+
+}  // namespace
+
+std::string to_string(const RunReport& report) {
+  std::string out;
+  out += line("tasks                 %llu, mean task time %s",
+              static_cast<unsigned long long>(report.tasks),
+              seconds(report.mean_task_seconds).c_str());
+  out += line("makespan              %s (%s with hand-over to the driver)",
+              seconds(report.makespan_seconds).c_str(), seconds(report.wall_seconds).c_str());
+  out += line("speed-up              %.2f of %.2f possible (parallelism)", report.speedup,
+              report.parallelism);
+  out += line("utilisation           mean %.1f %%, max %.1f %%", report.mean_utilisation * 100,
+              report.max_utilisation * 100);
+  for (const auto& worker : report.workers) {
+    out += line("  %-20s %5.1f %%  %llu tasks, busy %s on %u slot%s", worker.name.c_str(),
+                worker.utilisation * 100, static_cast<unsigned long long>(worker.tasks),
+                seconds(worker.busy_seconds).c_str(), worker.slots,
+                worker.slots == 1 ? "" : "s");
+  }
+  out += line("bytes                 %.1f MB read in place on the host, %.1f MB between hosts",
+              static_cast<double>(report.local_bytes) * 1e-6,
+              static_cast<double>(report.remote_bytes) * 1e-6);
+  out += line("lower bound           %s; makespan / bound = %.3f",
+              seconds(report.lower_bound_seconds).c_str(), report.makespan_over_bound);
+  if (report.flops > 0 && report.makespan_seconds > 0) {
+    out += line("rate                  %.1f GFLOP/s", report.flops / report.makespan_seconds * 1e-9);
+  }
+  return out;
+}
+
+}  // namespace ashlar

@@ -1,0 +1,20 @@
+#pragma once
+
+#include <string>
+
+namespace ashlar::session {
+
+struct SchedulerOptions {
+  std::string listen = "tcp://127.0.0.1:8786";
+  std::string token;
+  std::string log_level = "info";
+  std::string log_file;
+};
+
+/// Serves workers and drivers until SIGINT or SIGTERM. Prints "listening at ADDRESS" on standard
+/// output once it does. Returns the process's exit code.
+/// Errors: Disconnected when the address is in use; BadInput for an address that is none, or one
+/// beyond this host without a token.
+int run_scheduler(const SchedulerOptions& options);
+
+}  // namespace ashlar::session

@@ -1,0 +1,113 @@
+#include <ashlar/session.hpp>
+
+#include <ashlar/error.hpp>
+
+#include <algorithm>
+#include <thread>
+#include <utility>
+
+#include "array/lower.hpp"
+#include "array/sources.hpp"
+#include "runtime/clock.hpp"
+#include "session/array_result.hpp"
+#include "session/computation.hpp"
+#include "session/core.hpp"
+
+namespace ashlar {
+
+namespace {
+
+const std::vector<array::DatumRef>* persisted_data(const Array& array) {
+  const auto* persisted = std::get_if<array::DataSource>(&array.node()->operation);
+  return persisted == nullptr ? nullptr : &persisted->data;
+}
+
+}  // namespace
+
+/// Ends the session with its last handle.
+struct Session::Closer {
+  std::shared_ptr<session::Core> core;
+
+  ~Closer() {
+    if (core->loop().is_in_turn()) {
+      // The last handle went in a callback, on the very thread that close() waits for.
+      std::thread([last = core] { last->close(); }).detach();
+    } else {
+      core->close();
+    }
+  }
+};
+
+Session::Session(std::shared_ptr<session::Core> core)
+    : SessionTasks(core), core_(core), closer_(std::make_shared<Closer>(std::move(core))) {}
+
+Session Session::local(const LocalOptions& options) {
+  return Session(session::Core::local(options));
+}
+
+Session Session::connect(const std::string& address, const ConnectOptions& options) {
+  return Session(session::Core::connect(address, options));
+}
+
+HostArray Session::compute(const Array& array, RunReport* report) {
+  return std::move(compute(std::vector<Array>{array}, report).front());
+}
+
+std::vector<HostArray> Session::compute(const std::vector<Array>& arrays, RunReport* report) {
+  session::Computation computation(core_, arrays);
+  computation.start();
+  computation.finish();
+  const RunReport made = computation.report();
+  core_->keep_report(made);
+  if (report != nullptr) *report = made;
+  return std::move(computation.results());
+}
+
+Future<HostArray> Session::compute_async(const Array& array) {
+  return Future<HostArray>(session::ArrayResult::start(core_, array));
+}
+
+Array Session::persist(const Array& array) {
+  if (persisted_data(array) != nullptr) return array;
+  const array::Lowered lowered = array::lower({&array, 1});
+  std::vector<session::OutputHandle> put;
+  auto externals = session::bind_externals(*core_, lowered, put);
+  session::Submitted submitted = core_->prepare(lowered.graph, false);
+  core_->start(*submitted.run, std::move(externals));
+  core_->keep_run(submitted.run);
+  const auto& wanted = lowered.graph->wanted;
+  std::vector<array::DatumRef> data;
+  for (const std::uint32_t datum : lowered.roots.front().data) {
+    const auto it = std::lower_bound(wanted.begin(), wanted.end(), datum);
+    const auto& handle = submitted.outputs[static_cast<std::size_t>(it - wanted.begin())];
+    data.push_back({handle, handle->id()});
+  }
+  return array::from_data(array.dtype(), array.shape(), array.chunks(), std::move(data),
+                          std::source_location::current());
+}
+
+void Session::wait(const Array& array) {
+  const auto* data = persisted_data(array);
+  if (data == nullptr) return;
+  for (const auto& ref : *data) {
+    std::static_pointer_cast<session::Output>(std::const_pointer_cast<void>(ref.keepalive))
+        ->wait_until_made();
+  }
+  if (const session::RunHandle run = core_->kept_run()) {
+    core_->wait(*run);
+    core_->keep_report_of(*run);
+  }
+}
+
+Plan Session::plan(const Array& array) const {
+  PlanOptions options;
+  options.workers = static_cast<std::uint32_t>(std::max<std::size_t>(1, worker_count()));
+  options.slots_per_worker = core_->slots_per_worker();
+  return array.plan(options);
+}
+
+RunReport Session::report() const { return core_->last_report(); }
+std::size_t Session::worker_count() const { return core_->worker_count(); }
+void Session::close() { core_->close(); }
+
+}  // namespace ashlar
