@@ -212,6 +212,7 @@ TEST(ComputeSlots, AnIdleSlotDrivesTheLoop) {
                                           .interrupt = [&] { loop.post(); }});
     running = &slots;
     is_ready = true;
+    while (drives == 0) std::this_thread::yield();  // there is nothing else to do
     for (int round = 0; round < 200; ++round) {
       const auto jobs = numbers(1 + static_cast<std::size_t>(round) % 5);
       slots.submit(jobs);
@@ -219,7 +220,6 @@ TEST(ComputeSlots, AnIdleSlotDrivesTheLoop) {
       std::sort(done.begin(), done.end());
       ASSERT_EQ(done, jobs);
     }
-    EXPECT_GT(drives, 0);
     slots.stop();
   }
 }
