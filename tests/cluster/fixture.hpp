@@ -1,0 +1,41 @@
+#pragma once
+
+#include <ashlar/ashlar.hpp>
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+/// The tasks of the test programs.
+namespace ashlar::testing {
+
+int add_one(int x);
+double sum_of(View<const double, 2> x);
+std::string fail_with(const std::string& why);
+int wait_for_file(const std::string& path);
+int pid_of_worker();
+void kill_own_worker();
+void add_into(View<const double, 2> a, View<double, 2> c);
+HostArray make_block(std::int64_t n, double value);
+double total(const std::vector<double>& values);
+
+Tasks test_tasks();
+
+/// Two workers with one slot each, and little memory.
+Session two_workers();
+
+/// This process's children that are not yet reaped.
+std::vector<int> child_processes();
+
+/// A new, empty folder that vanishes with the object.
+class TemporaryFolder {
+ public:
+  TemporaryFolder();
+  ~TemporaryFolder();
+  std::string operator/(const std::string& name) const { return path_ + "/" + name; }
+
+ private:
+  std::string path_;
+};
+
+}  // namespace ashlar::testing

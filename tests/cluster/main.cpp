@@ -1,0 +1,92 @@
+#include <gtest/gtest.h>
+
+#include <signal.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <filesystem>
+#include <fstream>
+#include <numeric>
+#include <stdexcept>
+#include <thread>
+
+#include "fixture.hpp"
+
+namespace ashlar::testing {
+
+int add_one(int x) { return x + 1; }
+
+double sum_of(View<const double, 2> x) {
+  const auto all = x.span();
+  return std::accumulate(all.begin(), all.end(), 0.0);
+}
+
+std::string fail_with(const std::string& why) { throw std::runtime_error(why); }
+
+int wait_for_file(const std::string& path) {
+  struct stat found;
+  while (::stat(path.c_str(), &found) != 0) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  return 1;
+}
+
+int pid_of_worker() { return ::getpid(); }
+
+void kill_own_worker() { ::kill(::getpid(), SIGKILL); }
+
+void add_into(View<const double, 2> a, View<double, 2> c) {
+  for (std::int64_t i = 0; i < a.size(); ++i) c.data()[i] += a.data()[i];
+}
+
+HostArray make_block(std::int64_t n, double value) {
+  HostArray block(DType::float64, {n, n});
+  for (auto& x : block.view<double, 2>().span()) x = value;
+  return block;
+}
+
+double total(const std::vector<double>& values) {
+  return std::accumulate(values.begin(), values.end(), 0.0);
+}
+
+Tasks test_tasks() {
+  Tasks tasks;
+  tasks.add<add_one>("add_one").add<sum_of>("sum_of").add<fail_with>("fail_with");
+  tasks.add<wait_for_file>("wait_for_file").add<pid_of_worker>("pid_of_worker");
+  tasks.add<kill_own_worker>("kill_own_worker").add<add_into>("add_into");
+  tasks.add<make_block>("make_block").add<total>("total");
+  return tasks;
+}
+
+Session two_workers() {
+  return Session::local({.workers = 2,
+                         .threads_per_worker = 1,
+                         .memory_per_worker = std::uint64_t{1} << 30,
+                         .progress = false});
+}
+
+std::vector<int> child_processes() {
+  std::vector<int> pids;
+  for (const auto& thread : std::filesystem::directory_iterator("/proc/self/task")) {
+    std::ifstream file(thread.path() / "children");
+    for (int pid; file >> pid;) pids.push_back(pid);
+  }
+  return pids;
+}
+
+TemporaryFolder::TemporaryFolder() {
+  std::string path = std::filesystem::temp_directory_path() / "ashlar-test-XXXXXX";
+  if (::mkdtemp(path.data()) == nullptr) throw std::runtime_error("cannot make " + path);
+  path_ = path;
+}
+
+TemporaryFolder::~TemporaryFolder() { std::filesystem::remove_all(path_); }
+
+}  // namespace ashlar::testing
+
+int main(int argc, char** argv) {
+  ashlar::init(argc, argv, ashlar::testing::test_tasks());
+  ::testing::InitGoogleTest(&argc, argv);
+  return RUN_ALL_TESTS();
+}
