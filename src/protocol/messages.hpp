@@ -215,7 +215,9 @@ struct AssignTasks {
   std::vector<std::uint32_t> kernel;          ///< position in the worker's Hello::kernels
   std::vector<std::uint32_t> rank;            ///< lower starts first
   std::vector<std::uint32_t> expected_ns;     ///< predicted task time; 0: unknown
-  std::vector<std::uint32_t> reuse_input;     ///< as in TaskGraph; only when the input dies here
+  /// As in TaskGraph; only when the input dies here. When the task is done the worker's copy is
+  /// gone, whether its buffer could be taken over or not.
+  std::vector<std::uint32_t> reuse_input;
   std::vector<std::uint32_t> input_count;
   std::vector<std::uint32_t> output_count;
   std::vector<std::uint32_t> param_bytes;

@@ -99,7 +99,8 @@ void WorkerEngine::State::need_input(std::uint32_t slot, std::uint32_t input) {
   if (datum.producer != no_slot || datum.presence != Presence::absent) return;
 
   const PeerId holder = message.input_holder[task.first_input + input];
-  datum.bytes = message.input_bytes[task.first_input + input];
+  const std::uint64_t bytes = message.input_bytes[task.first_input + input];
+  datum.bytes = bytes == graph::TaskGraph::dynamic_bytes ? 0 : bytes;
   if (holder != self && !holder.is_none()) {
     queue_fetch(datum, holder, datum.fetch_rank);
   } else if (was_dropped) {

@@ -119,7 +119,15 @@ void WorkerEngine::State::on(const TaskEnded& event) {
   const Task task = tasks[slot];
   if (event.is_ok) {
     make_outputs(event, task);
-    if (!task.is_revoked) report_done(event, task);
+    if (!task.is_revoked) {
+      report_done(event, task);
+      // The scheduler takes the input for gone, also when its buffer could not be taken over.
+      const auto inputs = inputs_of(task);
+      const std::uint32_t dying = batches[task.batch].message.reuse_input[task.position];
+      if (dying < inputs.size() && dying != task.reused) {
+        data[data_table.find(inputs[dying])].is_freed = true;
+      }
+    }
   } else if (!task.is_revoked) {
     failed.push_back({task.run, task.task, task.attempt, event.error_kind, event.error});
     unmake_outputs(task, slot);

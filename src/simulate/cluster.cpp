@@ -1,0 +1,161 @@
+#include "simulate/cluster.hpp"
+
+#include <map>
+#include <utility>
+#include <vector>
+
+#include "scheduler/scheduler_engine.hpp"
+#include "simulate/driver_node.hpp"
+#include "simulate/worker_node.hpp"
+#include "simulate/world.hpp"
+
+namespace ashlar::simulate {
+
+namespace {
+
+/// One history.
+class Play {
+ public:
+  Play(const Config& config, std::uint64_t seed)
+      : world_(config, seed),
+        scheduler_({}, seed),
+        inbox_(world_, [this](std::vector<scheduler::Event> events) { step(std::move(events)); }) {
+    world_.to_scheduler = [this](scheduler::Event event) { inbox_.post(std::move(event)); };
+  }
+
+  Outcome run() {
+    const Config& config = world_.config;
+    for (std::uint32_t i = 0; i < config.workers; ++i) add_worker();
+    for (std::uint32_t i = 0; i < config.drivers; ++i) add_driver();
+    const Duration act_one = Duration::milliseconds(200);
+    for (std::uint32_t i = 0; i < config.kills; ++i) {
+      world_.after(world_.any_duration(act_one), [this] { kill_worker(); });
+    }
+    for (std::uint32_t i = 0; i < config.joins; ++i) {
+      world_.after(world_.any_duration(act_one), [this] { add_worker(); });
+    }
+    for (std::uint32_t i = 0; i < config.driver_kills && i < drivers_.size(); ++i) {
+      world_.after(world_.any_duration(act_one), [this, i] { drivers_[i]->kill(); });
+    }
+    tick();
+    while (!is_over_ && world_.outcome.problem.empty() && world_.happen()) {
+    }
+    world_.outcome.took = world_.now - Instant{};
+    if (world_.outcome.problem.empty()) look_for_leftovers();
+    return world_.outcome;
+  }
+
+ private:
+  std::string any_host() { return "host" + std::to_string(world_.below(world_.config.hosts)); }
+
+  void add_worker() {
+    const PeerId id{world_.next_peer++};
+    auto worker = std::make_unique<WorkerNode>(world_, id, any_host(),
+                                               1 + world_.below(world_.config.slots_max));
+    workers_[id] = worker.get();
+    world_.peers[id] = std::move(worker);
+    workers_[id]->join();
+  }
+
+  void add_driver() {
+    const PeerId id{world_.next_peer++};
+    const SessionId session{static_cast<std::uint32_t>(drivers_.size())};
+    auto driver = std::make_unique<DriverNode>(world_, id, any_host(), session);
+    drivers_.push_back(driver.get());
+    world_.peers[id] = std::move(driver);
+    drivers_.back()->connect();
+  }
+
+  /// Takes a worker down, but not the last.
+  void kill_worker() {
+    std::vector<WorkerNode*> alive;
+    for (const auto& [id, worker] : workers_) {
+      if (worker->is_alive()) alive.push_back(worker);
+    }
+    if (alive.size() > 1) {
+      alive[world_.below(static_cast<std::uint32_t>(alive.size()))]->kill();
+    }
+  }
+
+  void step(std::vector<scheduler::Event> events) {
+    if (!world_.outcome.problem.empty()) return;
+    scheduler::Actions actions;
+    scheduler_.step(events, world_.now, actions);
+    ++world_.outcome.steps;
+    if (++steps_ % world_.config.check_every == 0) scheduler_.check_invariants();
+    for (scheduler::Action& action : actions) perform(action);
+  }
+
+  void perform(scheduler::Action& action) {
+    world_.note(action.index());
+    if (auto* to = std::get_if<scheduler::ToWorker>(&action)) {
+      world_.send(scheduler_id, to->worker,
+                  [worker = workers_.at(to->worker), message = std::move(to->message)] {
+                    worker->told(message);
+                  });
+    } else if (auto* home = std::get_if<scheduler::ToDriver>(&action)) {
+      DriverNode* driver = drivers_.at(home->session.value);
+      world_.send(scheduler_id, driver->id(),
+                  [driver, message = std::move(home->message)] { driver->told(message); });
+    } else if (const auto* drop = std::get_if<scheduler::DropPeer>(&action)) {
+      world_.fail("the scheduler drops peer " + std::to_string(drop->peer.value) + ": " +
+                  drop->reason);
+    }
+  }
+
+  /// Time passes for everybody; sees whether the play is over, or goes on for too long.
+  void tick() {
+    world_.to_scheduler(scheduler::Tick{});
+    bool are_done = true;
+    for (const auto& [id, peer] : world_.peers) {
+      if (peer->is_alive()) peer->tick();
+    }
+    for (const DriverNode* driver : drivers_) {
+      are_done = are_done && (driver->is_done() || !driver->is_alive());
+    }
+    if (!are_done) {
+      settled_at_ = world_.now + Duration::seconds(5);
+    } else if (world_.now > settled_at_) {
+      is_over_ = true;
+    }
+    if (world_.now > Instant{} + world_.config.patience) {
+      world_.fail("it hangs\n" + scheduler_.dump() + dump_peers());
+    }
+    world_.after(Duration::milliseconds(50), [this] { tick(); });
+  }
+
+  std::string dump_peers() const {
+    std::string text;
+    for (const auto& [id, peer] : world_.peers) {
+      if (peer->is_alive()) text += peer->dump();
+    }
+    return text;
+  }
+
+  void look_for_leftovers() {
+    for (const auto& [id, peer] : world_.peers) {
+      const std::string left = peer->is_alive() ? peer->leftovers() : "";
+      if (!left.empty()) world_.fail(left + "\n" + scheduler_.dump());
+    }
+    if (scheduler_.unfinished_tasks() > 0) {
+      world_.fail("the scheduler still has tasks\n" + scheduler_.dump());
+    }
+  }
+
+  World world_;
+  scheduler::SchedulerEngine scheduler_;
+  Inbox<scheduler::Event> inbox_;
+  std::map<PeerId, WorkerNode*> workers_;
+  std::vector<DriverNode*> drivers_;
+  Instant settled_at_;
+  std::uint64_t steps_ = 0;
+  bool is_over_ = false;
+};
+
+}  // namespace
+
+Cluster::Cluster(Config config) : config_(config) {}
+
+Outcome Cluster::run(std::uint64_t seed) const { return Play(config_, seed).run(); }
+
+}  // namespace ashlar::simulate

@@ -1,0 +1,60 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "base/time.hpp"
+
+namespace ashlar::simulate {
+
+/// What a simulated cluster is made of and what befalls it.
+struct Config {
+  std::uint32_t workers = 3;
+  std::uint32_t slots_max = 3;           ///< per worker: 1 … slots_max
+  std::uint32_t hosts = 2;               ///< processes are spread over them
+  std::uint64_t memory_limit = 1 << 30;  ///< per worker
+  bool is_memory_tight = false;          ///< tasks may then fail for want of memory
+  std::uint32_t drivers = 1;
+  std::uint32_t runs = 3;           ///< per driver
+  std::uint32_t tasks_max = 40;     ///< per run
+  std::uint32_t kills = 0;          ///< workers that vanish
+  std::uint32_t joins = 0;          ///< workers that come later
+  std::uint32_t driver_kills = 0;   ///< drivers that vanish
+  std::uint32_t failing_tasks = 0;  ///< kernels that throw, about so many in a thousand
+  std::uint32_t cancels = 0;        ///< runs cancelled, about so many in a hundred
+  Duration delay_max = Duration::milliseconds(2);  ///< of a message on a link
+  Duration task_time_max = Duration::milliseconds(5);
+  Duration patience = Duration::seconds(300);  ///< virtual time after which it is a hang
+  std::uint32_t check_every = 1;               ///< steps between checks of an engine's invariants
+};
+
+struct Outcome {
+  std::string problem;  ///< what went wrong, with the engines' state; empty when nothing did
+  std::uint64_t steps = 0;
+  std::uint64_t tasks_run = 0;
+  std::uint64_t runs_done = 0;
+  std::uint64_t runs_failed = 0;
+  std::uint64_t runs_cancelled = 0;
+  std::uint64_t data_compared = 0;  ///< results that equalled sequential execution
+  std::uint64_t digest = 0;         ///< of everything that happened, in order
+  Duration took;                    ///< virtual time
+};
+
+/// A whole cluster in one thread under virtual time: the real engines, with messages that are
+/// delayed, workers that die and join, kernels that fail and runs that are cancelled.
+///
+/// It demands that every run ends, that results equal sequential execution, that nothing is held
+/// in the end, and that the engines' invariants hold throughout. The same seed gives the same
+/// history.
+class Cluster {
+ public:
+  explicit Cluster(Config config);
+
+  Outcome run(std::uint64_t seed) const;
+
+ private:
+  Config config_;
+};
+
+}  // namespace ashlar::simulate

@@ -1,0 +1,67 @@
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "driver/driver_engine.hpp"
+#include "simulate/peer_node.hpp"
+
+namespace ashlar::simulate {
+
+/// A driver process and the program in it: puts data, submits random graphs at random times,
+/// cancels some, compares what comes home with sequential execution, and releases everything.
+class DriverNode : public PeerNode {
+ public:
+  DriverNode(World& world, PeerId id, std::string host, SessionId session);
+
+  void connect();
+  void kill();
+  void told(protocol::SchedulerToDriver message);
+  void tick() override;
+  /// Everything was submitted, has ended and was released.
+  bool is_done() const { return phase_ == Phase::done; }
+  std::string leftovers() const override;
+  std::string dump() const override { return engine_.dump(); }
+
+ private:
+  enum class Phase : std::uint8_t { running, bringing, done };
+  struct Submitted {
+    Job job;
+    bool bring_home = true;
+    bool is_cancelled = false;
+    bool is_finished = false;
+    bool is_done = false;  ///< finished well
+  };
+
+  void fetched(const DatumId& datum, const Chunk& chunk, bool is_in_place) override;
+  void fetch_failed(const DatumId& datum, PeerId peer) override;
+  void asked(PeerId peer, std::uint64_t request, const DatumId& datum) override;
+  void unasked(PeerId, std::uint64_t) override {}
+  void unasked_all(PeerId) override {}
+  void pushed(const DatumId& datum, const Chunk& chunk) override;
+
+  void put_some();
+  void submit_one();
+  void step(std::vector<driver::Event> events);
+  void perform(driver::Action& action);
+  void delivered(const DatumId& datum);
+  void failed(const driver::DatumFailed& action);
+  void finished(const driver::RunFinished& action);
+  void advance();
+  void release(const DatumId& datum);
+  bool may_fail(std::uint32_t run) const;
+
+  SessionId session_;
+  driver::DriverEngine engine_;
+  Inbox<driver::Event> inbox_;
+  Phase phase_ = Phase::running;
+  std::uint32_t next_run_ = 0;
+  std::uint32_t unfinished_;
+  std::map<std::uint32_t, Submitted> runs_;
+  std::map<DatumId, Chunk> expected_;  ///< of everything not released
+  std::map<DatumId, int> owed_;
+  std::vector<Source> sources_;
+};
+
+}  // namespace ashlar::simulate

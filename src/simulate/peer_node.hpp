@@ -1,0 +1,69 @@
+#pragma once
+
+#include <map>
+#include <string>
+
+#include "protocol/messages.hpp"
+#include "simulate/workload.hpp"
+#include "simulate/world.hpp"
+
+namespace ashlar::simulate {
+
+/// A process with a store: its half of the data plane.
+class PeerNode {
+ public:
+  PeerNode(World& world, PeerId id, std::string host) : world_(world), id_(id), host_(host) {}
+  virtual ~PeerNode() = default;
+  PeerNode(const PeerNode&) = delete;
+  PeerNode& operator=(const PeerNode&) = delete;
+
+  PeerId id() const { return id_; }
+  bool is_alive() const { return is_alive_; }
+  const std::string& host() const { return host_; }
+  const std::map<DatumId, Chunk>& store() const { return store_; }
+
+  /// It vanishes: peers see their links close.
+  void die();
+
+  virtual void tick() = 0;
+  /// What is wrong with its state in the end; empty when nothing is.
+  virtual std::string leftovers() const = 0;
+  virtual std::string dump() const = 0;
+
+ protected:
+  virtual void fetched(const DatumId& datum, const Chunk& chunk, bool is_in_place) = 0;
+  virtual void fetch_failed(const DatumId& datum, PeerId peer) = 0;
+  virtual void asked(PeerId peer, std::uint64_t request, const DatumId& datum) = 0;
+  virtual void unasked(PeerId peer, std::uint64_t request) = 0;
+  virtual void unasked_all(PeerId peer) = 0;
+  virtual void pushed(const DatumId& datum, const Chunk& chunk) = 0;
+
+  void start_fetch(const DatumId& datum, PeerId peer);
+  void abandon_fetch(const DatumId& datum);
+  void answer(PeerId peer, std::uint64_t request, const DatumId& datum);
+  void refuse(PeerId peer, std::uint64_t request);
+  void push(PeerId peer, const DatumId& datum);
+  /// The chunk, which must be here.
+  Chunk chunk_of(const DatumId& datum, const char* purpose);
+  std::string name() const { return "peer " + std::to_string(id_.value); }
+
+  World& world_;
+  PeerId id_;
+  std::string host_;
+  bool is_alive_ = true;
+  std::map<DatumId, Chunk> store_;
+
+ private:
+  struct Fetch {
+    std::uint64_t request = 0;
+    PeerId peer;
+  };
+  void end_fetch(std::uint64_t request, const Chunk* chunk, bool is_in_place);
+
+  std::map<DatumId, Fetch> fetches_;
+  std::uint64_t next_request_ = 0;
+};
+
+std::string name_of(const DatumId& datum);
+
+}  // namespace ashlar::simulate

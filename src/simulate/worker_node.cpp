@@ -1,0 +1,151 @@
+#include "simulate/worker_node.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace ashlar::simulate {
+
+WorkerNode::WorkerNode(World& world, PeerId id, std::string host, std::uint32_t slots)
+    : PeerNode(world, id, host),
+      engine_(id, slots, world.config.memory_limit, {}, host),
+      inbox_(world, [this](std::vector<worker::Event> events) { step(std::move(events)); }),
+      kernels_(std::begin(kernel_names), std::end(kernel_names)),
+      slots_(slots) {
+  std::rotate(kernels_.begin(), kernels_.begin() + id.value % 3, kernels_.end());
+}
+
+void WorkerNode::join() {
+  protocol::Hello hello;
+  hello.name = name();
+  hello.endpoint.host_identity = host_;
+  hello.slots = slots_;
+  hello.memory_limit = world_.config.memory_limit;
+  hello.kernels = kernels_;
+  world_.send(id_, scheduler_id, [this, hello] {
+    world_.to_scheduler(scheduler::WorkerJoined{id_, hello});
+  });
+}
+
+void WorkerNode::kill() {
+  die();
+  ++world_.kills;
+  world_.send(id_, scheduler_id, [this] {
+    world_.to_scheduler(scheduler::WorkerLost{id_, "killed in the simulation"});
+  });
+}
+
+void WorkerNode::told(protocol::SchedulerToWorker message) {
+  if (is_alive_) inbox_.post(worker::FromScheduler{std::move(message)});
+}
+
+void WorkerNode::tick() { inbox_.post(worker::Tick{}); }
+
+void WorkerNode::fetched(const DatumId& datum, const Chunk& chunk, bool is_in_place) {
+  store_[datum] = chunk;
+  inbox_.post(worker::FetchDone{datum, chunk.bytes, is_in_place});
+}
+
+void WorkerNode::fetch_failed(const DatumId& datum, PeerId peer) {
+  inbox_.post(worker::FetchFailed{datum, peer});
+}
+
+void WorkerNode::asked(PeerId peer, std::uint64_t request, const DatumId& datum) {
+  inbox_.post(worker::FetchAsked{peer, request, datum});
+}
+
+void WorkerNode::unasked(PeerId peer, std::uint64_t request) {
+  inbox_.post(worker::FetchUnasked{peer, request});
+}
+
+void WorkerNode::unasked_all(PeerId peer) { inbox_.post(worker::FetchUnasked{peer}); }
+
+void WorkerNode::step(std::vector<worker::Event> events) {
+  if (!is_alive_ || !world_.outcome.problem.empty()) return;
+  worker::Actions actions;
+  engine_.step(events, world_.now, actions);
+  ++world_.outcome.steps;
+  if (++steps_ % world_.config.check_every == 0) engine_.check_invariants();
+  for (worker::Action& action : actions) perform(action);
+  fill_slots();
+}
+
+void WorkerNode::perform(worker::Action& action) {
+  world_.note(id_.value * 16 + action.index());
+  if (auto* report = std::get_if<worker::ToScheduler>(&action)) {
+    world_.send(id_, scheduler_id, [this, message = std::move(report->message)] {
+      world_.to_scheduler(scheduler::FromWorker{id_, message});
+    });
+  } else if (const auto* begin = std::get_if<worker::StartTask>(&action)) {
+    start(*begin);
+  } else if (const auto* fetch = std::get_if<worker::StartFetch>(&action)) {
+    start_fetch(fetch->datum, fetch->peer);
+  } else if (const auto* abandon = std::get_if<worker::AbandonFetch>(&action)) {
+    abandon_fetch(abandon->datum);
+  } else if (const auto* give = std::get_if<worker::AnswerFetch>(&action)) {
+    answer(give->peer, give->request, give->datum);
+  } else if (const auto* deny = std::get_if<worker::RefuseFetch>(&action)) {
+    refuse(deny->peer, deny->request);
+  } else if (const auto* fresh = std::get_if<worker::PushDatum>(&action)) {
+    push(fresh->driver, fresh->datum);
+  } else if (const auto* drop = std::get_if<worker::DropDatum>(&action)) {
+    store_.erase(drop->datum);
+  } else if (std::holds_alternative<worker::Exit>(action)) {
+    kill();
+  }
+}
+
+void WorkerNode::start(const worker::StartTask& action) {
+  const worker::TaskView view = engine_.task(action.handle);
+  Started started{action.handle, {}};
+  for (const DatumId& input : view.inputs) {
+    started.inputs.push_back(chunk_of(input, "run a task"));
+  }
+  if (action.reuse_input != graph::TaskGraph::no_input) {
+    store_.erase(view.inputs[action.reuse_input]);
+  }
+  queue_.push_back(std::move(started));
+}
+
+void WorkerNode::fill_slots() {
+  while (busy_ < slots_ && !queue_.empty()) {
+    ++busy_;
+    Started started = std::move(queue_.front());
+    queue_.pop_front();
+    world_.after(world_.any_duration(world_.config.task_time_max),
+                 [this, started] { finish(started); });
+  }
+}
+
+void WorkerNode::finish(const Started& started) {
+  if (!is_alive_) return;
+  --busy_;
+  ++world_.outcome.tasks_run;
+  const worker::TaskView view = engine_.task(started.handle);
+  const auto named =
+      std::find(std::begin(kernel_names), std::end(kernel_names), kernels_.at(view.kernel));
+  const Kernel kernel{static_cast<std::uint32_t>(named - std::begin(kernel_names))};
+  worker::TaskEnded ended;
+  ended.handle = started.handle;
+  ended.elapsed_ns = 1000 + world_.below(100'000);
+  if (kernel == Kernel::fail) {
+    ended.is_ok = false;
+    ended.error = "this kernel fails";
+  } else {
+    for (std::uint32_t i = 0; i < view.outputs.size(); ++i) {
+      const Chunk chunk = compute(kernel, view.params, started.inputs, i, view.output_bytes[i]);
+      store_[{view.run, view.outputs[i]}] = chunk;
+      ended.output_bytes.push_back(chunk.bytes);
+    }
+  }
+  inbox_.post(std::move(ended));
+  fill_slots();
+}
+
+std::string WorkerNode::leftovers() const {
+  if (engine_.is_empty() && store_.empty() && engine_.memory_reserved() == 0) return "";
+  std::string text = name() + " still holds " + std::to_string(store_.size()) + " data:";
+  for (const auto& [datum, chunk] : store_) text += " " + name_of(datum);
+  return text + "\n" + engine_.dump();
+}
+
+}  // namespace ashlar::simulate

@@ -1,0 +1,54 @@
+#pragma once
+
+#include <deque>
+#include <string>
+#include <vector>
+
+#include "simulate/peer_node.hpp"
+#include "worker/worker_engine.hpp"
+
+namespace ashlar::simulate {
+
+/// A worker process: the engine, slots that compute, and a store.
+class WorkerNode : public PeerNode {
+ public:
+  WorkerNode(World& world, PeerId id, std::string host, std::uint32_t slots);
+
+  /// Says hello to the scheduler.
+  void join();
+  void kill();
+  void told(protocol::SchedulerToWorker message);
+  void tick() override;
+  std::string leftovers() const override;
+  std::string dump() const override { return engine_.dump(); }
+  const worker::WorkerEngine& engine() const { return engine_; }
+
+ private:
+  struct Started {
+    std::uint32_t handle = 0;
+    std::vector<Chunk> inputs;
+  };
+
+  void fetched(const DatumId& datum, const Chunk& chunk, bool is_in_place) override;
+  void fetch_failed(const DatumId& datum, PeerId peer) override;
+  void asked(PeerId peer, std::uint64_t request, const DatumId& datum) override;
+  void unasked(PeerId peer, std::uint64_t request) override;
+  void unasked_all(PeerId peer) override;
+  void pushed(const DatumId&, const Chunk&) override {}
+
+  void step(std::vector<worker::Event> events);
+  void perform(worker::Action& action);
+  void start(const worker::StartTask& action);
+  void fill_slots();
+  void finish(const Started& started);
+
+  worker::WorkerEngine engine_;
+  Inbox<worker::Event> inbox_;
+  std::vector<std::string> kernels_;  ///< each worker lists them in an order of its own
+  std::uint32_t slots_;
+  std::uint32_t busy_ = 0;
+  std::deque<Started> queue_;
+  std::uint64_t steps_ = 0;
+};
+
+}  // namespace ashlar::simulate

@@ -1,0 +1,47 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "base/random.hpp"
+#include "graph/task_graph.hpp"
+#include "simulate/cluster.hpp"
+
+namespace ashlar::simulate {
+
+/// Stands for a datum's bytes.
+struct Chunk {
+  std::uint64_t value = 0;
+  std::uint64_t bytes = 0;
+};
+
+/// Positions in the graphs' list of kernels.
+enum class Kernel : std::uint32_t { mix, stir, fail };
+inline constexpr const char* kernel_names[] = {"mix", "stir", "fail"};
+
+/// What a kernel makes of its inputs: depends on all of them, their order and the parameters.
+/// `announced` is the output's size in the graph.
+Chunk compute(Kernel kernel, std::span<const std::byte> params, std::span<const Chunk> inputs,
+              std::uint32_t output, std::uint64_t announced);
+
+/// A datum that graphs may read, and what it must be.
+struct Source {
+  DatumId id;
+  Chunk chunk;
+  bool may_fail = false;
+};
+
+struct Job {
+  std::shared_ptr<const graph::TaskGraph> graph;
+  std::vector<DatumId> externals;
+  std::map<std::uint32_t, Chunk> expected;  ///< of the wanted outputs
+  bool may_fail = false;
+};
+
+/// A random graph that reads some of the sources, and its results when executed in sequence.
+Job make_job(const Config& config, SplitMix64& random, std::span<const Source> sources);
+
+}  // namespace ashlar::simulate

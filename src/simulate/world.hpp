@@ -1,0 +1,101 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/ids.hpp"
+#include "base/random.hpp"
+#include "base/time.hpp"
+#include "scheduler/scheduler_engine.hpp"
+#include "simulate/cluster.hpp"
+
+namespace ashlar::simulate {
+
+class PeerNode;
+
+/// The scheduler's place on the network; peers have the numbers from 1 on.
+inline constexpr PeerId scheduler_id{0};
+
+/// Virtual time, the network and everybody on it.
+class World {
+ public:
+  World(const Config& settings, std::uint64_t seed) : config(settings), random(seed) {}
+
+  void at(Instant when, std::function<void()> what) {
+    queue_.emplace(std::pair{when, sequence_++}, std::move(what));
+  }
+  void after(Duration delay, std::function<void()> what) { at(now + delay, std::move(what)); }
+  /// Lets the next thing happen; false when there is none.
+  bool happen() {
+    if (queue_.empty()) return false;
+    auto node = queue_.extract(queue_.begin());
+    now = node.key().first;
+    node.mapped()();
+    return true;
+  }
+
+  /// Delivers on the link after a random delay; what is sent on one link arrives in order.
+  void send(PeerId from, PeerId to, std::function<void()> deliver) {
+    Instant& last = links_[{from, to}];
+    last = std::max(now + any_duration(config.delay_max), last + Duration{1});
+    at(last, std::move(deliver));
+  }
+
+  Duration any_duration(Duration max) {
+    return {static_cast<std::int64_t>(random.below(static_cast<std::uint64_t>(max.ns) + 1))};
+  }
+  std::uint32_t below(std::uint32_t bound) {
+    return static_cast<std::uint32_t>(random.below(bound));
+  }
+
+  void note(std::uint64_t what) {
+    outcome.digest = (outcome.digest ^ what ^ static_cast<std::uint64_t>(now.ns)) * 0x100000001B3u;
+  }
+  void fail(const std::string& problem) {
+    if (outcome.problem.empty()) outcome.problem = problem;
+  }
+  /// The peer, if it lives.
+  PeerNode* find(PeerId peer);
+
+  const Config& config;
+  SplitMix64 random;
+  Instant now;
+  Outcome outcome;
+  std::map<PeerId, std::unique_ptr<PeerNode>> peers;  ///< the dead stay, for what refers to them
+  std::uint32_t next_peer = 1;
+  std::uint32_t kills = 0;
+  /// Where messages to the scheduler arrive.
+  std::function<void(scheduler::Event)> to_scheduler;
+
+ private:
+  std::map<std::pair<Instant, std::uint64_t>, std::function<void()>> queue_;
+  std::map<std::pair<PeerId, PeerId>, Instant> links_;
+  std::uint64_t sequence_ = 0;
+};
+
+/// Collects the events of an engine, so that it sees several at once, as it does in a process.
+template <class Event>
+class Inbox {
+ public:
+  Inbox(World& world, std::function<void(std::vector<Event>)> step)
+      : world_(world), step_(std::move(step)) {}
+
+  void post(Event event) {
+    events_.push_back(std::move(event));
+    if (events_.size() > 1) return;
+    world_.after(world_.any_duration(Duration::microseconds(300)),
+                 [this] { step_(std::exchange(events_, {})); });
+  }
+
+ private:
+  World& world_;
+  std::function<void(std::vector<Event>)> step_;
+  std::vector<Event> events_;
+};
+
+}  // namespace ashlar::simulate

@@ -1,0 +1,108 @@
+#include "simulate/cluster.hpp"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstdlib>
+
+namespace ashlar::simulate {
+namespace {
+
+/// ASHLAR_SEED=n runs that seed alone; ASHLAR_SEEDS=n runs so many.
+std::uint64_t number(const char* variable, std::uint64_t otherwise) {
+  const char* text = std::getenv(variable);
+  return text == nullptr ? otherwise : std::strtoull(text, nullptr, 10);
+}
+
+/// Runs many seeds; the sum of what happened, so that a test can demand that it happened.
+Outcome run_seeds(const Config& config, std::uint64_t count) {
+  const std::uint64_t only = number("ASHLAR_SEED", 0);
+  const std::uint64_t first = only > 0 ? only : 1;
+  const std::uint64_t last = only > 0 ? only : number("ASHLAR_SEEDS", count);
+  Outcome sum;
+  for (std::uint64_t seed = first; seed <= last; ++seed) {
+    const Outcome outcome = Cluster(config).run(seed);
+    EXPECT_EQ(outcome.problem, "") << "replay with ASHLAR_SEED=" << seed;
+    if (!outcome.problem.empty()) break;
+    sum.steps += outcome.steps;
+    sum.tasks_run += outcome.tasks_run;
+    sum.runs_done += outcome.runs_done;
+    sum.runs_failed += outcome.runs_failed;
+    sum.runs_cancelled += outcome.runs_cancelled;
+    sum.data_compared += outcome.data_compared;
+    sum.took = std::max(sum.took, outcome.took);
+  }
+  return sum;
+}
+
+TEST(Simulation, GraphsGiveTheResultsOfSequentialExecution) {
+  const Outcome sum = run_seeds({}, 300);
+  EXPECT_EQ(sum.runs_failed + sum.runs_cancelled, 0u);
+  EXPECT_GT(sum.data_compared, 0u);
+  EXPECT_LT(sum.took, Duration::seconds(20)) << "nothing waits for a time limit";
+}
+
+TEST(Simulation, SeveralDriversShareTheWorkers) {
+  run_seeds({.workers = 5, .hosts = 3, .drivers = 3, .runs = 4}, 100);
+}
+
+TEST(Simulation, FailingKernelsFailTheirRunsOnly) {
+  const Outcome sum = run_seeds({.drivers = 2, .runs = 4, .failing_tasks = 20}, 150);
+  EXPECT_GT(sum.runs_failed, 0u);
+  EXPECT_GT(sum.runs_done, 0u);
+}
+
+TEST(Simulation, CancelledRunsEnd) {
+  const Outcome sum = run_seeds({.drivers = 2, .runs = 4, .cancels = 40}, 150);
+  EXPECT_GT(sum.runs_cancelled, 0u);
+}
+
+TEST(Simulation, WorkersMayJoinAtAnyTime) {
+  const Outcome sum = run_seeds({.workers = 1, .runs = 4, .joins = 3}, 100);
+  EXPECT_EQ(sum.runs_failed, 0u);
+}
+
+TEST(Simulation, WorkersMayDieAtAnyTime) {
+  const Outcome sum = run_seeds({.workers = 4, .runs = 4, .kills = 2, .joins = 1}, 200);
+  EXPECT_GT(sum.runs_done, 0u);
+}
+
+TEST(Simulation, DriversMayDieAtAnyTime) {
+  run_seeds({.drivers = 3, .runs = 4, .driver_kills = 2}, 100);
+}
+
+TEST(Simulation, EverythingAtOnce) {
+  run_seeds({.workers = 5,
+             .hosts = 3,
+             .drivers = 3,
+             .runs = 4,
+             .kills = 2,
+             .joins = 2,
+             .driver_kills = 1,
+             .failing_tasks = 5,
+             .cancels = 15},
+            200);
+}
+
+TEST(Simulation, LongDelaysAndManyTasks) {
+  run_seeds({.workers = 8,
+             .tasks_max = 400,
+             .delay_max = Duration::milliseconds(40),
+             .task_time_max = Duration::milliseconds(1),
+             .check_every = 20},
+            15);
+}
+
+TEST(Simulation, TightMemoryEndsInResultsOrErrors) {
+  const Outcome sum = run_seeds({.memory_limit = 400'000, .is_memory_tight = true}, 100);
+  EXPECT_GT(sum.runs_done, 0u);
+}
+
+TEST(Simulation, TheSameSeedGivesTheSameHistory) {
+  const Config config{.workers = 4, .drivers = 2, .kills = 1, .failing_tasks = 5, .cancels = 20};
+  EXPECT_EQ(Cluster(config).run(7).digest, Cluster(config).run(7).digest);
+  EXPECT_NE(Cluster(config).run(7).digest, Cluster(config).run(8).digest);
+}
+
+}  // namespace
+}  // namespace ashlar::simulate
