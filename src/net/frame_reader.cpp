@@ -29,26 +29,29 @@ FrameReader::~FrameReader() {
 }
 
 std::array<std::span<std::byte>, 2> FrameReader::room() {
+  if (begin_ == end_) begin_ = end_ = 0;
+  if (begin_ == end_ && capacity_ > idle_capacity_max) {
+    buffer_.reset();
+    capacity_ = 0;
+  }
   // A large control part is read in steps of at most its bytes that are here already: a peer
   // that announces much and sends little gets little memory.
   const bool is_large = buffered() + missing_ > read_bytes;
-  reserve(is_large ? std::min(missing_, std::max(read_bytes, buffered())) : read_bytes);
+  const std::size_t wanted =
+      is_large ? std::min(missing_, std::max(read_bytes, buffered())) : read_bytes;
+  if (capacity_ - end_ < std::min(wanted, least_read_bytes)) make_room(wanted);
   return {payload_, {buffer_.get() + end_, capacity_ - end_}};
 }
 
-void FrameReader::reserve(std::size_t count) {
-  if (begin_ == end_) begin_ = end_ = 0;
-  const bool is_oversized = begin_ == end_ && capacity_ > idle_capacity_max;
-  if (capacity_ - end_ >= count && !is_oversized) return;
+void FrameReader::make_room(std::size_t count) {
   const std::size_t kept = buffered();
-  if (capacity_ >= kept + count && !is_oversized) {
+  if (capacity_ >= kept + count) {
     std::memmove(buffer_.get(), buffer_.get() + begin_, kept);
   } else {
-    const std::size_t capacity = std::max(kept + count, read_bytes);
-    auto larger = std::make_unique_for_overwrite<std::byte[]>(capacity);
+    auto larger = std::make_unique_for_overwrite<std::byte[]>(kept + count);
     if (kept > 0) std::memcpy(larger.get(), buffer_.get() + begin_, kept);
     buffer_ = std::move(larger);
-    capacity_ = capacity;
+    capacity_ = kept + count;
   }
   begin_ = 0;
   end_ = kept;

@@ -64,12 +64,13 @@ class FrameReader {
 
  private:
   static constexpr std::size_t read_bytes = 256 << 10;
+  static constexpr std::size_t least_read_bytes = 64 << 10;
   static constexpr std::size_t idle_capacity_max = 8 << 20;
   static constexpr std::size_t waiting_descriptors_max = 8;
 
   std::string take_frame(FrameSink& sink, bool& is_taken);
   std::string problem_with(const FrameHeader& header) const;
-  void reserve(std::size_t count);
+  void make_room(std::size_t count);
   std::size_t buffered() const { return end_ - begin_; }
 
   Limits limits_;

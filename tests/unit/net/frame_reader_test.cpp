@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstring>
 
 #include "base/random.hpp"
@@ -131,6 +132,25 @@ TEST(FrameReader, MemoryGrowsWithBytesNotWithPromises) {
   (void)reader.room();
   EXPECT_LE(reader.buffer_capacity(), 4u << 20);
   EXPECT_TRUE(seen.frames.empty());
+}
+
+TEST(FrameReader, LargeControlsAreMovedFewTimes) {
+  FrameReader reader{Limits{}};
+  reader.trust();
+  Recorder seen;
+  const auto stream = stream_of({{bytes_of(2'000'000, 3), {}}});
+  std::size_t capacity = 0;
+  int moves = 0;
+  for (std::size_t at = 0; at < stream.size(); at += 1000) {
+    const std::span<const std::byte> part(stream);
+    ASSERT_EQ(
+        feed(reader, seen, part.subspan(at, std::min<std::size_t>(1000, part.size() - at)), 1000),
+        "");
+    moves += reader.buffer_capacity() != capacity ? 1 : 0;
+    capacity = reader.buffer_capacity();
+  }
+  EXPECT_EQ(seen.frames.size(), 1u);
+  EXPECT_LE(moves, 12);
 }
 
 TEST(FrameReader, LargeBuffersAreGivenBack) {
