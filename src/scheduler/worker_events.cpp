@@ -227,10 +227,17 @@ void Core::datum_missing(PeerIndex worker, DataRef ref, PeerIndex asked) {
   Datum& d = datum(ref);
   if (!d.is_available()) return;  // its consumers were revoked, or ended
   if (d.is_made && asked != no_peer) {
-    const auto* replica = replicas_.find(d, asked);
-    if (d.primary == asked || (replica != nullptr && replica->is_actual)) {
-      outbox_.free(asked, id_of(ref));  // it may have the datum and be out of this worker's reach
+    // Taken at its word, and told as one who has yet to get the datum: it may need it itself.
+    auto* replica = replicas_.find(d, asked);
+    if (d.primary == asked) {
       remove_holder(ref, asked);
+      if (d.is_available() && d.primary != asked) {
+        replicas_.add(d, asked, false);
+        outbox_.relocate(asked, id_of(ref), d.primary);
+      }
+    } else if (replica != nullptr && replica->is_actual) {
+      replica->is_actual = false;
+      outbox_.relocate(asked, id_of(ref), d.primary);
     }
   }
   // Only who still is to have it is told where; a worker that makes it needs no telling.
