@@ -43,7 +43,8 @@ class LinkEvents {
   virtual void on_payload() = 0;
   /// After each batch of frames read in one go: a good time to act on them together.
   virtual void on_batch_end() = 0;
-  /// The link is gone; the last call. `reason` is for people: "closed by peer", "reset", "bad frame: …".
+  /// The link is gone; the last call. `reason` is for people: "closed by peer", "lost: …",
+  /// "bad frame: …".
   virtual void on_closed(const std::string& reason) = 0;
 };
 
