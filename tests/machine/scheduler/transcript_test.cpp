@@ -1,0 +1,232 @@
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "scheduler/scheduler_engine.hpp"
+
+/// Small histories, told event by event.
+namespace ashlar::scheduler {
+namespace {
+
+constexpr SessionId session{0};
+constexpr PeerId driver{100};
+
+/// Task after task: each reads these data and makes one.
+std::shared_ptr<graph::TaskGraph> graph_of(std::vector<std::vector<std::uint32_t>> tasks,
+                                           std::vector<std::uint32_t> wanted) {
+  auto graph = std::make_shared<graph::TaskGraph>();
+  graph->kernels = {"add"};
+  graph->sources = {"main.cpp:7 main"};
+  for (std::size_t t = 0; t < tasks.size(); ++t) {
+    graph->kernel.push_back(0);
+    graph->source.push_back(0);
+    graph->inputs.insert(graph->inputs.end(), tasks[t].begin(), tasks[t].end());
+    graph->input_offsets.push_back(static_cast<std::uint32_t>(graph->inputs.size()));
+    graph->output_bytes.push_back(8);
+    graph->output_offsets.push_back(static_cast<std::uint32_t>(t + 1));
+    graph->param_offsets.push_back(0);
+  }
+  graph->wanted = std::move(wanted);
+  return graph;
+}
+
+class Transcript : public ::testing::Test {
+ protected:
+  Transcript() { step(SessionOpened{session, driver, {}}); }
+
+  void join(std::uint32_t id, std::vector<std::string> kernels = {"add"}) {
+    protocol::Hello hello;
+    hello.name = "w" + std::to_string(id);
+    hello.slots = 1;
+    hello.kernels = std::move(kernels);
+    hello.endpoint.host_identity = "host";
+    step(WorkerJoined{PeerId{id}, hello});
+  }
+  void submit(std::uint32_t run, std::shared_ptr<graph::TaskGraph> graph,
+              std::vector<DatumId> externals = {}) {
+    step(FromDriver{session, protocol::SubmitRun{run, graph, std::move(externals), false}});
+  }
+  void done(std::uint32_t worker, std::uint32_t task, Attempt attempt = 1) {
+    step(FromWorker{PeerId{worker},
+                    protocol::TasksDone{{session, 0}, {task}, {attempt}, {1000}, {}}});
+  }
+  void lose(std::uint32_t worker) { step(WorkerLost{PeerId{worker}, "SIGKILL"}); }
+
+  void step(Event event) {
+    actions_.clear();
+    now_ = now_ + Duration::milliseconds(1);
+    engine_.step({&event, 1}, now_, actions_);
+    engine_.check_invariants();
+  }
+
+  /// The last step's messages of this kind to a worker.
+  template <class Message>
+  std::vector<Message> sent(std::uint32_t worker) const {
+    std::vector<Message> found;
+    for (const Action& action : actions_) {
+      const auto* to = std::get_if<ToWorker>(&action);
+      if (to == nullptr || to->worker != PeerId{worker}) continue;
+      if (const auto* m = std::get_if<Message>(&to->message)) found.push_back(*m);
+    }
+    return found;
+  }
+  template <class Message>
+  std::vector<Message> told() const {
+    std::vector<Message> found;
+    for (const Action& action : actions_) {
+      const auto* to = std::get_if<ToDriver>(&action);
+      if (to == nullptr) continue;
+      if (const auto* m = std::get_if<Message>(&to->message)) found.push_back(*m);
+    }
+    return found;
+  }
+  std::size_t dropped() const {
+    return static_cast<std::size_t>(std::ranges::count_if(
+        actions_, [](const Action& action) { return std::holds_alternative<DropPeer>(action); }));
+  }
+  void expect_failed(const std::string& text, ErrorKind kind) {
+    const auto ended = told<protocol::RunEnded>();
+    ASSERT_EQ(ended.size(), 1u);
+    EXPECT_EQ(ended[0].outcome, protocol::RunOutcome::failed);
+    EXPECT_EQ(ended[0].error_kind, kind);
+    EXPECT_NE(ended[0].error.find(text), std::string::npos) << ended[0].error;
+  }
+
+  Instant now_;
+  SchedulerEngine engine_;
+  Actions actions_;
+};
+
+TEST_F(Transcript, AChainIsAssignedAheadInOneMessageAndFreedAsItDies) {
+  join(1);
+  submit(0, graph_of({{}, {0}, {1}}, {2}));
+  // One slot, nothing measured: all three fit the window.
+  const auto assigned = sent<protocol::AssignTasks>(1);
+  ASSERT_EQ(assigned.size(), 1u);
+  EXPECT_EQ(assigned[0].task, (std::vector<std::uint32_t>{0, 1, 2}));
+  EXPECT_EQ(assigned[0].input_holder, (std::vector<PeerId>{PeerId{1}, PeerId{1}}));
+  done(1, 0);
+  EXPECT_TRUE(sent<protocol::FreeData>(1).empty());
+  done(1, 1);
+  ASSERT_EQ(sent<protocol::FreeData>(1).size(), 1u);
+  EXPECT_EQ(sent<protocol::FreeData>(1)[0].data[0].index, 0u);
+  done(1, 2);
+  ASSERT_EQ(told<protocol::DataReady>().size(), 1u);
+  EXPECT_EQ(told<protocol::DataReady>()[0].holder[0], PeerId{1});
+  const auto ended = told<protocol::RunEnded>();
+  ASSERT_EQ(ended.size(), 1u);
+  EXPECT_EQ(ended[0].stats.tasks, 3u);
+  EXPECT_EQ(ended[0].stats.task_ns, 3000);
+  EXPECT_EQ(ended[0].stats.critical_path_ns, 3000);
+  step(FromDriver{session, protocol::ReleaseData{{{{session, 0}, 2}}}});
+  EXPECT_EQ(sent<protocol::FreeData>(1).size(), 1u);
+}
+
+TEST_F(Transcript, ATakenOverInputIsNotFreed) {
+  join(1);
+  auto graph = graph_of({{}, {0}}, {1});
+  graph->reuse_input = {graph::TaskGraph::no_input, 0};
+  submit(0, graph);
+  EXPECT_EQ(sent<protocol::AssignTasks>(1).at(0).reuse_input[1], 0u);
+  done(1, 0);
+  done(1, 1);
+  EXPECT_TRUE(sent<protocol::FreeData>(1).empty());
+}
+
+TEST_F(Transcript, AnEmptyGraphEndsAtOnce) {
+  submit(0, graph_of({}, {}));
+  ASSERT_EQ(told<protocol::RunEnded>().size(), 1u);
+  EXPECT_EQ(told<protocol::RunEnded>()[0].outcome, protocol::RunOutcome::done);
+}
+
+TEST_F(Transcript, BadGraphsAndUnknownDataAreBadInput) {
+  submit(0, graph_of({{5}}, {}));
+  expect_failed("input datum 5", ErrorKind::bad_input);
+  auto graph = graph_of({{1}}, {});
+  graph->external_bytes = {8};
+  submit(1, graph, {{{session, 77}, 0}});
+  expect_failed("does not exist", ErrorKind::bad_input);
+}
+
+TEST_F(Transcript, AMissingKernelIsNamedAtOnce) {
+  join(1, {"mul"});
+  submit(0, graph_of({{}}, {0}));
+  expect_failed("kernel \"add\", main.cpp:7 main: no worker has this kernel; workers: w1",
+                ErrorKind::unsupported);
+}
+
+TEST_F(Transcript, ARunWaitsForAWorkerForAWhile) {
+  submit(0, graph_of({{}}, {0}));
+  EXPECT_TRUE(told<protocol::RunEnded>().empty());
+  now_ = now_ + Duration::seconds(31);
+  step(Tick{});
+  expect_failed("no worker joined", ErrorKind::disconnected);
+}
+
+TEST_F(Transcript, AFailureNamesKernelTaskWorkerLineAndFailsWhoNeedsIt) {
+  join(1);
+  submit(0, graph_of({{}, {0}}, {1}));
+  auto graph = graph_of({{1}}, {0});
+  graph->external_bytes = {8};
+  submit(1, graph, {{{session, 0}, 1}});
+  step(FromWorker{PeerId{1}, protocol::TaskFailed{
+                                 {session, 0}, 0, 1, ErrorKind::task_failed, "division by zero"}});
+  const auto ended = told<protocol::RunEnded>();
+  ASSERT_EQ(ended.size(), 2u);
+  EXPECT_EQ(ended[0].error,
+            "task 0, kernel \"add\", main.cpp:7 main, on worker w1: division by zero");
+  EXPECT_NE(ended[1].error.find("run 0, which failed"), std::string::npos) << ended[1].error;
+  EXPECT_EQ(sent<protocol::RevokeTasks>(1).size(), 2u);
+}
+
+TEST_F(Transcript, LostDataAreMadeAgainAndStaleReportsIgnored) {
+  join(1);
+  submit(0, graph_of({{}, {0}}, {0, 1}));
+  done(1, 0);
+  join(2);
+  lose(1);
+  const auto again = sent<protocol::AssignTasks>(2);
+  ASSERT_EQ(again.size(), 1u);
+  EXPECT_EQ(again[0].task, (std::vector<std::uint32_t>{0, 1}));
+  EXPECT_EQ(again[0].attempt, (std::vector<Attempt>{2, 2}));
+  EXPECT_EQ(engine_.counters().tasks_recomputed, 1u);
+  done(2, 0, 1);  // an attempt that is not the current one
+  EXPECT_EQ(engine_.counters().stale_events, 1u);
+  done(2, 0, 2);
+  done(2, 1, 2);
+  EXPECT_EQ(told<protocol::RunEnded>().size(), 1u);
+}
+
+TEST_F(Transcript, ATaskThatKillsThreeWorkersIsGivenUp) {
+  submit(0, graph_of({{}}, {0}));
+  for (std::uint32_t w = 1; w <= 3; ++w) {
+    join(w);
+    ASSERT_EQ(sent<protocol::AssignTasks>(w).size(), 1u);
+    lose(w);
+  }
+  expect_failed("took down 3 workers and is given up; the last was w3: SIGKILL",
+                ErrorKind::task_failed);
+}
+
+TEST_F(Transcript, ImpossibleClaimsDropThePeer) {
+  join(1);
+  submit(0, graph_of({{}}, {0}));
+  done(1, 9);
+  EXPECT_EQ(dropped(), 1u);
+  step(FromDriver{session, protocol::ReleaseData{{{{session, 50}, 0}}}});
+  EXPECT_EQ(dropped(), 1u);
+  EXPECT_EQ(engine_.counters().peers_dropped, 2u);
+}
+
+TEST_F(Transcript, AClosedSessionLeavesNothing) {
+  join(1);
+  submit(0, graph_of({{}, {0}}, {0, 1}));
+  done(1, 0);
+  step(SessionClosed{session});
+  EXPECT_EQ(sent<protocol::RevokeTasks>(1).size(), 1u);
+  EXPECT_EQ(sent<protocol::FreeData>(1).size(), 1u);
+  EXPECT_EQ(engine_.unfinished_tasks(), 0u);
+}
+
+}  // namespace
+}  // namespace ashlar::scheduler
