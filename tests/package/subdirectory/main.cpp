@@ -1,13 +1,10 @@
-#include <ashlar/host_array.hpp>
-#include <ashlar/view.hpp>
+#include <ashlar/ashlar.hpp>
 
 #include <iostream>
 
-int main() {
-  auto array = ashlar::HostArray::zeros<double>({3, 4});
-  auto view = array.view<double, 2>();
-  for (double& element : view.span()) element = 1.0;
-  double sum = 0;
-  for (const double element : view.span()) sum += element;
-  std::cout << "the sum is " << sum << '\n';
+int main(int argc, char** argv) {
+  ashlar::init(argc, argv);
+  auto session = ashlar::Session::local({.workers = 1});
+  const auto ones = ashlar::ones({3, 4}, {.chunks = {2, 2}});
+  std::cout << "the sum is " << session.compute(ashlar::sum(ones)).item<double>() << '\n';
 }
