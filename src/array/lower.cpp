@@ -63,11 +63,9 @@ Lowered Lowering::run(std::span<const Array> roots) {
 void Lowering::count_uses(std::span<const Array> roots) {
   std::vector<const Node*> open;
   const auto use = [&](const Node* node) {
-    Uses& uses = uses_[node];
-    if (uses.count++ == 0) open.push_back(node);
-    return &uses;
+    if (uses_[node]++ == 0) open.push_back(node);
   };
-  for (const Array& root : roots) use(root.node().get())->is_root = true;
+  for (const Array& root : roots) use(root.node().get());
   while (!open.empty()) {
     const Node* node = open.back();
     open.pop_back();
@@ -75,10 +73,7 @@ void Lowering::count_uses(std::span<const Array> roots) {
   }
 }
 
-bool Lowering::is_private(const Node& node) const {
-  const Uses& uses = uses_.at(&node);
-  return uses.count == 1 && !uses.is_root;
-}
+bool Lowering::is_private(const Node& node) const { return uses_.at(&node) == 1; }
 
 Lowering::Step Lowering::plan_step(const Node& node) const {
   Step step;

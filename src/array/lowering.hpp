@@ -22,10 +22,6 @@ class Lowering {
   Lowered run(std::span<const Array> roots);
 
  private:
-  struct Uses {
-    std::size_t count = 0;
-    bool is_root = false;
-  };
   /// What a node's tasks read after the optimiser has had its say.
   struct Step {
     std::vector<const Node*> inputs;
@@ -36,6 +32,7 @@ class Lowering {
   };
 
   void count_uses(std::span<const Array> roots);
+  /// One operation alone needs the node.
   bool is_private(const Node& node) const;
   Step plan_step(const Node& node) const;
   void lower_with_inputs(const Node& root);
@@ -59,7 +56,7 @@ class Lowering {
   LowerOptions options_;
   GraphBuilder builder_;
   // Looked up by identity, never listed: the order of pointers is no order.
-  std::map<const Node*, Uses> uses_;
+  std::map<const Node*, std::size_t> uses_;  ///< being a root is a use
   std::map<const Node*, Chunks> chunks_;
 };
 

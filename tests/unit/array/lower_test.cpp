@@ -69,6 +69,8 @@ TEST(Lower, does_not_fuse_what_is_broadcast) {
   const auto x = random::uniform({8, 1}, {.chunks = {4, 1}});
   const auto y = exp(x) + random::uniform({8, 6}, {.chunks = {4, 3}});
   EXPECT_EQ(count_tasks(lower_one(y)), (Counts{{"random", 6}, {"elementwise", 6}}));
+  const auto narrow = exp(x) + random::uniform({8, 6}, {.chunks = {4, 1}});
+  EXPECT_EQ(count_tasks(lower_one(narrow)), (Counts{{"random", 14}, {"elementwise", 14}}));
 }
 
 TEST(Lower, filled_arrays_become_constants) {
