@@ -16,6 +16,9 @@ class CostModel {
 
   /// Nanoseconds on an average worker. Without estimates: the mean so far.
   std::int64_t predict(std::uint32_t kernel, double flops, double bytes) const;
+  bool has_seen(std::uint32_t kernel) const {
+    return kernel < fits_.size() && fits_[kernel].suggested_ns > 0;
+  }
   void observe(std::uint32_t kernel, double flops, double bytes, std::int64_t elapsed_ns);
   std::size_t bytes() const { return fits_.capacity() * sizeof(Fit); }
 

@@ -132,6 +132,10 @@ void Core::on_driver(SessionId session, const protocol::CancelRun& message) {
     }
     return;
   }
+  if (run->is_ended) {  // the end and the cancellation crossed: its outputs stay
+    ++counters_.stale_events;
+    return;
+  }
   fail(*run, protocol::RunOutcome::cancelled, ErrorKind::cancelled,
        run->label() + " was cancelled");
 }

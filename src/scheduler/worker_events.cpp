@@ -79,7 +79,7 @@ void Core::on_worker(PeerIndex worker, const protocol::TasksDone& message) {
     return;
   }
   Share& share = run->share_of(worker);
-  std::int64_t measured = 0, expected = 0;
+  std::int64_t measured = 0, average = 0;
   std::size_t output = 0;
   for (std::size_t i = 0; i < message.task.size(); ++i) {
     const std::uint32_t t = message.task[i];
@@ -94,19 +94,27 @@ void Core::on_worker(PeerIndex worker, const protocol::TasksDone& message) {
       continue;
     }
     measured += message.elapsed_ns[i];
-    expected += record.expected_ns;
+    average += average_time(*run, t, message.elapsed_ns[i]);
     ++share.tasks;
     task_done(*run, t, message.elapsed_ns[i], bytes);
   }
   share.busy_ns += measured;
   run->task_ns += measured;
-  if (expected > 0) {
-    // Compared with the average worker, over about the last ten messages.
-    Peer& peer = workers_.edit(worker);
-    const double ratio = static_cast<double>(measured) / static_cast<double>(expected);
-    peer.slowness = std::clamp(peer.slowness * (1 + 0.1 * (std::min(ratio, 10.0) - 1)), 0.05, 20.0);
+  if (average > 0) {
+    // Over about the last ten messages.
+    double& slowness = workers_.edit(worker).slowness;
+    const double ratio = static_cast<double>(measured) / static_cast<double>(average);
+    slowness += 0.1 * (std::clamp(ratio, 0.05, 20.0) - slowness);
   }
   finish_if_done(*run);
+}
+
+/// What the average worker takes for the task; the measured time when the kernel is new.
+std::int64_t Core::average_time(const Run& run, std::uint32_t task,
+                                std::uint32_t elapsed_ns) const {
+  const std::uint32_t kernel = run.kernel_ids[run.graph->kernel[task]];
+  if (!costs_.has_seen(kernel)) return elapsed_ns;
+  return costs_.predict(kernel, run.flops_of(task), run.moved_bytes_of(task));
 }
 
 void Core::free_worker(Run& run, std::uint32_t task) {

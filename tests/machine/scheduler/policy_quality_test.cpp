@@ -86,9 +86,9 @@ TEST(PolicyQuality, LeastLoadedBeatsBlindPoliciesOnUnevenWorkers) {
               static_cast<long long>(least_loaded), static_cast<long long>(random),
               static_cast<long long>(round_robin));
   EXPECT_GE(least_loaded, 48);
-  EXPECT_LE(least_loaded, 62);
-  EXPECT_GE(static_cast<double>(random), 1.2 * static_cast<double>(least_loaded));
-  EXPECT_GE(static_cast<double>(round_robin), 1.2 * static_cast<double>(least_loaded));
+  EXPECT_LE(least_loaded, 85);
+  EXPECT_GE(static_cast<double>(random), 1.1 * static_cast<double>(least_loaded));
+  EXPECT_GE(static_cast<double>(round_robin), 1.1 * static_cast<double>(least_loaded));
 }
 
 }  // namespace
