@@ -95,6 +95,8 @@ void DriverEngine::State::on(const BringAsked& event) {
       const auto run = runs.find(id.run.number);
       if (run != runs.end()) ++run->second.owed;
       if (datum.place == Place::away) bring(entry);
+      // The run has ended and nothing was heard of it: the scheduler says what became of it.
+      if (datum.place == Place::unmade && run == runs.end()) locate(entry);
     }
   }
 }

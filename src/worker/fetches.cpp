@@ -64,8 +64,8 @@ void WorkerEngine::State::pump_fetches() {
     const PeerId peer = peer_to_ask();
     if (peer.is_none()) return;
     Datum& datum = data[data_table.find(peers[peer].queued.begin()->id)];
-    // A quarter is left to the outputs of tasks, unless nothing else is under way.
-    const bool is_busy = started_count() > 0 || fetches > 0;
+    // A quarter is left to the outputs of tasks, unless nothing is known to be under way.
+    const bool is_busy = started_count() > 0 || fetches_counted > 0;
     const std::uint64_t spared = is_busy ? memory_limit / 4 : 0;
     const std::uint64_t wanted = datum.bytes > memory_limit ? datum.bytes : datum.bytes + spared;
     if (is_off_host(peer) && !fits(wanted)) {

@@ -94,7 +94,7 @@ TEST(DriverTranscript, PersistedDataComeWhenAskedFor) {
   EXPECT_EQ(rig.told(ready({0}, 2)), "exists 0");
   EXPECT_EQ(rig.told(ended()), "finished 1");
   EXPECT_EQ(rig({BringAsked{{datum(0), datum(1), datum(7)}}}),
-            "lose 7 \"the datum is not known, or was released\"; fetch 0@2");
+            "lose 7 \"the datum is not known, or was released\"; fetch 0@2; locate 1");
   EXPECT_EQ(rig.told(ready({1}, 3)), "fetch 1@3");
   EXPECT_EQ(rig({Arrived{datum(0), 1}}), "deliver 0");
   EXPECT_EQ(rig({BringAsked{{datum(0)}}}), "deliver 0");
