@@ -93,12 +93,15 @@ WorkerShell::WorkerShell(const kernels::Registry& registry, telemetry::Log& log,
   };
   callbacks.drive = [this](std::stop_token stop) {
     constexpr Instant never{std::numeric_limits<std::int64_t>::max()};
+    has_slots_.wait(false);
     loop_.drive_until([&] { return slots_->has_queued() || stop.stop_requested(); }, never);
     return true;
   };
   callbacks.interrupt = [this] { loop_.wake(); };
   slots_ = std::make_unique<kernels::ComputeSlots>(
       kernels::ComputeSlots::Limits{.slots = options_.slots, .spin = {}}, std::move(callbacks));
+  has_slots_ = true;
+  has_slots_.notify_all();
 }
 
 WorkerShell::~WorkerShell() {

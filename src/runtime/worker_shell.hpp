@@ -106,6 +106,7 @@ class WorkerShell : private ExchangeEvents, private net::LinkEvents {
   End end_;
 
   std::unique_ptr<kernels::ComputeSlots> slots_;
+  std::atomic<bool> has_slots_{false};           ///< slots begin before slots_ is set
 };
 
 }  // namespace ashlar::runtime

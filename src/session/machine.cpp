@@ -24,8 +24,11 @@ std::string cgroup_folder(const std::string& controller) {
     const auto first = line.find(':');
     const auto second = line.find(':', first + 1);
     if (first == std::string::npos || second == std::string::npos) continue;
-    const std::string names = "," + line.substr(first + 1, second - first - 1) + ",";
-    if (names.find("," + controller + ",") == std::string::npos) continue;
+    std::string names = ",";
+    names += line.substr(first + 1, second - first - 1) + ",";
+    std::string wanted = ",";
+    wanted += controller + ",";
+    if (names.find(wanted) == std::string::npos) continue;
     const std::string mount = controller.empty() ? "" : "/" + controller;
     return "/sys/fs/cgroup" + mount + line.substr(second + 1);
   }
