@@ -352,7 +352,8 @@ std::span<std::byte> WorkerShell::on_frame(std::span<const std::byte> control,
     } else if (auto* welcome = std::get_if<protocol::Welcome>(&*decoded.message)) {
       exchange_.set_self(welcome->peer);
       engine_ = std::make_unique<worker::WorkerEngine>(
-          welcome->peer, options_.slots, options_.memory_limit, options_.limits);
+          welcome->peer, options_.slots, options_.memory_limit, options_.limits,
+          exchange_.endpoint().host_identity);
     }
   } else {
     auto decoded = wire::decode_scheduler_to_worker(control);

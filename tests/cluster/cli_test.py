@@ -1,0 +1,187 @@
+"""The `ashlar` program as an operator uses it: what works, and what bad input says."""
+
+import os
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import unittest
+
+ASHLAR, PLUGIN, PLUGIN_DRIVER = sys.argv[1:4]
+del sys.argv[1:]
+
+
+def write_npy(path, rows, columns, values, descr="<f8", fortran=False, truncate=0):
+    header = repr({"descr": descr, "fortran_order": fortran, "shape": (rows, columns)})
+    header += " " * (-(len(header) + 11) % 64) + "\n"
+    data = struct.pack("<%dd" % len(values), *values)
+    with open(path, "wb") as file:
+        file.write(b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header.encode())
+        file.write(data[: len(data) - truncate])
+
+
+def read_npy(path):
+    with open(path, "rb") as file:
+        content = file.read()
+    (length,) = struct.unpack("<H", content[8:10])
+    data = content[10 + length :]
+    return struct.unpack("<%dd" % (len(data) // 8), data)
+
+
+def run(*arguments, timeout=120, environment=None):
+    return subprocess.run(
+        [ASHLAR, *arguments], capture_output=True, text=True, timeout=timeout,
+        env={**os.environ, **(environment or {})})
+
+
+class Cluster:
+    """A scheduler at a free port and some workers."""
+
+    def __init__(self, workers=2, options=(), token=None):
+        environment = {**os.environ, **({"ASHLAR_TOKEN": token} if token else {})}
+        self.scheduler = subprocess.Popen(
+            [ASHLAR, "scheduler", "--listen", "tcp://127.0.0.1:0", "--log-level", "warning"],
+            stdout=subprocess.PIPE, text=True, env=environment)
+        self.address = self.scheduler.stdout.readline().split()[-1]
+        self.workers = [
+            subprocess.Popen([ASHLAR, "worker", "--scheduler", self.address, "--slots", "1",
+                              "--memory", "512MiB", "--log-level", "warning", *options],
+                             env=environment, stderr=subprocess.PIPE, text=True)
+            for _ in range(workers)]
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        for process in [self.scheduler, *self.workers]:
+            if process.poll() is None:
+                process.send_signal(signal.SIGTERM)
+        self.codes = [process.wait(timeout=60) for process in [self.scheduler, *self.workers]]
+        self.scheduler.stdout.close()
+        for worker in self.workers:
+            worker.stderr.close()
+
+
+class Works(unittest.TestCase):
+    def test_info_reports_blas_and_check(self):
+        result = run("info")
+        self.assertEqual(result.returncode, 0, result.stderr)
+        for word in ("BLAS", "cores", "memory", "FMA peak", "GFLOP/s", "CUDA"):
+            self.assertIn(word, result.stdout)
+
+    def test_matmul_of_files(self):
+        n, k, m = 30, 20, 25
+        a = [(i * 7 % 11) - 5.0 for i in range(n * k)]
+        b = [(i * 5 % 13) - 6.0 for i in range(k * m)]
+        expected = [sum(a[i * k + l] * b[l * m + j] for l in range(k))
+                    for i in range(n) for j in range(m)]
+        with tempfile.TemporaryDirectory() as folder:
+            path = lambda name: os.path.join(folder, name)
+            write_npy(path("a.npy"), n, k, a)
+            columns_first = [b[r * m + c] for c in range(m) for r in range(k)]
+            write_npy(path("b.npy"), k, m, columns_first, fortran=True)
+            result = run("matmul", path("a.npy"), path("b.npy"), "--out", path("c.npy"),
+                         "--chunks", "8", "--workers", "2")
+            self.assertEqual(result.returncode, 0, result.stderr)
+            self.assertEqual(list(read_npy(path("c.npy"))), expected)
+            for word in ("makespan", "utilisation", "speed-up", "lower bound"):
+                self.assertIn(word, result.stdout)
+            quiet = run("matmul", path("a.npy"), path("b.npy"), "--out", path("c.npy"), "--quiet")
+            self.assertEqual((quiet.returncode, quiet.stdout, quiet.stderr), (0, "", ""))
+            with Cluster() as cluster:
+                result = run("matmul", path("a.npy"), path("b.npy"), "--out", path("d.npy"),
+                             "--chunks", "8", "--scheduler", cluster.address)
+                self.assertEqual(result.returncode, 0, result.stderr)
+                self.assertEqual(list(read_npy(path("d.npy"))), expected)
+            self.assertEqual(cluster.codes, [0, 0, 0])
+
+    def test_plugins_bring_tasks(self):
+        with Cluster(workers=1, options=("--load", PLUGIN)) as cluster:
+            result = subprocess.run([PLUGIN_DRIVER, cluster.address], capture_output=True,
+                                    text=True, timeout=60)
+            self.assertEqual((result.stdout, result.stderr), ("42\n", ""))
+
+
+class BadInput(unittest.TestCase):
+    def expect_error(self, result, *words):
+        self.assertNotEqual(result.returncode, 0)
+        self.assertNotIn("internal error", result.stderr)
+        for word in words:
+            self.assertIn(word, result.stderr + result.stdout)
+
+    def test_files(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = lambda name: os.path.join(folder, name)
+            write_npy(path("good.npy"), 4, 4, [1.0] * 16)
+            write_npy(path("wide.npy"), 4, 3, [1.0] * 12)
+            write_npy(path("short.npy"), 4, 4, [1.0] * 16, truncate=40)
+            write_npy(path("complex.npy"), 4, 4, [1.0] * 32, descr="<c16")
+            with open(path("text.npy"), "w") as file:
+                file.write("not an array")
+            good = path("good.npy")
+            self.expect_error(run("matmul", path("none.npy"), good), "none.npy")
+            self.expect_error(run("matmul", path("short.npy"), good), "short.npy")
+            self.expect_error(run("matmul", path("complex.npy"), good), "complex.npy", "c16")
+            self.expect_error(run("matmul", path("text.npy"), good), "text.npy")
+            self.expect_error(run("matmul", path("wide.npy"), good), "(4, 3)", "(4, 4)")
+            self.expect_error(run("matmul", good, good, "--chunks", "0"), "chunks")
+            self.expect_error(run("matmul", good, good, "--out", path("no/such/c.npy")), "c.npy")
+
+    def test_unreachable_scheduler(self):
+        self.expect_error(run("worker", "--scheduler", "tcp://127.0.0.1:1"), "tcp://127.0.0.1:1")
+        self.expect_error(run("worker", "--scheduler", "nonsense"), "nonsense")
+        with tempfile.TemporaryDirectory() as folder:
+            good = os.path.join(folder, "good.npy")
+            write_npy(good, 2, 2, [1.0] * 4)
+            self.expect_error(run("matmul", good, good, "--scheduler", "tcp://127.0.0.1:1"),
+                              "tcp://127.0.0.1:1")
+
+    def test_address_in_use(self):
+        with Cluster(workers=0) as cluster:
+            self.expect_error(run("scheduler", "--listen", cluster.address), cluster.address,
+                              "in use")
+
+    def test_beyond_loopback_needs_a_token(self):
+        self.expect_error(run("scheduler", "--listen", "tcp://0.0.0.0:0"), "token")
+
+    def test_wrong_token(self):
+        with Cluster(workers=1, token="secret") as cluster:
+            self.expect_error(
+                run("worker", "--scheduler", cluster.address, environment={"ASHLAR_TOKEN": "x"}),
+                "token")
+            self.expect_error(run("worker", "--scheduler", cluster.address), "token")
+
+    def test_missing_kernel(self):
+        with Cluster(workers=1) as cluster:
+            result = subprocess.run([PLUGIN_DRIVER, cluster.address], capture_output=True,
+                                    text=True, timeout=60)
+            self.assertNotEqual(result.returncode, 0)
+            self.assertIn("twice", result.stderr)
+
+    def test_stranger_on_the_port(self):
+        with Cluster(workers=1) as cluster:
+            host, port = cluster.address[len("tcp://"):].split(":")
+            for junk in (b"GET / HTTP/1.0\r\n\r\n", b"\0" * 64, os.urandom(300)):
+                with socket.create_connection((host, int(port)), timeout=10) as stranger:
+                    stranger.settimeout(30)
+                    stranger.sendall(junk)
+                    try:
+                        while stranger.recv(4096):
+                            pass
+                    except ConnectionResetError:
+                        pass
+            result = subprocess.run([PLUGIN_DRIVER, cluster.address], capture_output=True,
+                                    text=True, timeout=60)
+            self.assertIn("twice", result.stderr, "the scheduler still answers")
+
+    def test_bad_plugins(self):
+        self.expect_error(run("worker", "--scheduler", "tcp://127.0.0.1:1", "--load", "/none.so"),
+                          "/none.so")
+        self.expect_error(run("worker", "--scheduler", "tcp://127.0.0.1:1", "--resource", "x"),
+                          "NAME=AMOUNT")
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
