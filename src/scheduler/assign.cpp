@@ -73,12 +73,26 @@ bool Core::place_task(Run& run, std::uint16_t task_class) {
   const std::int64_t task_ns =
       costs_.predict(run.kernel_ids[g.kernel[task]], run.flops_of(task), run.moved_bytes_of(task));
   const placement::View view{workers_, replicas_, limits_};
-  const PeerIndex worker = policy_->choose(
-      view, {inputs_, output_bytes, task_ns, workers_.pool(workers_.pool_of(wanted.requirement)),
-             workers_.requirement(wanted.requirement)});
+  const Pool& pool = workers_.pool(workers_.pool_of(wanted.requirement));
+  const bool is_root = inputs_.empty();
+  const PeerIndex sibling = is_root && run.sibling_left > 0 ? run.sibling : no_peer;
+  const PeerIndex worker =
+      policy_->choose(view, {inputs_, output_bytes, task_ns, pool,
+                             workers_.requirement(wanted.requirement), sibling});
   if (worker == no_peer) return false;
+  if (is_root) take_root(run, pool, worker);
   assign(run, task, worker, task_ns);
   return true;
+}
+
+/// Keeps count of the block of neighbours that a worker takes: its share of the run's roots.
+void Core::take_root(Run& run, const Pool& pool, PeerIndex worker) {
+  if (worker != run.sibling || run.sibling_left == 0) {
+    const std::uint64_t share = std::uint64_t{run.roots} * workers_.at(worker).slots;
+    run.sibling = worker;
+    run.sibling_left = static_cast<std::uint32_t>(std::max<std::uint64_t>(1, share / pool.slots));
+  }
+  --run.sibling_left;
 }
 
 void Core::assign(Run& run, std::uint32_t task, PeerIndex worker, std::int64_t task_ns) {

@@ -146,6 +146,7 @@ class Core {
   Run* next_run(std::uint16_t& task_class);
   bool pick_class(Run& run, std::uint16_t& task_class) const;
   bool place_task(Run& run, std::uint16_t task_class);
+  void take_root(Run& run, const Pool& pool, PeerIndex worker);
   void assign(Run& run, std::uint32_t task, PeerIndex worker, std::int64_t task_ns);
   void describe(Run& run, std::uint32_t task, PeerIndex worker, protocol::AssignTasks& message);
   PeerIndex holder_for(const Datum& datum, PeerIndex worker);
@@ -176,6 +177,7 @@ class Core {
   SessionId next_session_{0};  ///< whose turn it is
   std::uint64_t round_ = 0;    ///< placement rounds so far
   Instant last_progress_;
+  std::string last_loss_;  ///< why the last worker went
   Instant unattended_since_;  ///< when the last worker left
 
   // Worklists, empty between steps.

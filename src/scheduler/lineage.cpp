@@ -305,9 +305,10 @@ void Core::fail_unattended() {
     if (!run || run->tasks.unfinished() == 0 || run->tasks.count(TaskState::assigned) > 0) continue;
     const Instant since = std::max(run->submitted, unattended_since_);
     if (now_ - since < limits_.no_worker_wait) continue;
+    const std::string last = last_loss_.empty() ? "" : "; the last one: " + last_loss_;
     fail_later(*run, protocol::RunOutcome::failed, ErrorKind::disconnected,
-               run->label() + ": no worker joined within " +
-                   std::to_string(limits_.no_worker_wait.ns / 1'000'000) + " ms");
+               run->label() + ": no worker is there, and none joined within " +
+                   std::to_string(limits_.no_worker_wait.ns / 1'000'000) + " ms" + last);
   }
 }
 

@@ -60,6 +60,9 @@ std::unique_ptr<Run> make_run(RunId id, std::shared_ptr<const graph::TaskGraph> 
   for (const std::string& kernel : g.kernels) run->kernel_ids.push_back(workers.kernel_id(kernel));
   run->tasks = make_tasks(g);
   group_tasks(*run, workers);
+  for (std::uint32_t task = 0; task < g.task_count(); ++task) {
+    run->roots += g.inputs_of(task).empty() ? 1 : 0;
+  }
   run->data.resize(g.output_count());
   for (std::uint32_t d = 0; d < g.output_count(); ++d) {
     run->data[d].bytes = g.output_bytes[d];

@@ -53,6 +53,12 @@ struct Run {
   bool is_in_ready_set = false;
   std::int32_t ready_priority = 0;  ///< under which it is there
 
+  /// Tasks without inputs go to the workers in blocks of neighbours, so that what they feed finds
+  /// its inputs together.
+  std::uint32_t roots = 0;
+  PeerIndex sibling = no_peer;     ///< who has the block now
+  std::uint32_t sibling_left = 0;  ///< of its block
+
   Instant submitted;
   Instant last_done;
   std::uint64_t done_count = 0;

@@ -13,6 +13,7 @@ void Core::on(const WorkerJoined& event) {
 }
 
 void Core::on(const WorkerLost& event) {
+  last_loss_ = event.reason;
   const PeerIndex worker = workers_.find(event.worker);
   if (worker == no_peer || !workers_.at(worker).is_worker) {
     ++counters_.stale_events;

@@ -121,6 +121,7 @@ std::uint32_t WorkerTable::intern_pool(std::vector<PeerIndex> members) {
   pool.is_member.assign(peers_.size(), false);
   for (const PeerIndex member : members) {
     pool.is_member[member] = true;
+    pool.slots += peers_[member].slots;
     peers_[member].pools.push_back(id);
   }
   pool.members = std::move(members);

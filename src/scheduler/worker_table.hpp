@@ -53,6 +53,7 @@ struct Requirement {
 struct Pool {
   std::vector<PeerIndex> members;
   std::vector<bool> is_member;
+  std::uint64_t slots = 0;  ///< of all members
   IndexedHeap open;
 };
 

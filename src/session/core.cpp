@@ -62,6 +62,7 @@ std::shared_ptr<Core> Core::local(const LocalOptions& options) {
   core->shows_progress_ = options.progress;
   core->cluster_ = std::make_unique<LocalCluster>();
   runtime::SchedulerShell::Options scheduler;
+  scheduler.limits.no_worker_wait = {};  // nobody else will join
   Core* self = core.get();
   scheduler.certify_death = [self](const protocol::Hello& hello, const std::string& reason) {
     return self->cluster_->certify_death(hello.name, reason);

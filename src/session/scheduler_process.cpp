@@ -2,8 +2,6 @@
 
 #include <ashlar/error.hpp>
 
-#include <boost/asio/signal_set.hpp>
-
 #include <signal.h>
 
 #include <atomic>
@@ -15,6 +13,7 @@
 #include "runtime/dial.hpp"
 #include "runtime/loop.hpp"
 #include "runtime/scheduler_shell.hpp"
+#include "runtime/stop_signals.hpp"
 #include "telemetry/log.hpp"
 
 namespace ashlar::session {
@@ -40,10 +39,7 @@ int run_scheduler(const SchedulerOptions& given) {
   std::cout << "listening at " << address.to_string() << std::endl;
 
   std::atomic<bool> is_stopping{false};
-  boost::asio::signal_set signals(loop.io(), SIGINT, SIGTERM);
-  signals.async_wait([&](const boost::system::error_code& error, int) {
-    if (!error) is_stopping = true;
-  });
+  const runtime::StopSignals signals(loop, [&] { is_stopping = true; });
   loop.drive_until([&] { return is_stopping.load(); }, never);
   loop.dispatch([&] { shell.shut_down_workers("the scheduler was stopped"); });
   loop.drive_until([&] { return shell.worker_count() == 0; }, runtime::now() + farewell_max);

@@ -2,8 +2,6 @@
 
 #include <ashlar/error.hpp>
 
-#include <boost/asio/signal_set.hpp>
-
 #include <signal.h>
 #include <unistd.h>
 
@@ -16,6 +14,7 @@
 #include "kernels/blas.hpp"
 #include "net/address.hpp"
 #include "runtime/dial.hpp"
+#include "runtime/stop_signals.hpp"
 #include "runtime/worker_shell.hpp"
 #include "session/local_cluster.hpp"
 #include "session/machine.hpp"
@@ -133,10 +132,8 @@ int serve_scheduler(const WorkerOptions& given, const Tasks& tasks) {
       given.listen_host.empty() ? runtime::own_host_towards(given.scheduler) : given.listen_host;
   runtime::WorkerShell worker(registry, log, std::move(options));
   auto link = runtime::dial(worker.loop(), given.scheduler, Duration::seconds(5));
-  boost::asio::signal_set signals(worker.loop().io(), SIGINT, SIGTERM);
-  signals.async_wait([&](const boost::system::error_code& error, int) {
-    if (!error) worker.leave("asked to by a signal");
-  });
+  const runtime::StopSignals signals(worker.loop(),
+                                     [&] { worker.leave("asked to by a signal"); });
   log.info("serves the scheduler at " + given.scheduler);
   const auto end = worker.serve(std::move(link));
   log.info("ends: " + end.reason);

@@ -16,6 +16,7 @@
 
 namespace ashlar::simulate {
 
+
 class PeerNode;
 
 /// The scheduler's place on the network; peers have the numbers from 1 on.
@@ -24,7 +25,8 @@ inline constexpr PeerId scheduler_id{0};
 /// Virtual time, the network and everybody on it.
 class World {
  public:
-  World(const Config& settings, std::uint64_t seed) : config(settings), random(seed) {}
+  World(const Config& settings, std::uint64_t seed);
+  ~World();
 
   void at(Instant when, std::function<void()> what) {
     queue_.emplace(std::pair{when, sequence_++}, std::move(what));

@@ -23,6 +23,9 @@ struct Candidate {
 class LeastLoaded final : public Policy {
  public:
   PeerIndex choose(const View& view, const Question& question) override {
+    if (question.sibling != no_peer && is_possible(view, question, question.sibling, 1)) {
+      return question.sibling;
+    }
     const PeerIndex idle = least_loaded_worker(view, question);
     if (question.inputs.empty()) return idle;
     gather(view, question);
@@ -47,9 +50,10 @@ class LeastLoaded final : public Policy {
   static constexpr std::uint32_t holders_per_input = 16;
   static constexpr std::uint32_t holder_windows = 2;
 
-  static bool is_possible(const View& view, const Question& question, PeerIndex worker) {
+  static bool is_possible(const View& view, const Question& question, PeerIndex worker,
+                          std::uint32_t windows = holder_windows) {
     return worker < question.pool.is_member.size() && question.pool.is_member[worker] &&
-           view.workers.has_room(worker, holder_windows) &&
+           view.workers.has_room(worker, windows) &&
            view.workers.has_resources(worker, question.requirement);
   }
 

@@ -23,6 +23,8 @@ struct Question {
   std::int64_t task_ns = 0;  ///< predicted, on an average worker
   const Pool& pool;          ///< workers that could run it
   const Requirement& requirement;
+  /// For a task without inputs: where its neighbours in rank went, while it is their turn.
+  PeerIndex sibling = no_peer;
 };
 
 class Policy {

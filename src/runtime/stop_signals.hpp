@@ -1,0 +1,21 @@
+#pragma once
+
+#include <boost/asio/signal_set.hpp>
+
+#include <functional>
+
+#include "runtime/loop.hpp"
+
+namespace ashlar::runtime {
+
+/// Calls a function on the loop's turn when SIGINT or SIGTERM asks a program to stop. For
+/// programs of our own only: in a user's program signals are the user's.
+class StopSignals {
+ public:
+  StopSignals(Loop& loop, std::function<void()> on_stop);
+
+ private:
+  boost::asio::signal_set signals_;
+};
+
+}  // namespace ashlar::runtime
