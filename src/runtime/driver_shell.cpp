@@ -149,7 +149,7 @@ void DriverShell::perform(driver::Action& action) {
   std::visit(Visitor{*this}, action);
 }
 
-void DriverShell::on_fetched(DatumId datum, std::uint64_t bytes, bool) {
+void DriverShell::on_fetched(DatumId datum, std::uint64_t bytes, bool, bool) {
   events_.push_back(driver::Arrived{datum, bytes});
 }
 

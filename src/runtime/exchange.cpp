@@ -164,7 +164,7 @@ class Exchange::PeerLink : public net::LinkEvents,
       return;
     }
     accept_in_place(*datum, m.request, m.offset, m.bytes);
-    exchange_.events_.on_fetched(*datum, m.bytes, true);
+    exchange_.events_.on_fetched(*datum, m.bytes, true, true);
   }
 
   void handle(const protocol::PushInPlace& m) {
@@ -234,7 +234,7 @@ class Exchange::PeerLink : public net::LinkEvents,
       exchange_.events_.on_pushed(payload_datum_, bytes);
     } else if (const auto datum = forget_request(payload_request_)) {
       exchange_.table_.put(*datum, std::move(buffer));
-      exchange_.events_.on_fetched(*datum, bytes, false);
+      exchange_.events_.on_fetched(*datum, bytes, false, link_->is_local());
     }
   }
 

@@ -26,7 +26,8 @@ class ExchangeEvents {
  public:
   virtual ~ExchangeEvents() = default;
   /// A datum asked for is in the table now.
-  virtual void on_fetched(DatumId datum, std::uint64_t bytes, bool is_in_place) = 0;
+  virtual void on_fetched(DatumId datum, std::uint64_t bytes, bool is_in_place,
+                          bool is_local) = 0;
   virtual void on_fetch_failed(DatumId datum, PeerId peer) = 0;
   /// Another process asks for a datum; answer() or refuse() it.
   virtual void on_asked(PeerId peer, std::uint64_t request, DatumId datum) = 0;

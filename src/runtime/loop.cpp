@@ -24,6 +24,10 @@ constexpr Instant never{std::numeric_limits<std::int64_t>::max()};
 /// Hooks may feed each other (scheduler and driver in one process): rounds of them in one turn.
 constexpr int hook_rounds_max = 8;
 
+/// A yield that takes longer gave the core to another thread; then polling pauses for a while.
+constexpr Duration yield_max = Duration::microseconds(5);
+constexpr Duration no_spin_pause = Duration::milliseconds(2);
+
 /// After this many lingers without a guest's return the background thread sleeps for good.
 constexpr int lingers_until_asleep = 20;
 
@@ -133,15 +137,23 @@ void Loop::note_gap(Duration gap) {
 
 void Loop::wait_for_events(Instant deadline) {
   const Instant begin = now();
-  if (options_.spin.ns > 0 && usual_gap_ <= options_.spin) {
+  if (options_.spin.ns > 0 && usual_gap_ <= options_.spin && begin >= no_spin_before_) {
     const Instant end = std::min(begin + options_.spin, deadline);
+    Instant time = begin;
     do {
       if (turn() || is_wanted_) {
         note_gap(now() - begin);
         return;
       }
+      const Instant before = now();
       std::this_thread::yield();
-    } while (now() < end);
+      time = now();
+      if (time - before > yield_max) {
+        // Somebody else needed this core: polling takes it from those who have work.
+        no_spin_before_ = time + no_spin_pause;
+        break;
+      }
+    } while (time < end);
   }
   {
     InTurn mark(this);

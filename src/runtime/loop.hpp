@@ -101,6 +101,7 @@ class Loop {
   std::atomic<bool> is_wanted_{false};  ///< the background holder should let go
 
   Duration usual_gap_;  ///< smoothed time between events, capped; only with the turn
+  Instant no_spin_before_;  ///< only with the turn
   std::thread thread_;
 };
 

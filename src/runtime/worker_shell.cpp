@@ -316,8 +316,9 @@ void WorkerShell::run(std::uint32_t position) {
       std::min<std::int64_t>(elapsed, std::numeric_limits<std::uint32_t>::max()));
 }
 
-void WorkerShell::on_fetched(DatumId datum, std::uint64_t bytes, bool is_in_place) {
-  events_.push_back(worker::FetchDone{datum, bytes, is_in_place});
+void WorkerShell::on_fetched(DatumId datum, std::uint64_t bytes, bool is_in_place,
+                             bool is_local) {
+  events_.push_back(worker::FetchDone{datum, bytes, is_in_place, is_local});
 }
 
 void WorkerShell::on_fetch_failed(DatumId datum, PeerId peer) {

@@ -68,7 +68,8 @@ class WorkerShell : private ExchangeEvents, private net::LinkEvents {
   void tick();
   std::uint32_t free_job();
 
-  void on_fetched(DatumId datum, std::uint64_t bytes, bool is_in_place) override;
+  void on_fetched(DatumId datum, std::uint64_t bytes, bool is_in_place,
+                  bool is_local) override;
   void on_fetch_failed(DatumId datum, PeerId peer) override;
   void on_asked(PeerId peer, std::uint64_t request, DatumId datum) override;
   void on_unasked(PeerId peer, std::uint64_t request) override;

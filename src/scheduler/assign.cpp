@@ -70,8 +70,7 @@ bool Core::place_task(Run& run, std::uint16_t task_class) {
   for (std::uint32_t d = g.output_offsets[task]; d < g.output_offsets[task + 1]; ++d) {
     if (g.output_bytes[d] != graph::TaskGraph::dynamic_bytes) output_bytes += g.output_bytes[d];
   }
-  const std::int64_t task_ns =
-      costs_.predict(run.kernel_ids[g.kernel[task]], run.flops_of(task), run.moved_bytes_of(task));
+  const std::int64_t task_ns = predicted_ns(run, task);
   const placement::View view{workers_, replicas_, limits_};
   const Pool& pool = workers_.pool(workers_.pool_of(wanted.requirement));
   const bool is_root = inputs_.empty();
@@ -83,6 +82,13 @@ bool Core::place_task(Run& run, std::uint16_t task_class) {
   if (is_root) take_root(run, pool, worker);
   assign(run, task, worker, task_ns);
   return true;
+}
+
+std::int64_t Core::predicted_ns(const Run& run, std::uint32_t task) const {
+  const std::uint32_t kernel = run.kernel_ids[run.graph->kernel[task]];
+  const double flops = run.flops_of(task), bytes = run.moved_bytes_of(task);
+  if (!costs_.has_seen(kernel) && flops == 0 && bytes == 0) return limits_.unknown_task_time.ns;
+  return costs_.predict(kernel, flops, bytes) + limits_.task_overhead.ns;
 }
 
 /// Keeps count of the block of neighbours that a worker takes: its share of the run's roots.

@@ -146,6 +146,7 @@ class Core {
   Run* next_run(std::uint16_t& task_class);
   bool pick_class(Run& run, std::uint16_t& task_class) const;
   bool place_task(Run& run, std::uint16_t task_class);
+  std::int64_t predicted_ns(const Run& run, std::uint32_t task) const;
   void take_root(Run& run, const Pool& pool, PeerIndex worker);
   void assign(Run& run, std::uint32_t task, PeerIndex worker, std::int64_t task_ns);
   void describe(Run& run, std::uint32_t task, PeerIndex worker, protocol::AssignTasks& message);

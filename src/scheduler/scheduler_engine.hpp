@@ -82,8 +82,9 @@ enum class PolicyKind : std::uint8_t { least_loaded, round_robin, random };
 
 /// Bounds on what the engine keeps and does, each with its reason.
 struct Limits {
-  /// Tasks assigned ahead to one worker: enough to hide a round trip, few enough to stay movable.
-  std::uint32_t window_tasks = 512;
+  /// Tasks assigned ahead to one worker: enough to hide a round trip of the shortest tasks; longer
+  /// ones are bounded by their time.
+  std::uint32_t window_tasks = 4096;
   /// Predicted work assigned ahead to one worker, beyond one task per slot.
   Duration window_time = Duration::milliseconds(100);
   /// How often a task may take its worker down before it is given up.
@@ -91,9 +92,19 @@ struct Limits {
   /// Assumed for transfers until measured, bytes per second: between hosts, and on one host.
   double remote_bandwidth = 1.0e9;
   double local_bandwidth = 2.0e11;
-  /// Assumed for asking a peer for one datum, beside its bytes.
-  Duration remote_latency = Duration::microseconds(50);
-  Duration local_latency = Duration::microseconds(5);
+  /// Assumed for fetching what a task lacks, beside its bytes: waiting for it, once per task …
+  Duration remote_latency = Duration::microseconds(100);
+  Duration local_latency = Duration::microseconds(40);
+  /// … and the work of each fetch.
+  Duration fetch_work = Duration::microseconds(3);
+  /// A task leaves the worker that has its inputs only for one whose queue is shorter by more than
+  /// this, or by half of its own: lesser differences come and go, moved data do not come back.
+  Duration locality_slack = Duration::microseconds(500);
+  /// What a task costs its worker beside its time in the kernel.
+  Duration task_overhead = Duration::microseconds(1);
+  /// Assumed for a kernel that has neither been seen nor estimated: few of its tasks are assigned
+  /// ahead until the first has been measured.
+  Duration unknown_task_time = Duration::milliseconds(5);
   /// Assumed for a kernel that has not been seen, flop/s and bytes/s.
   double assumed_flop_rate = 2.0e10;
   double assumed_byte_rate = 5.0e9;

@@ -157,7 +157,7 @@ void WorkerEngine::State::on(const FetchDone& event) {
   if (acquired.empty() || acquired.back().run != run) acquired.push_back({run, {}, 0, 0});
   auto& report = acquired.back();
   report.data.push_back(event.datum);
-  (event.is_in_place ? report.local_bytes : report.remote_bytes) += event.bytes;
+  (event.is_in_place || event.is_local ? report.local_bytes : report.remote_bytes) += event.bytes;
   come(slot, event.bytes, false, event.is_in_place ? 0 : event.bytes);
 }
 

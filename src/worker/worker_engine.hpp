@@ -35,6 +35,7 @@ struct FetchDone {
   DatumId datum;
   std::uint64_t bytes = 0;
   bool is_in_place = false;  ///< read in another process's arena; takes no memory here
+  bool is_local = false;     ///< from a process of the same host
 };
 
 /// A datum asked for with StartFetch cannot be had from that peer.

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <limits>
 #include <vector>
 
 #include "scheduler/placement/policy.hpp"
@@ -23,37 +24,56 @@ struct Candidate {
 class LeastLoaded final : public Policy {
  public:
   PeerIndex choose(const View& view, const Question& question) override {
-    if (question.sibling != no_peer && is_possible(view, question, question.sibling, 1)) {
+    if (question.sibling != no_peer && is_possible(view, question, question.sibling) &&
+        view.workers.has_room(question.sibling)) {
       return question.sibling;
     }
     const PeerIndex idle = least_loaded_worker(view, question);
     if (question.inputs.empty()) return idle;
     gather(view, question);
     if (idle != no_peer) consider(view, idle);
-    PeerIndex best = no_peer;
-    std::int64_t best_ns = 0;
-    for (const Candidate candidate : candidates_) {
-      const PeerIndex worker = candidate.worker;
-      const std::int64_t finish = estimate(view, question, worker);
-      if (best == no_peer || finish < best_ns || (finish == best_ns && worker < best)) {
-        // Those that hold inputs may be given more ahead than others: moving data costs, too.
-        if (!is_possible(view, question, worker)) continue;
-        best = worker;
-        best_ns = finish;
-      }
-    }
+    const PeerIndex best = best_candidate(view, question);
     forget();
-    return best;
+    // Worth waiting for: had another worker little to do, it would have been chosen. Those that
+    // hold inputs may be given more ahead than others, since moving data costs, too.
+    return best != no_peer && view.workers.has_room(best, holder_windows) ? best : no_peer;
   }
 
  private:
   static constexpr std::uint32_t holders_per_input = 16;
   static constexpr std::uint32_t holder_windows = 2;
 
-  static bool is_possible(const View& view, const Question& question, PeerIndex worker,
-                          std::uint32_t windows = holder_windows) {
+  struct Estimate {
+    PeerIndex worker;
+    std::int64_t finish_ns;   ///< when it would be done
+    std::int64_t waiting_ns;  ///< of that, for its inputs
+  };
+
+  PeerIndex best_candidate(const View& view, const Question& question) {
+    estimates_.clear();
+    std::int64_t least_waiting = std::numeric_limits<std::int64_t>::max();
+    for (const Candidate candidate : candidates_) {
+      if (!is_possible(view, question, candidate.worker)) continue;
+      estimates_.push_back(estimate(view, question, candidate.worker));
+      least_waiting = std::min(least_waiting, estimates_.back().waiting_ns);
+    }
+    PeerIndex best = no_peer;
+    std::int64_t best_ns = 0;
+    for (const Estimate& e : estimates_) {
+      std::int64_t finish = e.finish_ns;
+      if (e.waiting_ns > least_waiting) {
+        finish += std::min(view.workers.load_ns(e.worker) / 2, view.limits.locality_slack.ns);
+      }
+      if (best == no_peer || finish < best_ns || (finish == best_ns && e.worker < best)) {
+        best = e.worker;
+        best_ns = finish;
+      }
+    }
+    return best;
+  }
+
+  static bool is_possible(const View& view, const Question& question, PeerIndex worker) {
     return worker < question.pool.is_member.size() && question.pool.is_member[worker] &&
-           view.workers.has_room(worker, windows) &&
            view.workers.has_resources(worker, question.requirement);
   }
 
@@ -94,7 +114,7 @@ class LeastLoaded final : public Policy {
     }
   }
 
-  std::int64_t estimate(const View& view, const Question& question, PeerIndex worker) const {
+  Estimate estimate(const View& view, const Question& question, PeerIndex worker) const {
     const Peer& peer = view.workers.at(worker);
     const Held& here = at_worker_[worker];
     const Held& near = at_host_[peer.host];
@@ -102,12 +122,19 @@ class LeastLoaded final : public Policy {
     const auto near_bytes = static_cast<double>(near.bytes - here.bytes);
     const auto far_count = static_cast<std::int64_t>(question.inputs.size()) - near.count;
     const auto near_count = static_cast<std::int64_t>(near.count) - here.count;
-    double ns =
+    double moving =
         1e9 * (far_bytes / view.limits.remote_bandwidth + near_bytes / view.limits.local_bandwidth);
-    ns += static_cast<double>(question.task_ns) * peer.slowness;
-    ns += pressure_ns(view, question, peer);
-    return view.workers.load_ns(worker) + static_cast<std::int64_t>(ns) +
-           far_count * view.limits.remote_latency.ns + near_count * view.limits.local_latency.ns;
+    moving += static_cast<double>((far_count + near_count) * view.limits.fetch_work.ns);
+    if (far_count > 0) {
+      moving += static_cast<double>(view.limits.remote_latency.ns);
+    } else if (near_count > 0) {
+      moving += static_cast<double>(view.limits.local_latency.ns);
+    }
+    const double running = static_cast<double>(question.task_ns) * peer.slowness;
+    const double pressure = pressure_ns(view, question, peer);
+    return {worker,
+            view.workers.load_ns(worker) + static_cast<std::int64_t>(moving + running + pressure),
+            static_cast<std::int64_t>(moving)};
   }
 
   /// Grows from nothing at 80 % of the memory limit to ten windows of work at the limit.
@@ -129,6 +156,7 @@ class LeastLoaded final : public Policy {
 
   std::vector<Held> at_worker_, at_host_;  ///< all zero between questions
   std::vector<Candidate> candidates_;
+  std::vector<Estimate> estimates_;
   std::uint64_t total_bytes_ = 0;
 };
 
