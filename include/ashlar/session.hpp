@@ -35,6 +35,9 @@ struct LocalOptions {
   std::chrono::nanoseconds spin = std::chrono::microseconds(60);
   /// A bar on standard error, if that is a terminal, for anything longer than a second.
   bool progress = true;
+  /// Keeps each worker on cores of its own, when the workers' threads are as many as the usable
+  /// cores; with fewer or more the system places them.
+  bool bind_cores = true;
   /// Program that serves as worker instead of this executable, such as `ashlar` with the
   /// built-in kernels only. Its main must call init.
   std::string worker_program = {};

@@ -10,6 +10,7 @@
 #include <string>
 
 #include <pthread.h>
+#include <sched.h>
 
 #include "runtime/clock.hpp"
 
@@ -24,12 +25,29 @@ constexpr Instant never{std::numeric_limits<std::int64_t>::max()};
 /// Hooks may feed each other (scheduler and driver in one process): rounds of them in one turn.
 constexpr int hook_rounds_max = 8;
 
-/// A yield that takes longer gave the core to another thread; then polling pauses for a while.
-constexpr Duration yield_max = Duration::microseconds(5);
+/// Yielding costs as much as polling; it is for those who share the core.
+constexpr int polls_per_yield = 8;
+/// A poll that takes longer lost the core to another thread meanwhile. When that goes on, polling
+/// pauses for a while.
+constexpr Duration poll_max = Duration::microseconds(20);
+constexpr int crowded_spins_max = 2;
 constexpr Duration no_spin_pause = Duration::milliseconds(2);
 
 /// After this many lingers without a guest's return the background thread sleeps for good.
 constexpr int lingers_until_asleep = 20;
+
+/// Moves the calling thread to another of the cores it may use, if there is one: the system likes
+/// to wake a thread on the core of the one that wrote to it, which then polls for the answer.
+void leave_core() {
+  cpu_set_t allowed;
+  if (::sched_getaffinity(0, sizeof allowed, &allowed) != 0) return;
+  cpu_set_t others = allowed;
+  CPU_CLR(::sched_getcpu(), &others);
+  if (CPU_COUNT(&others) == 0) return;
+  if (::sched_setaffinity(0, sizeof others, &others) == 0) {
+    ::sched_setaffinity(0, sizeof allowed, &allowed);
+  }
+}
 
 class InTurn {
  public:
@@ -91,9 +109,10 @@ void Loop::release() {
   if (wake_standby) standby_.notify_one();
 }
 
-bool Loop::turn() {
+bool Loop::turn(Poll poll) {
   InTurn mark(this);
-  const bool did_anything = io_.poll() > 0;
+  // Looking for more after the first event costs a system call that whoever waits pays for.
+  const bool did_anything = (poll == Poll::all ? io_.poll() : io_.poll_one()) > 0;
   return run_hooks() || did_anything;
 }
 
@@ -135,26 +154,41 @@ void Loop::note_gap(Duration gap) {
   usual_gap_ = {(3 * usual_gap_.ns + std::min(gap.ns, cap.ns)) / 4};
 }
 
+/// Somebody else needed this core. If that goes on, polling takes it from those with work, unless
+/// another core is free.
+void Loop::note_crowded(Instant time) {
+  if (++crowded_spins_ < crowded_spins_max) return;
+  if (!has_changed_core_) {
+    has_changed_core_ = true;
+    crowded_spins_ = 0;
+    leave_core();
+  } else {
+    no_spin_before_ = time + no_spin_pause;
+  }
+}
+
 void Loop::wait_for_events(Instant deadline) {
   const Instant begin = now();
-  if (options_.spin.ns > 0 && usual_gap_ <= options_.spin && begin >= no_spin_before_) {
+  if (options_.spin.ns > 0 && usual_gap_ <= options_.spin && begin >= no_spin_before_ &&
+      (!may_spin_ || may_spin_())) {
     const Instant end = std::min(begin + options_.spin, deadline);
     Instant time = begin;
-    do {
-      if (turn() || is_wanted_) {
+    for (int polls = 1; time < end; ++polls) {
+      if (turn(Poll::one) || is_wanted_) {
+        crowded_spins_ = 0;
+        has_changed_core_ = false;
         note_gap(now() - begin);
         return;
       }
-      const Instant before = now();
-      std::this_thread::yield();
-      time = now();
-      if (time - before > yield_max) {
-        // Somebody else needed this core: polling takes it from those who have work.
-        no_spin_before_ = time + no_spin_pause;
+      if (polls % polls_per_yield == 0) std::this_thread::yield();
+      const Instant before = std::exchange(time, now());
+      if (time - before > poll_max) {
+        note_crowded(time);
         break;
       }
-    } while (time < end);
+    }
   }
+  if (turn() || is_wanted_) return;
   {
     InTurn mark(this);
     if (deadline == never) {
@@ -163,6 +197,7 @@ void Loop::wait_for_events(Instant deadline) {
       io_.run_one_for(std::chrono::nanoseconds(left));
     }
   }
+  turn();
   note_gap(now() - begin);
 }
 
@@ -183,8 +218,13 @@ bool Loop::drive_until(const std::function<bool()>& done, Instant deadline) {
     if (has_holder_ || is_stopping_) return done();
     has_holder_ = true;
   }
-  while (!done() && now() < deadline && !is_stopping_) {
-    if (!turn() && !done()) wait_for_events(deadline);
+  {
+    // What this thread brings – finished tasks, requests – is acted on before anything else.
+    InTurn mark(this);
+    run_hooks();
+  }
+  while (!done() && !is_stopping_ && now() < deadline) {
+    wait_for_events(deadline);
     if (guests_waiting_ > 0) guests_.notify_all();
   }
   release();
@@ -217,14 +257,14 @@ void Loop::background() {
     }
     has_holder_ = true;
     is_background_holder_ = true;
-    is_wanted_ = false;
     while (!is_stopping_ && !is_wanted_) {
       lock.unlock();
-      if (!turn() && !is_wanted_) wait_for_events(never);
+      wait_for_events(never);
       lock.lock();
     }
     has_holder_ = false;
     is_background_holder_ = false;
+    is_wanted_ = false;  // a guest that went on seeing it would never sleep
     guests_.notify_all();
   }
 }

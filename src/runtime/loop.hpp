@@ -47,6 +47,9 @@ class Loop {
   /// start() only.
   void add_turn_hook(std::function<bool()> hook) { hooks_.push_back(std::move(hook)); }
 
+  /// Asked before polling: false when there is no core to spare for it. Before start() only.
+  void set_may_spin(std::function<bool()> may_spin) { may_spin_ = std::move(may_spin); }
+
   /// Starts the background thread.
   void start();
 
@@ -77,16 +80,19 @@ class Loop {
   void background();
   bool try_acquire();
   void release();
-  bool turn();
+  enum class Poll { all, one };
+  bool turn(Poll poll = Poll::all);
   bool run_hooks();
   void wait_for_events(Instant deadline);
   void note_gap(Duration gap);
+  void note_crowded(Instant time);
 
   Options options_;
   boost::asio::io_context io_;
   boost::asio::executor_work_guard<boost::asio::io_context::executor_type> keep_{
       io_.get_executor()};
   std::vector<std::function<bool()>> hooks_;
+  std::function<bool()> may_spin_;
 
   std::mutex mutex_;
   std::condition_variable guests_;
@@ -102,6 +108,8 @@ class Loop {
 
   Duration usual_gap_;  ///< smoothed time between events, capped; only with the turn
   Instant no_spin_before_;  ///< only with the turn
+  int crowded_spins_ = 0;   ///< in a row, that another thread ended; only with the turn
+  bool has_changed_core_ = false;
   std::thread thread_;
 };
 

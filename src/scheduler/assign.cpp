@@ -77,7 +77,8 @@ bool Core::place_task(Run& run, std::uint16_t task_class) {
   const PeerIndex sibling = is_root && run.sibling_left > 0 ? run.sibling : no_peer;
   const PeerIndex worker =
       policy_->choose(view, {inputs_, output_bytes, task_ns, pool,
-                             workers_.requirement(wanted.requirement), sibling});
+                             workers_.requirement(wanted.requirement), sibling,
+                             is_root ? recent_root_worker_ : no_peer});
   if (worker == no_peer) return false;
   if (is_root) take_root(run, pool, worker);
   assign(run, task, worker, task_ns);
@@ -99,6 +100,7 @@ void Core::take_root(Run& run, const Pool& pool, PeerIndex worker) {
     run.sibling_left = static_cast<std::uint32_t>(std::max<std::uint64_t>(1, share / pool.slots));
   }
   --run.sibling_left;
+  recent_root_worker_ = worker;
 }
 
 void Core::assign(Run& run, std::uint32_t task, PeerIndex worker, std::int64_t task_ns) {

@@ -178,6 +178,7 @@ class Core {
   SessionId next_session_{0};  ///< whose turn it is
   std::uint64_t round_ = 0;    ///< placement rounds so far
   Instant last_progress_;
+  PeerIndex recent_root_worker_ = no_peer;  ///< who got a task without inputs last
   std::string last_loss_;  ///< why the last worker went
   Instant unattended_since_;  ///< when the last worker left
 

@@ -100,6 +100,8 @@ struct Limits {
   /// A task leaves the worker that has its inputs only for one whose queue is shorter by more than
   /// this, or by half of its own: lesser differences come and go, moved data do not come back.
   Duration locality_slack = Duration::microseconds(500);
+  /// What it costs to wake a worker that sleeps.
+  Duration wake_up = Duration::microseconds(30);
   /// What a task costs its worker beside its time in the kernel.
   Duration task_overhead = Duration::microseconds(1);
   /// Assumed for a kernel that has neither been seen nor estimated: few of its tasks are assigned

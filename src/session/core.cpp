@@ -70,6 +70,10 @@ std::shared_ptr<Core> Core::local(const LocalOptions& options) {
   scheduler.on_workers = [self](std::size_t workers) { self->workers_ = workers; };
   core->scheduler_ =
       std::make_unique<runtime::SchedulerShell>(core->loop_, core->log_, std::move(scheduler));
+  // With work for every core, a polling driver would take one from a worker.
+  core->loop_.set_may_spin([self, cores = usable_cores()] {
+    return self->scheduler_->engine().unfinished_tasks() < cores;
+  });
   core->make_driver({});
   core->driver_->join(*core->scheduler_);
   core->session_ = core->driver_->session();
@@ -91,7 +95,13 @@ void Core::start_workers(const LocalOptions& options) {
   process.spin_ns = std::max<std::int64_t>(0, options.spin.count());
   process.log_level = options.log_level;
   process.log_file = options.log_file;
+  const std::vector<int> numbers = core_numbers();
+  const bool is_bound = options.bind_cores && numbers.size() == workers * slots_per_worker_;
   for (std::uint32_t i = 0; i < workers; ++i) {
+    if (is_bound) {
+      const auto first = numbers.begin() + i * slots_per_worker_;
+      process.cores.assign(first, first + slots_per_worker_);
+    }
     store::FileDescriptor socket = cluster_->start_worker(process);
     scheduler_->accept(net::Link::adopt(loop_.io(), socket.release()));
   }

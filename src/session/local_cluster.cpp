@@ -59,6 +59,7 @@ store::FileDescriptor LocalCluster::start_worker(const WorkerProcessOptions& opt
   environment.slots = options.slots;
   environment.memory_limit = options.memory_limit;
   environment.spin_ns = options.spin_ns;
+  environment.cores = options.cores;
   environment.log_level = options.log_level;
   environment.log_file = options.log_file;
   std::vector<std::string> variables = environment.variables();

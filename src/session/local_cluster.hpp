@@ -16,6 +16,7 @@ struct WorkerProcessOptions {
   std::uint32_t slots = 1;
   std::uint64_t memory_limit = 0;
   std::int64_t spin_ns = 0;
+  std::vector<int> cores;  ///< to stay on; empty: any
   std::string log_level = "off";
   std::string log_file;
 };

@@ -80,12 +80,28 @@ std::uint64_t number_or_unlimited(const std::string& path) {
 
 }  // namespace
 
-std::uint32_t usable_cores() {
+std::vector<int> core_numbers() {
   cpu_set_t mask;
   CPU_ZERO(&mask);
-  double cores = ::sched_getaffinity(0, sizeof mask, &mask) == 0
-                     ? CPU_COUNT(&mask)
-                     : static_cast<double>(::sysconf(_SC_NPROCESSORS_ONLN));
+  std::vector<int> cores;
+  if (::sched_getaffinity(0, sizeof mask, &mask) != 0) return cores;
+  for (int core = 0; core < CPU_SETSIZE; ++core) {
+    if (CPU_ISSET(core, &mask)) cores.push_back(core);
+  }
+  return cores;
+}
+
+void bind_to_cores(const std::vector<int>& cores) {
+  cpu_set_t mask;
+  CPU_ZERO(&mask);
+  for (const int core : cores) CPU_SET(core, &mask);
+  if (!cores.empty()) ::sched_setaffinity(0, sizeof mask, &mask);
+}
+
+std::uint32_t usable_cores() {
+  const std::size_t in_mask = core_numbers().size();
+  double cores = static_cast<double>(
+      in_mask > 0 ? in_mask : static_cast<std::size_t>(::sysconf(_SC_NPROCESSORS_ONLN)));
   cores = std::min(cores, std::ceil(quota_cores()));
   return static_cast<std::uint32_t>(std::max(1.0, cores));
 }

@@ -1,12 +1,19 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 namespace ashlar::session {
 
 /// Cores this process may use: the smaller of its affinity mask and its cgroup's quota (v1 and
 /// v2), at least one.
 std::uint32_t usable_cores();
+
+/// The numbers of the cores in this process's affinity mask, ascending.
+std::vector<int> core_numbers();
+
+/// Keeps this process on these cores. Does nothing where the system refuses.
+void bind_to_cores(const std::vector<int>& cores);
 
 /// Bytes this process may use: the smaller of the host's memory and its cgroup's limit.
 std::uint64_t usable_memory();

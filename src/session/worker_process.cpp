@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <iostream>
+#include <sstream>
 #include <string_view>
 
 #include "kernels/blas.hpp"
@@ -47,6 +48,12 @@ T number(const char* name) {
   return value;
 }
 
+std::string join(const std::vector<int>& numbers) {
+  std::string out;
+  for (const int number : numbers) out += std::to_string(number) + " ";
+  return out;
+}
+
 runtime::Loop::Options loop_options(std::int64_t spin_ns) {
   runtime::Loop::Options options;
   options.spin = Duration{spin_ns};
@@ -61,6 +68,7 @@ std::vector<std::string> WorkerProcessEnvironment::variables() const {
                                p + "SLOTS=" + std::to_string(slots),
                                p + "MEMORY_LIMIT=" + std::to_string(memory_limit),
                                p + "SPIN_NS=" + std::to_string(spin_ns),
+                               p + "CORES=" + join(cores),
                                p + "LOG_LEVEL=" + log_level,
                                p + "LOG_FILE=" + log_file};
   for (const char* name : blas_variables) out.push_back(std::string(name) + "=1");
@@ -84,6 +92,8 @@ std::optional<WorkerProcessEnvironment> WorkerProcessEnvironment::read() {
   environment.slots = number<std::uint32_t>("SLOTS");
   environment.memory_limit = number<std::uint64_t>("MEMORY_LIMIT");
   environment.spin_ns = number<std::int64_t>("SPIN_NS");
+  std::istringstream cores(variable("CORES"));
+  for (int core; cores >> core;) environment.cores.push_back(core);
   environment.log_level = variable("LOG_LEVEL");
   environment.log_file = variable("LOG_FILE");
   return environment;
@@ -98,6 +108,7 @@ kernels::Registry make_registry(const Tasks& tasks) {
 int serve_local(const WorkerProcessEnvironment& environment, const Tasks& tasks) {
   // Ctrl-C goes to every process of the terminal; workers end when their session does.
   ::signal(SIGINT, SIG_IGN);
+  bind_to_cores(environment.cores);
   ::signal(SIGPIPE, SIG_IGN);
   kernels::blas_use_one_thread();
   const kernels::Registry registry = make_registry(tasks);

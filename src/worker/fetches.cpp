@@ -49,7 +49,10 @@ PeerId WorkerEngine::State::peer_to_ask() const {
   FetchKey best_key;
   for (const PeerId id : peers_with_queue) {
     const Peer& peer = peers.at(id);
-    if (peer.fetches_counted >= limits.fetches_per_peer) continue;
+    // What lies on this host is shown in place at once: only bytes on a network are rationed.
+    const bool is_rationed = is_off_host(id) && (peer.fetches_counted >= limits.fetches_per_peer ||
+                                                 fetches_counted >= limits.fetches);
+    if (is_rationed) continue;
     if (best.is_none() || *peer.queued.begin() < best_key) {
       best = id;
       best_key = *peer.queued.begin();
@@ -60,7 +63,7 @@ PeerId WorkerEngine::State::peer_to_ask() const {
 
 /// Starts queued fetches, most urgent first, as far as limits and memory allow.
 void WorkerEngine::State::pump_fetches() {
-  while (fetches_counted < limits.fetches) {
+  while (true) {
     const PeerId peer = peer_to_ask();
     if (peer.is_none()) return;
     Datum& datum = data[data_table.find(peers[peer].queued.begin()->id)];
@@ -83,13 +86,15 @@ void WorkerEngine::State::start_fetch(Datum& datum) {
   stop_fetch(datum);
   datum.presence = Presence::fetching;
   datum.since = now;
-  datum.is_counted = true;
   ++fetches;
-  ++fetches_counted;
-  ++peers[holder].fetches_counted;
   ++counters.fetches;
-  patience.emplace_back(now, datum.id);
-  if (is_off_host(holder)) charge(datum, datum.bytes);
+  if (is_off_host(holder)) {
+    datum.is_counted = true;
+    ++fetches_counted;
+    ++peers[holder].fetches_counted;
+    patience.emplace_back(now, datum.id);
+    charge(datum, datum.bytes);
+  }
   act(StartFetch{datum.id, holder, datum.bytes});
 }
 

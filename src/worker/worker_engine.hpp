@@ -141,7 +141,7 @@ struct Limits {
   /// Very short tasks are started in larger lots: predicted time per slot that may be started.
   Duration started_time = Duration::microseconds(500);
   std::uint32_t started_per_slot_max = 256;
-  /// Fetches under way at once, over all peers, and from one peer.
+  /// Fetches from other hosts under way at once, over all peers, and from one peer.
   std::uint32_t fetches = 64;
   std::uint32_t fetches_per_peer = 16;
   /// Requests for data that are not there yet, from one peer.

@@ -29,7 +29,7 @@ class LeastLoaded final : public Policy {
       return question.sibling;
     }
     const PeerIndex idle = least_loaded_worker(view, question);
-    if (question.inputs.empty()) return idle;
+    if (question.inputs.empty()) return is_awake(view, question, idle) ? question.recent : idle;
     gather(view, question);
     if (idle != no_peer) consider(view, idle);
     const PeerIndex best = best_candidate(view, question);
@@ -42,6 +42,15 @@ class LeastLoaded final : public Policy {
  private:
   static constexpr std::uint32_t holders_per_input = 16;
   static constexpr std::uint32_t holder_windows = 2;
+
+  /// Whether a worker that was given something just now would be done with it before an idle one
+  /// could be woken.
+  static bool is_awake(const View& view, const Question& question, PeerIndex idle) {
+    const PeerIndex recent = question.recent;
+    return recent != no_peer && idle != no_peer && is_possible(view, question, recent) &&
+           view.workers.has_room(recent) &&
+           view.workers.load_ns(recent) <= view.workers.load_ns(idle) + view.limits.wake_up.ns;
+  }
 
   struct Estimate {
     PeerIndex worker;

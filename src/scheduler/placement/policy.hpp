@@ -25,6 +25,8 @@ struct Question {
   const Requirement& requirement;
   /// For a task without inputs: where its neighbours in rank went, while it is their turn.
   PeerIndex sibling = no_peer;
+  /// For a task without inputs: where the one before it went, whichever its run.
+  PeerIndex recent = no_peer;
 };
 
 class Policy {
