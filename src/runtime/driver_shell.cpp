@@ -8,6 +8,7 @@
 
 #include "runtime/clock.hpp"
 #include "wire/codec.hpp"
+#include "worker/worker_engine.hpp"
 
 namespace ashlar::runtime {
 
@@ -73,12 +74,40 @@ void DriverShell::leave() {
   if (link_) std::exchange(link_, nullptr)->detach();
 }
 
-void DriverShell::post(driver::Event event, Puts puts, bool is_lazy) {
+void DriverShell::command(Command command, bool is_lazy) {
   {
     std::lock_guard lock(mutex_);
-    commands_.push_back({std::move(event), std::move(puts)});
+    commands_.push_back(std::move(command));
   }
   if (!is_lazy) loop_.dispatch([] {});
+}
+
+void DriverShell::post(driver::Event event, bool is_lazy) { command(std::move(event), is_lazy); }
+void DriverShell::promise(protocol::PutData put) { command(std::move(put), true); }
+void DriverShell::fulfil(Puts puts) { command(std::move(puts), false); }
+
+void DriverShell::obey(protocol::PutData& put) {
+  for (std::uint32_t i = 0; i < put.bytes.size(); ++i) {
+    promised_.try_emplace(DatumId{{session_, put.run}, i});
+  }
+  events_.push_back(driver::PutAsked{std::move(put)});
+}
+
+void DriverShell::obey(Puts& puts) {
+  for (auto& [datum, buffer] : puts) {
+    const auto promise = promised_.find(datum);
+    if (promise == promised_.end()) continue;  // nobody needs it any more
+    table_.put(datum, std::move(buffer));
+    for (const Asked& asked : promise->second) exchange_.answer(asked.peer, asked.request, datum);
+    promised_.erase(promise);
+  }
+}
+
+void DriverShell::drop(DatumId datum) {
+  table_.drop(datum);
+  if (auto promise = promised_.extract(datum)) {
+    for (const Asked& asked : promise.mapped()) exchange_.refuse(asked.peer, asked.request);
+  }
 }
 
 void DriverShell::tick() {
@@ -96,14 +125,12 @@ void DriverShell::tick() {
 
 bool DriverShell::process() {
   if (!engine_ || has_left_) return false;
+  std::vector<Command> commands;
   {
     std::lock_guard lock(mutex_);
-    for (auto& command : commands_) {
-      for (auto& [datum, buffer] : command.puts) table_.put(datum, std::move(buffer));
-      events_.push_back(std::move(command.event));
-    }
-    commands_.clear();
+    commands.swap(commands_);
   }
+  for (auto& command : commands) std::visit([this](auto& c) { obey(c); }, command);
   const bool has_events = !events_.empty();
   if (has_events) {
     std::vector<driver::Event> events;
@@ -142,7 +169,7 @@ void DriverShell::perform(driver::Action& action) {
     }
     void operator()(driver::RunFinished& a) { shell.observer_.on_run_finished(a); }
     void operator()(driver::Progress& a) { shell.observer_.on_progress(a); }
-    void operator()(driver::DropDatum& a) { shell.table_.drop(a.datum); }
+    void operator()(driver::DropDatum& a) { shell.drop(a.datum); }
     void operator()(driver::KnowPeer& a) { shell.exchange_.know_peer(a.info); }
     void operator()(driver::ForgetPeer& a) { shell.exchange_.forget_peer(a.peer); }
   };
@@ -162,7 +189,21 @@ void DriverShell::on_fetch_failed(DatumId datum, PeerId peer) {
 }
 
 void DriverShell::on_asked(PeerId peer, std::uint64_t request, DatumId datum) {
-  exchange_.answer(peer, request, datum);
+  const auto promise = promised_.find(datum);
+  if (promise != promised_.end()) {
+    promise->second.push_back({peer, request});
+  } else {
+    exchange_.answer(peer, request, datum);
+  }
+}
+
+void DriverShell::on_unasked(PeerId peer, std::uint64_t request) {
+  for (auto& [datum, waiting] : promised_) {
+    std::erase_if(waiting, [&](const Asked& asked) {
+      return asked.peer == peer &&
+             (request == worker::FetchUnasked::all || asked.request == request);
+    });
+  }
 }
 
 std::span<std::byte> DriverShell::on_frame(std::span<const std::byte> control,

@@ -4,10 +4,12 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <string>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include "driver/driver_engine.hpp"
@@ -58,17 +60,27 @@ class DriverShell : private ExchangeEvents, private net::LinkEvents {
   /// Ends the session: its runs stop, its data are freed. On the turn.
   void leave();
 
-  /// Buffers that a command puts into the local store.
-  using Puts = std::vector<std::pair<DatumId, store::Buffer>>;
   /// Hands an event to the engine, in order; any thread. A lazy one waits for the next turn.
-  void post(driver::Event event, Puts puts = {}, bool is_lazy = false);
+  void post(driver::Event event, bool is_lazy = false);
+
+  using Puts = std::vector<std::pair<DatumId, store::Buffer>>;
+  /// Announces put data whose buffers come later: who asks for one meanwhile, waits. Any thread.
+  void promise(protocol::PutData put);
+  /// The buffers of promised data, as they are ready. Any thread.
+  void fulfil(Puts puts);
 
  private:
-  struct Command {
-    driver::Event event;
-    Puts puts;
+  using Command = std::variant<driver::Event, protocol::PutData, Puts>;
+  struct Asked {
+    PeerId peer;
+    std::uint64_t request;
   };
 
+  void command(Command command, bool is_lazy);
+  void obey(driver::Event& event) { events_.push_back(std::move(event)); }
+  void obey(protocol::PutData& put);
+  void obey(Puts& puts);
+  void drop(DatumId datum);
   bool process();
   void perform(driver::Action& action);
   void to_scheduler(protocol::DriverToScheduler message);
@@ -81,7 +93,7 @@ class DriverShell : private ExchangeEvents, private net::LinkEvents {
                   bool is_local) override;
   void on_fetch_failed(DatumId datum, PeerId peer) override;
   void on_asked(PeerId peer, std::uint64_t request, DatumId datum) override;
-  void on_unasked(PeerId, std::uint64_t) override {}
+  void on_unasked(PeerId peer, std::uint64_t request) override;
   void on_pushed(DatumId datum, std::uint64_t bytes) override;
 
   std::span<std::byte> on_frame(std::span<const std::byte> control, std::uint64_t payload_bytes,
@@ -95,6 +107,7 @@ class DriverShell : private ExchangeEvents, private net::LinkEvents {
   DriverEvents& observer_;
   Options options_;
   DataTable table_;
+  std::map<DatumId, std::vector<Asked>> promised_;  ///< and who waits for them
   Exchange exchange_;
   std::unique_ptr<driver::DriverEngine> engine_;
   SchedulerShell* scheduler_ = nullptr;

@@ -85,8 +85,9 @@ struct Limits {
   /// Tasks assigned ahead to one worker: enough to hide a round trip of the shortest tasks; longer
   /// ones are bounded by their time.
   std::uint32_t window_tasks = 4096;
-  /// Predicted work assigned ahead to one worker, beyond one task per slot.
-  Duration window_time = Duration::milliseconds(100);
+  /// Predicted work per slot assigned ahead to one worker, beyond two tasks per slot: many round
+  /// trips long, but short beside a run, so that a worker that is slowed down gets less.
+  Duration window_time = Duration::milliseconds(5);
   /// How often a task may take its worker down before it is given up.
   std::uint32_t attempts_killed = 3;
   /// Assumed for transfers until measured, bytes per second: between hosts, and on one host.

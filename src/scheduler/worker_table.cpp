@@ -152,7 +152,7 @@ bool WorkerTable::refresh_pools() {
 bool WorkerTable::has_room(PeerIndex worker, std::uint32_t windows) const {
   const Peer& peer = peers_[worker];
   if (!is_usable(peer)) return false;
-  if (peer.assigned < peer.slots + 1) return true;
+  if (peer.assigned < 2 * peer.slots) return true;
   return peer.assigned < limits_.window_tasks * windows &&
          peer.queued_ns < limits_.window_time.ns * peer.slots * windows;
 }

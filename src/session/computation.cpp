@@ -13,36 +13,44 @@
 
 namespace ashlar::session {
 
-std::vector<DatumId> bind_externals(Core& core, const array::Lowered& lowered,
-                                    std::vector<OutputHandle>& put) {
-  std::vector<DatumId> ids(lowered.externals.size());
-  std::vector<store::Buffer> buffers;
-  std::vector<std::size_t> positions;
-  for (std::size_t i = 0; i < ids.size(); ++i) {
+Inputs::Inputs(Core& core, const array::Lowered& lowered)
+    : core_(core), lowered_(lowered), ids_(lowered.externals.size()) {
+  std::vector<std::uint64_t> bytes;
+  for (std::size_t i = 0; i < ids_.size(); ++i) {
     if (const auto* there = std::get_if<array::DatumRef>(&lowered.externals[i])) {
-      ids[i] = there->datum;
-      continue;
+      ids_[i] = there->datum;
+    } else {
+      const auto& region = std::get<array::HostRegion>(lowered.externals[i]);
+      bytes.push_back(checked_bytes(region.array.dtype(), region.extents));
+      regions_.push_back(i);
     }
-    const auto& region = std::get<array::HostRegion>(lowered.externals[i]);
-    const std::size_t bytes = checked_bytes(region.array.dtype(), region.extents);
-    buffers.push_back(store::Buffer::allocate(core.arena(), bytes));
-    if (bytes > 0) {
-      copy_out_of_box(region.array, region.start, region.extents, buffers.back().writable());
+  }
+  if (!regions_.empty()) promised_ = core.promise(std::move(bytes));
+  for (std::size_t i = 0; i < regions_.size(); ++i) ids_[regions_[i]] = promised_[i]->id();
+}
+
+void Inputs::bring() {
+  Core::Filled filled;
+  std::size_t bytes = 0;
+  for (std::size_t i = 0; i < regions_.size(); ++i) {
+    const auto& region = std::get<array::HostRegion>(lowered_.externals[regions_[i]]);
+    auto buffer = store::Buffer::allocate(core_.arena(),
+                                          checked_bytes(region.array.dtype(), region.extents));
+    if (buffer.size() > 0) {
+      copy_out_of_box(region.array, region.start, region.extents, buffer.writable());
     }
-    positions.push_back(i);
+    bytes += buffer.size();
+    filled.emplace_back(std::move(promised_[i]), std::move(buffer));
+    if (bytes < batch_bytes && i + 1 < regions_.size()) continue;
+    core_.fulfil(filled);
+    core_.loop().try_turn();  // those who wait for these go on
+    filled.clear();
+    bytes = 0;
   }
-  if (buffers.empty()) return ids;
-  auto handles = core.put(std::move(buffers));
-  for (std::size_t i = 0; i < handles.size(); ++i) {
-    ids[positions[i]] = handles[i]->id();
-    put.push_back(std::move(handles[i]));
-  }
-  return ids;
 }
 
 Computation::Computation(std::shared_ptr<Core> core, std::span<const Array> arrays)
     : core_(std::move(core)), begin_(runtime::now()), lowered_(array::lower(arrays)) {
-  externals_ = bind_externals(*core_, lowered_, put_);
   submitted_ = core_->prepare(lowered_.graph, true);
   const auto& wanted = lowered_.graph->wanted;
   for (std::size_t root = 0; root < lowered_.roots.size(); ++root) {
@@ -75,8 +83,14 @@ detail::Bytes Computation::encoded_result(std::size_t root) const {
 }
 
 void Computation::start() {
-  core_->start(*submitted_.run, std::move(externals_));
-  put_.clear();  // the scheduler keeps them until the run has read them
+  Inputs inputs(*core_, lowered_);
+  core_->start(*submitted_.run, inputs.ids());
+  try {
+    inputs.bring();
+  } catch (...) {
+    core_->cancel(submitted_.run->number);
+    throw;
+  }
 }
 
 void Computation::merge_arrived() {

@@ -46,8 +46,6 @@ class Computation {
   Instant begin_;
   Instant end_;
   array::Lowered lowered_;
-  std::vector<DatumId> externals_;
-  std::vector<OutputHandle> put_;
   Submitted submitted_;
   std::vector<Target> targets_;  ///< by position
   void allocate_result(DType dtype, const Shape& shape);
@@ -55,10 +53,29 @@ class Computation {
   std::vector<HostArray> results_;
 };
 
-/// Binds the external data of a lowered graph: puts host regions, names data on workers.
-/// `put` gets the handles that keep the put data until the run is submitted.
-std::vector<DatumId> bind_externals(Core& core, const array::Lowered& lowered,
-                                    std::vector<OutputHandle>& put);
+/// What a lowered graph reads: data on workers, and boxes of this process's arrays, which are
+/// copied into the driver's store while the first tasks already run. The graph's tasks read them
+/// in order of first use, so nobody waits for long.
+class Inputs {
+ public:
+  Inputs(Core& core, const array::Lowered& lowered);
+
+  /// The graph's external data, in order.
+  const std::vector<DatumId>& ids() const { return ids_; }
+
+  /// Copies the boxes. Call it once the run has been started.
+  /// Errors: Overloaded; the run must then be cancelled.
+  void bring();
+
+ private:
+  static constexpr std::size_t batch_bytes = std::size_t{1} << 20;
+
+  Core& core_;
+  const array::Lowered& lowered_;
+  std::vector<DatumId> ids_;
+  std::vector<std::size_t> regions_;     ///< positions of boxes among the externals
+  std::vector<OutputHandle> promised_;   ///< by box
+};
 
 /// The report of an ended run; `wall` is the driver's time.
 RunReport make_report(const Run& run, Duration wall);

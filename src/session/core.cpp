@@ -212,24 +212,31 @@ void Core::start(Run& run, std::vector<DatumId> externals) {
       run.comes_home});
 }
 
-std::vector<OutputHandle> Core::put(std::vector<store::Buffer> buffers) {
+std::vector<OutputHandle> Core::promise(std::vector<std::uint64_t> bytes) {
   check_open();
   const std::uint32_t number = next_run_++;
-  const RunId run{session_, number};
   std::vector<OutputHandle> handles;
-  protocol::PutData message{number, {}};
-  runtime::DriverShell::Puts puts;
-  for (auto& buffer : buffers) {
-    const DatumId id{run, static_cast<std::uint32_t>(puts.size())};
-    message.bytes.push_back(buffer.size());
+  for (std::uint32_t i = 0; i < bytes.size(); ++i) {
+    const DatumId id{{session_, number}, i};
     handles.push_back(std::make_shared<Output>(shared_from_this(), id, true));
-    handles.back()->delivered(buffer);
-    puts.emplace_back(id, std::move(buffer));
   }
-  if (const auto driver = this->driver()) {
-    driver->post(driver::PutAsked{std::move(message)}, std::move(puts), true);
-  }
+  if (const auto driver = this->driver()) driver->promise({number, std::move(bytes)});
   return handles;
+}
+
+void Core::fulfil(const Filled& filled) {
+  runtime::DriverShell::Puts puts;
+  for (const auto& [handle, buffer] : filled) {
+    handle->delivered(buffer);
+    puts.emplace_back(handle->id(), buffer);
+  }
+  if (const auto driver = this->driver()) driver->fulfil(std::move(puts));
+}
+
+OutputHandle Core::put(store::Buffer buffer) {
+  OutputHandle handle = promise({buffer.size()}).front();
+  fulfil({{handle, std::move(buffer)}});
+  return handle;
 }
 
 DatumId Core::id_of(const detail::DatumHandle& datum) const {
@@ -250,7 +257,7 @@ void Core::release(DatumId id) {
     --run->live_outputs;
     forget_if_over(run);
   }
-  if (const auto driver = this->driver()) driver->post(driver::ReleaseAsked{{id}}, {}, true);
+  if (const auto driver = this->driver()) driver->post(driver::ReleaseAsked{{id}}, true);
 }
 
 void Core::cancel(std::uint32_t run) {

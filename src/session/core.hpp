@@ -85,8 +85,12 @@ class Core : public detail::SessionPort,
   Submitted prepare(std::shared_ptr<const graph::TaskGraph> graph, bool comes_home);
   void start(Run& run, std::vector<DatumId> externals);
 
-  /// Puts buffers into the driver's store for tasks to read, while the handles live.
-  std::vector<OutputHandle> put(std::vector<store::Buffer> buffers);
+  /// Announces buffers of the driver's store for tasks to read, while the handles live. Tasks that
+  /// need one wait until it is there.
+  std::vector<OutputHandle> promise(std::vector<std::uint64_t> bytes);
+  using Filled = std::vector<std::pair<OutputHandle, store::Buffer>>;
+  void fulfil(const Filled& filled);
+  OutputHandle put(store::Buffer buffer);
   /// The ids of data of this session. Errors: BadInput for another session's.
   DatumId id_of(const detail::DatumHandle& datum) const;
 

@@ -70,9 +70,7 @@ detail::DatumHandle Core::submit(detail::TaskRequest request) {
 detail::DatumHandle Core::put(const detail::EncodableValue& value) {
   auto buffer = store::Buffer::allocate(arena_, value.bytes);
   value.write(buffer.writable().first(value.bytes));
-  std::vector<store::Buffer> buffers;
-  buffers.push_back(std::move(buffer));
-  return put(std::move(buffers)).front();
+  return put(std::move(buffer));
 }
 
 GraphRun Core::run(const Graph& graph) {
@@ -86,9 +84,7 @@ GraphRun Core::run(const Graph& graph) {
     } else {
       auto buffer = store::Buffer::allocate(arena_, binding.value.bytes);
       binding.value.write(buffer.writable().first(binding.value.bytes));
-      std::vector<store::Buffer> buffers;
-      buffers.push_back(std::move(buffer));
-      kept.push_back(put(std::move(buffers)).front());
+      kept.push_back(put(std::move(buffer)));
       externals.push_back(kept.back()->id());
     }
   }

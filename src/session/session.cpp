@@ -70,10 +70,10 @@ Future<HostArray> Session::compute_async(const Array& array) {
 Array Session::persist(const Array& array) {
   if (persisted_data(array) != nullptr) return array;
   const array::Lowered lowered = array::lower({&array, 1});
-  std::vector<session::OutputHandle> put;
-  auto externals = session::bind_externals(*core_, lowered, put);
+  session::Inputs inputs(*core_, lowered);
   session::Submitted submitted = core_->prepare(lowered.graph, false);
-  core_->start(*submitted.run, std::move(externals));
+  core_->start(*submitted.run, inputs.ids());
+  inputs.bring();
   core_->keep_run(submitted.run);
   const auto& wanted = lowered.graph->wanted;
   std::vector<array::DatumRef> data;
