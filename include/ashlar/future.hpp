@@ -28,8 +28,8 @@ class Future {
 
   /// Waits for the value and brings it here. May be called again.
   ///
-  /// A HostArray (alone or within the value) shows the bytes in place, which everybody shares:
-  /// clone() it before you change it.
+  /// A HostArray (alone or within the value) shows the bytes in place, read-only: it is copied
+  /// when you ask a handle that is not const for its elements.
   /// Errors: what the task failed with, naming kernel, worker and source line; Cancelled;
   /// Disconnected.
   T get() const {

@@ -18,8 +18,10 @@ using Shape = std::vector<std::int64_t>;
 
 /// An n-dimensional array in this process's memory: dense, row-major, shared by copies.
 ///
-/// Copying a HostArray copies a handle; clone() copies the elements. Threads: as a shared_ptr –
-/// handles are independent, elements are not protected.
+/// Copying a HostArray copies a handle; clone() copies the elements. An array that shows published
+/// data, such as a Future's value, is read-only: asking a handle that is not const for its elements
+/// copies them first, for this handle alone. Threads: as a shared_ptr – handles are independent,
+/// elements are not protected.
 class HostArray {
  public:
   HostArray() = default;
@@ -29,8 +31,12 @@ class HostArray {
   /// not enough memory.
   HostArray(DType dtype, Shape shape);
 
-  /// Shows memory that somebody else owns; `owner` is kept as long as any handle lives.
+  /// Shows memory that somebody else owns, as long as any handle lives.
   HostArray(DType dtype, Shape shape, std::shared_ptr<std::byte> data);
+
+  /// The same for memory that must not be written.
+  static HostArray read_only(DType dtype, Shape shape, std::shared_ptr<const std::byte> data);
+  bool is_read_only() const { return is_read_only_; }
 
   template <class T>
   static HostArray zeros(Shape shape) {
@@ -46,16 +52,20 @@ class HostArray {
   std::size_t size_bytes() const;     ///< bytes
   HostArray clone() const;
 
-  std::span<std::byte> bytes() { return {data_.get(), size_bytes()}; }
+  std::span<std::byte> bytes() {
+    make_writable();
+    return {data_.get(), size_bytes()};
+  }
   std::span<const std::byte> bytes() const { return {data_.get(), size_bytes()}; }
 
-  /// The memory and its ownership.
+  /// The memory and its ownership; not for writing if is_read_only().
   const std::shared_ptr<std::byte>& storage() const { return data_; }
 
   /// The elements as T. Errors: BadInput if T is not the array's dtype.
   template <class T>
   T* data() {
     require(dtype_of<T>);
+    make_writable();
     return reinterpret_cast<T*>(data_.get());
   }
   template <class T>
@@ -67,11 +77,14 @@ class HostArray {
   /// A typed view. Errors: BadInput if T or N do not match the array.
   template <class T, std::size_t N>
   View<T, N> view() {
-    return {const_cast<T*>(static_cast<const HostArray&>(*this).data<std::remove_cv_t<T>>()),
-            extents<N>()};
+    if constexpr (std::is_const_v<T>) {
+      return static_cast<const HostArray&>(*this).view<T, N>();
+    } else {
+      return {data<T>(), extents<N>()};
+    }
   }
   template <class T, std::size_t N>
-  View<const T, N> view() const {
+  View<const T, N> view() const {  // T may be const already
     return {data<std::remove_cv_t<T>>(), extents<N>()};
   }
 
@@ -87,6 +100,9 @@ class HostArray {
   void require_ndim(std::size_t wanted) const;
   [[noreturn]] void not_one_element() const;
   void fill_zero();
+  void make_writable() {
+    if (is_read_only_) *this = clone();
+  }
 
   template <std::size_t N>
   std::array<std::int64_t, N> extents() const {
@@ -99,6 +115,7 @@ class HostArray {
   DType dtype_ = DType::float64;
   Shape shape_;
   std::shared_ptr<std::byte> data_;
+  bool is_read_only_ = false;
 };
 
 /// "(3, 4)", for messages.

@@ -34,6 +34,12 @@ HostArray::HostArray(DType dtype, Shape shape, std::shared_ptr<std::byte> data)
   checked_bytes(dtype_, shape_);
 }
 
+HostArray HostArray::read_only(DType dtype, Shape shape, std::shared_ptr<const std::byte> data) {
+  HostArray array(dtype, std::move(shape), std::const_pointer_cast<std::byte>(std::move(data)));
+  array.is_read_only_ = true;
+  return array;
+}
+
 std::int64_t HostArray::size() const { return data_ ? element_count(shape_) : 0; }
 
 std::size_t HostArray::size_bytes() const {

@@ -59,6 +59,16 @@ TEST_F(OwnTasks, LargeArgumentsAndResults) {
   for (const auto& sum : sums) EXPECT_DOUBLE_EQ(sum.get(), 250'000.0);
 }
 
+TEST_F(OwnTasks, ResultsMayBeChangedWithoutChangingTheDatum) {
+  const auto block = session().submit<make_block>(200, 2.0);
+  HostArray mine = block.get();
+  EXPECT_TRUE(mine.is_read_only());
+  mine.view<double, 2>()(0, 0) = 7;
+  EXPECT_FALSE(mine.is_read_only());
+  EXPECT_EQ((mine.view<const double, 2>()(0, 0)), 7);
+  EXPECT_EQ(session().submit<sum_of>(block).get(), 80'000.0);
+}
+
 TEST_F(OwnTasks, MapRunsOverARange) {
   std::vector<int> numbers(1000);
   for (int i = 0; i < 1000; ++i) numbers[i] = i;
