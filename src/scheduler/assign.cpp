@@ -95,9 +95,11 @@ std::int64_t Core::predicted_ns(const Run& run, std::uint32_t task) const {
 /// Keeps count of the block of neighbours that a worker takes: its share of the run's roots.
 void Core::take_root(Run& run, const Pool& pool, PeerIndex worker) {
   if (worker != run.sibling || run.sibling_left == 0) {
-    const std::uint64_t share = std::uint64_t{run.roots} * workers_.at(worker).slots;
+    const Peer& peer = workers_.at(worker);
+    const double share = static_cast<double>(run.roots) * peer.slots /
+                         (static_cast<double>(pool.slots) * peer.slowness);
     run.sibling = worker;
-    run.sibling_left = static_cast<std::uint32_t>(std::max<std::uint64_t>(1, share / pool.slots));
+    run.sibling_left = static_cast<std::uint32_t>(std::clamp(share, 1.0, 1.0 * run.roots));
   }
   --run.sibling_left;
   recent_root_worker_ = worker;

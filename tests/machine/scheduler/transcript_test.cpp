@@ -26,6 +26,7 @@ std::shared_ptr<graph::TaskGraph> graph_of(std::vector<std::vector<std::uint32_t
     graph->output_offsets.push_back(static_cast<std::uint32_t>(t + 1));
     graph->param_offsets.push_back(0);
   }
+  graph->flops.assign(tasks.size(), 1000);  // estimated, so that more than a few are assigned
   graph->wanted = std::move(wanted);
   return graph;
 }
@@ -100,7 +101,7 @@ class Transcript : public ::testing::Test {
 TEST_F(Transcript, AChainIsAssignedAheadInOneMessageAndFreedAsItDies) {
   join(1);
   submit(0, graph_of({{}, {0}, {1}}, {2}));
-  // One slot, nothing measured: all three fit the window.
+  // One slot, nothing measured, but estimated: all three fit the window.
   const auto assigned = sent<protocol::AssignTasks>(1);
   ASSERT_EQ(assigned.size(), 1u);
   EXPECT_EQ(assigned[0].task, (std::vector<std::uint32_t>{0, 1, 2}));
@@ -160,7 +161,23 @@ TEST_F(Transcript, ARunWaitsForAWorkerForAWhile) {
   EXPECT_TRUE(told<protocol::RunEnded>().empty());
   now_ = now_ + Duration::seconds(31);
   step(Tick{});
-  expect_failed("no worker joined", ErrorKind::disconnected);
+  expect_failed("none joined within 30000 ms", ErrorKind::disconnected);
+}
+
+TEST_F(Transcript, OfAnUnknownKernelFewTasksAreAssignedUntilOneIsMeasured) {
+  join(1);
+  std::vector<std::vector<std::uint32_t>> roots(20);
+  auto graph = graph_of(roots, {});
+  graph->flops.clear();
+  submit(0, graph);
+  ASSERT_EQ(sent<protocol::AssignTasks>(1).size(), 1u);
+  EXPECT_EQ(sent<protocol::AssignTasks>(1)[0].task.size(), 2u);
+  std::size_t assigned = 2;
+  for (const std::uint32_t task : {0u, 1u}) {
+    done(1, task);
+    for (const auto& message : sent<protocol::AssignTasks>(1)) assigned += message.task.size();
+  }
+  EXPECT_EQ(assigned, 20u);
 }
 
 TEST_F(Transcript, AFailureNamesKernelTaskWorkerLineAndFailsWhoNeedsIt) {

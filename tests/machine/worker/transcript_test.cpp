@@ -47,12 +47,19 @@ TEST(WorkerTranscript, ShortTasksAreStartedInLots) {
 
 TEST(WorkerTranscript, RemoteInputsAreFetchedInRankOrder) {
   Rig rig(1, 1000, {.fetches = 1});
-  rig.told(peer_info(2, "here"));
+  rig.told(peer_info(2, "there"));
   EXPECT_EQ(rig.told(assignment({{5, {{0, 2}}, {10}, 1, 7}, {6, {{1, 2}}, {11}, 1, 4}})),
             "fetch 1@2");
-  EXPECT_EQ(rig({FetchDone{datum(1), 10, true}}),
-            "start 1; fetch 0@2; acquired 1 local 10 remote 0");
-  EXPECT_EQ(rig.engine.memory_reserved(), 10u) << "in place takes no memory; one output";
+  EXPECT_EQ(rig({FetchDone{datum(1), 10}}), "start 1; fetch 0@2; acquired 1 local 0 remote 10");
+}
+
+TEST(WorkerTranscript, FetchesOnTheHostAreNotRationedAndTakeNoMemory) {
+  Rig rig(1, 1000, {.fetches = 1});
+  rig.told(peer_info(2, "here"));
+  EXPECT_EQ(rig.told(assignment({{5, {{0, 2}}, {10}, 1, 7}, {6, {{1, 2}}, {11}, 1, 4}})),
+            "fetch 1@2; fetch 0@2");
+  EXPECT_EQ(rig({FetchDone{datum(1), 10, true}}), "start 1; acquired 1 local 10 remote 0");
+  EXPECT_EQ(rig.engine.memory_reserved(), 10u) << "one output";
 }
 
 TEST(WorkerTranscript, FetchedFromAnotherHostTakesMemory) {
