@@ -214,7 +214,7 @@ struct AssignTasks {
   std::vector<Attempt> attempt;
   std::vector<std::uint32_t> kernel;          ///< position in the worker's Hello::kernels
   std::vector<std::uint32_t> rank;            ///< lower starts first
-  std::vector<std::uint32_t> expected_ns;     ///< predicted task time; 0: unknown
+  std::vector<std::uint32_t> expected_ns;     ///< predicted task time, saturating; 0: unknown
   /// As in TaskGraph; only when the input dies here. When the task is done the worker's copy is
   /// gone, whether its buffer could be taken over or not.
   std::vector<std::uint32_t> reuse_input;
@@ -271,7 +271,7 @@ struct TasksDone {
   RunId run;
   std::vector<std::uint32_t> task;
   std::vector<Attempt> attempt;
-  std::vector<std::uint32_t> elapsed_ns;      ///< time in the kernel, saturating
+  std::vector<std::uint64_t> elapsed_ns;      ///< time in the kernel
   /// Only when some task's outputs were dynamic: bytes of all outputs of all tasks, else empty.
   std::vector<std::uint64_t> output_bytes;
   friend bool operator==(const TasksDone&, const TasksDone&) = default;

@@ -36,7 +36,7 @@ struct WorkerShell::Job {
   std::vector<store::Buffer> inputs;
   std::vector<std::span<const std::byte>> input_bytes;
   std::vector<store::Buffer> outputs;
-  std::uint32_t elapsed_ns = 0;
+  std::uint64_t elapsed_ns = 0;
   std::optional<std::pair<ErrorKind, std::string>> error;
 };
 
@@ -311,9 +311,7 @@ void WorkerShell::run(std::uint32_t position) {
   } catch (...) {
     job.error.emplace(ErrorKind::task_failed, "threw something that is no std::exception");
   }
-  const std::int64_t elapsed = (now() - begin).ns;
-  job.elapsed_ns = static_cast<std::uint32_t>(
-      std::min<std::int64_t>(elapsed, std::numeric_limits<std::uint32_t>::max()));
+  job.elapsed_ns = static_cast<std::uint64_t>((now() - begin).ns);
 }
 
 void WorkerShell::on_fetched(DatumId datum, std::uint64_t bytes, bool is_in_place,

@@ -114,9 +114,9 @@ class Core {
   void on_worker(PeerIndex worker, const protocol::Heartbeat& message);
   std::string check_done(const Run& run, const protocol::TasksDone& message) const;
   Existence find_task_run(PeerIndex worker, RunId id, Run*& run);
-  void task_done(Run& run, std::uint32_t task, std::uint32_t elapsed_ns,
+  void task_done(Run& run, std::uint32_t task, std::uint64_t elapsed_ns,
                  std::span<const std::uint64_t> output_bytes);
-  std::int64_t average_time(const Run& run, std::uint32_t task, std::uint32_t elapsed_ns) const;
+  std::int64_t average_time(const Run& run, std::uint32_t task, std::uint64_t elapsed_ns) const;
   void free_worker(Run& run, std::uint32_t task);
   void datum_missing(PeerIndex worker, DataRef ref, PeerIndex asked);
 

@@ -3,6 +3,10 @@
 #include "scheduler/core.hpp"
 
 namespace ashlar::scheduler {
+namespace {
+/// Thirteen days: no sum of claims like it overflows soon.
+constexpr std::uint64_t elapsed_ns_max = std::uint64_t{1} << 50;
+}  // namespace
 
 void Core::on(const WorkerJoined& event) {
   if (workers_.was_known(event.worker)) {
@@ -94,10 +98,11 @@ void Core::on_worker(PeerIndex worker, const protocol::TasksDone& message) {
       ++counters_.stale_events;
       continue;
     }
-    measured += message.elapsed_ns[i];
-    average += average_time(*run, t, message.elapsed_ns[i]);
+    const std::uint64_t elapsed = std::min(message.elapsed_ns[i], elapsed_ns_max);
+    measured += static_cast<std::int64_t>(elapsed);
+    average += average_time(*run, t, elapsed);
     ++share.tasks;
-    task_done(*run, t, message.elapsed_ns[i], bytes);
+    task_done(*run, t, elapsed, bytes);
   }
   share.busy_ns += measured;
   run->task_ns += measured;
@@ -112,9 +117,9 @@ void Core::on_worker(PeerIndex worker, const protocol::TasksDone& message) {
 
 /// What the average worker takes for the task; the measured time when the kernel is new.
 std::int64_t Core::average_time(const Run& run, std::uint32_t task,
-                                std::uint32_t elapsed_ns) const {
+                                std::uint64_t elapsed_ns) const {
   const std::uint32_t kernel = run.kernel_ids[run.graph->kernel[task]];
-  if (!costs_.has_seen(kernel)) return elapsed_ns;
+  if (!costs_.has_seen(kernel)) return static_cast<std::int64_t>(elapsed_ns);
   return costs_.predict(kernel, run.flops_of(task), run.moved_bytes_of(task));
 }
 
@@ -124,7 +129,7 @@ void Core::free_worker(Run& run, std::uint32_t task) {
   workers_.give_back(record.worker, workers_.requirement(requirement), record.expected_ns);
 }
 
-void Core::task_done(Run& run, std::uint32_t task, std::uint32_t elapsed_ns,
+void Core::task_done(Run& run, std::uint32_t task, std::uint64_t elapsed_ns,
                      std::span<const std::uint64_t> output_bytes) {
   const graph::TaskGraph& g = *run.graph;
   TaskRecord& record = run.tasks.edit(task);
@@ -134,7 +139,7 @@ void Core::task_done(Run& run, std::uint32_t task, std::uint32_t elapsed_ns,
   ++run.done_count;
   run.last_done = now_;
   costs_.observe(run.kernel_ids[g.kernel[task]], run.flops_of(task), run.moved_bytes_of(task),
-                 elapsed_ns);
+                 static_cast<std::int64_t>(elapsed_ns));
 
   const std::uint32_t first = g.output_offsets[task];
   for (std::uint32_t d = first; d < g.output_offsets[task + 1]; ++d) {

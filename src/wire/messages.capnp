@@ -295,7 +295,7 @@ struct TasksDone {
   run @0 :RunId;
   task @1 :List(UInt32);
   attempt @2 :List(UInt32);
-  elapsedNs @3 :List(UInt32);
+  elapsedNs @3 :List(UInt64);
   outputBytes @4 :List(UInt64);
 }
 

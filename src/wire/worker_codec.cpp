@@ -211,7 +211,7 @@ protocol::TasksDone read_done(schema::TasksDone::Reader in) {
   done.run = read_run(in.getRun());
   done.task = read_u32(in.getTask());
   done.attempt = read_u32(in.getAttempt());
-  done.elapsed_ns = read_u32(in.getElapsedNs());
+  done.elapsed_ns = read_u64(in.getElapsedNs());
   done.output_bytes = read_sizes(in.getOutputBytes());
   require(done.attempt.size() == done.task.size() && done.elapsed_ns.size() == done.task.size(),
           "columns of done tasks differ in length");

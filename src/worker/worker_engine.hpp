@@ -22,7 +22,7 @@ struct FromScheduler {
 /// A task that was started has left its slot.
 struct TaskEnded {
   std::uint32_t handle = 0;  ///< of StartTask
-  std::uint32_t elapsed_ns = 0;
+  std::uint64_t elapsed_ns = 0;
   bool is_ok = true;
   ErrorKind error_kind = ErrorKind::task_failed;
   std::string error = {};

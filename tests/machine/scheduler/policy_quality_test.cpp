@@ -69,7 +69,7 @@ std::int64_t makespan_ms(PolicyKind policy, std::uint32_t count, Limits limits =
                       protocol::TasksDone{task.run,
                                           {task.task},
                                           {task.attempt},
-                                          {static_cast<std::uint32_t>(cost(next))},
+                                          {static_cast<std::uint64_t>(cost(next))},
                                           {}}});
     }
   }

@@ -164,6 +164,22 @@ TEST_F(Transcript, ARunWaitsForAWorkerForAWhile) {
   expect_failed("none joined within 30000 ms", ErrorKind::disconnected);
 }
 
+TEST_F(Transcript, LongTasksAreReportedInFull) {
+  join(1);
+  submit(0, graph_of({{}, {0}}, {1}));
+  constexpr std::uint64_t ten_seconds = 10'000'000'000;
+  step(FromWorker{PeerId{1}, protocol::TasksDone{{session, 0},
+                                                 {0, 1},
+                                                 {1, 1},
+                                                 {ten_seconds, ten_seconds},
+                                                 {}}});
+  const auto ended = told<protocol::RunEnded>();
+  ASSERT_EQ(ended.size(), 1u);
+  EXPECT_EQ(ended[0].stats.task_ns, 20'000'000'000);
+  EXPECT_EQ(ended[0].stats.critical_path_ns, 20'000'000'000);
+  EXPECT_EQ(ended[0].stats.workers.at(0).busy_ns, 20'000'000'000);
+}
+
 TEST_F(Transcript, OfAnUnknownKernelFewTasksAreAssignedUntilOneIsMeasured) {
   join(1);
   std::vector<std::vector<std::uint32_t>> roots(20);

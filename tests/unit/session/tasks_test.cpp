@@ -182,10 +182,10 @@ TEST(InOut, TakesOverAnInputThatDies) {
   FakeSession session{all_tasks()};
   session.fake().takes_over = true;
   const auto grid = session.submit<ramp>(4);
-  const void* elements = grid.get().bytes().data();
+  const void* elements = grid.get().storage().get();
   const auto scaled = session.submit<scale>(grid, 10.0);
   EXPECT_EQ(seen, elements);
-  EXPECT_EQ(scaled.get().bytes().data(), elements);
+  EXPECT_EQ(scaled.get().storage().get(), elements);
   EXPECT_EQ(session.submit<sum_of>(scaled).get(), 60.0);
 }
 

@@ -180,7 +180,7 @@ void RandomMessages::fill(protocol::Relocate& out) {
 
 void RandomMessages::fill(protocol::TasksDone& out) {
   const std::size_t n = count();
-  out = {run(), numbers(n), numbers(n), numbers(n), {}};
+  out = {run(), numbers(n), numbers(n), sizes(n), {}};
   if (coin()) out.output_bytes = sizes(n);
 }
 
