@@ -214,7 +214,7 @@ struct AssignTasks {
   std::vector<Attempt> attempt;
   std::vector<std::uint32_t> kernel;          ///< position in the worker's Hello::kernels
   std::vector<std::uint32_t> rank;            ///< lower starts first
-  std::vector<std::uint32_t> expected_ns;     ///< predicted task time, saturating; 0: unknown
+  std::vector<std::uint64_t> expected_ns;     ///< predicted task time; 0: unknown
   /// As in TaskGraph; only when the input dies here. When the task is done the worker's copy is
   /// gone, whether its buffer could be taken over or not.
   std::vector<std::uint32_t> reuse_input;

@@ -1,17 +1,8 @@
 #include <algorithm>
-#include <limits>
 
 #include "scheduler/core.hpp"
 
 namespace ashlar::scheduler {
-namespace {
-
-std::uint32_t saturated(std::int64_t ns) {
-  return static_cast<std::uint32_t>(
-      std::min<std::int64_t>(ns, std::numeric_limits<std::uint32_t>::max()));
-}
-
-}  // namespace
 
 /// One round: sessions take turns, each gives its best task, until no worker has room or nothing
 /// can be placed. Rooms only shrink during a round, so what found none is not asked again.
@@ -109,8 +100,8 @@ void Core::assign(Run& run, std::uint32_t task, PeerIndex worker, std::int64_t t
   TaskRecord& record = run.tasks.edit(task);
   ++record.attempt;
   record.worker = worker;
-  record.expected_ns = saturated(
-      static_cast<std::int64_t>(static_cast<double>(task_ns) * workers_.at(worker).slowness));
+  record.expected_ns =
+      static_cast<std::uint64_t>(static_cast<double>(task_ns) * workers_.at(worker).slowness);
   const std::uint32_t requirement = run.tasks.classes()[record.task_class].requirement;
   workers_.take(worker, workers_.requirement(requirement), record.expected_ns);
   const std::uint32_t reuse = reuse_for(run, task, worker);

@@ -198,7 +198,7 @@ void Core::check_uses() const {
       }
       if (record.state != TaskState::assigned) continue;
       ++assigned[record.worker];
-      queued[record.worker] += record.expected_ns;
+      queued[record.worker] += static_cast<std::int64_t>(record.expected_ns);
     }
   }
   for (const auto& run : runs_) {

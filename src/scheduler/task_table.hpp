@@ -26,16 +26,17 @@ inline constexpr std::size_t task_state_count = 6;
 std::string_view name_of(TaskState state);
 
 struct TaskRecord {
-  std::uint64_t path_ns = 0;   ///< longest measured chain that ends here, when done
-  PeerIndex worker = no_peer;  ///< when assigned: where; when done: where it ran
+  std::uint64_t path_ns = 0;      ///< longest measured chain that ends here, when done
+  std::uint64_t expected_ns = 0;  ///< what it adds to its worker's queue
+  PeerIndex worker = no_peer;     ///< when assigned: where; when done: where it ran
   Attempt attempt = 0;
-  std::uint32_t blocked = 0;      ///< inputs that neither exist nor will; kept until it ends
-  std::uint32_t expected_ns = 0;  ///< what it adds to its worker's queue
-  TaskState state = TaskState::waiting;
-  std::uint8_t killed = 0;  ///< workers that died while it may have been running
-  bool takes_over = false;  ///< was told to take over an input's buffer
+  std::uint32_t blocked = 0;  ///< inputs that neither exist nor will; kept until it ends
   std::uint16_t task_class = 0;
+  TaskState state = TaskState::waiting;
+  std::uint8_t killed : 7 = 0;  ///< workers that died while it may have been running
+  bool takes_over : 1 = false;  ///< was told to take over an input's buffer
 };
+static_assert(sizeof(TaskRecord) <= 32, "runs have millions of tasks");
 
 /// Tasks of one run that need the same of a worker.
 struct TaskClass {

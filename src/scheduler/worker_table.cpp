@@ -170,10 +170,10 @@ std::int64_t WorkerTable::load_ns(PeerIndex worker) const {
 }
 
 void WorkerTable::take(PeerIndex worker, const Requirement& requirement,
-                       std::uint32_t expected_ns) {
+                       std::uint64_t expected_ns) {
   Peer& peer = peers_[worker];
   ++peer.assigned;
-  peer.queued_ns += expected_ns;
+  peer.queued_ns += static_cast<std::int64_t>(expected_ns);
   for (const auto& [resource, amount] : requirement.resources) {
     peer.resources_free[resource] -= amount;
   }
@@ -181,10 +181,10 @@ void WorkerTable::take(PeerIndex worker, const Requirement& requirement,
 }
 
 void WorkerTable::give_back(PeerIndex worker, const Requirement& requirement,
-                            std::uint32_t expected_ns) {
+                            std::uint64_t expected_ns) {
   Peer& peer = peers_[worker];
   --peer.assigned;
-  peer.queued_ns -= expected_ns;
+  peer.queued_ns -= static_cast<std::int64_t>(expected_ns);
   for (const auto& [resource, amount] : requirement.resources) {
     peer.resources_free[resource] += amount;
   }

@@ -94,9 +94,9 @@ class WorkerTable {
   /// Queued time per slot, as a key for comparison.
   std::int64_t load_ns(PeerIndex worker) const;
 
-  void take(PeerIndex worker, const Requirement& requirement, std::uint32_t expected_ns);
+  void take(PeerIndex worker, const Requirement& requirement, std::uint64_t expected_ns);
   /// Gives back what take() took; settle() then makes the room visible.
-  void give_back(PeerIndex worker, const Requirement& requirement, std::uint32_t expected_ns);
+  void give_back(PeerIndex worker, const Requirement& requirement, std::uint64_t expected_ns);
   void settle();
 
   std::size_t bytes() const;

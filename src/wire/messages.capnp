@@ -245,7 +245,7 @@ struct AssignTasks {
   attempt @2 :List(UInt32);
   kernel @3 :List(UInt32);
   rank @4 :List(UInt32);
-  expectedNs @5 :List(UInt32);
+  expectedNs @5 :List(UInt64);
   reuseInput @6 :List(UInt32);
   inputCount @7 :List(UInt32);
   outputCount @8 :List(UInt32);

@@ -104,7 +104,7 @@ protocol::AssignTasks read_assign(schema::AssignTasks::Reader in) {
   assign.attempt = read_u32(in.getAttempt());
   assign.kernel = read_u32(in.getKernel());
   assign.rank = read_u32(in.getRank());
-  assign.expected_ns = read_u32(in.getExpectedNs());
+  assign.expected_ns = read_u64(in.getExpectedNs());
   assign.reuse_input = read_u32(in.getReuseInput());
   assign.input_count = read_u32(in.getInputCount());
   assign.output_count = read_u32(in.getOutputCount());

@@ -8,6 +8,9 @@ namespace ashlar::worker {
 
 namespace {
 
+/// Thirteen days: no sum of claims like it overflows.
+constexpr std::uint64_t expected_ns_max = std::uint64_t{1} << 50;
+
 constexpr std::uint64_t saturating_add(std::uint64_t a, std::uint64_t b) {
   return a > ~std::uint64_t{0} - b ? ~std::uint64_t{0} : a + b;
 }
@@ -111,8 +114,9 @@ void WorkerEngine::State::need_input(std::uint32_t slot, std::uint32_t input) {
 }
 
 std::int64_t WorkerEngine::State::predicted_ns(const Task& task) const {
-  const std::uint32_t expected = batches[task.batch].message.expected_ns[task.position];
-  return expected == 0 ? limits.started_time.ns : expected;
+  const std::uint64_t expected = batches[task.batch].message.expected_ns[task.position];
+  if (expected == 0) return limits.started_time.ns;
+  return static_cast<std::int64_t>(std::min(expected, expected_ns_max));
 }
 
 bool WorkerEngine::State::has_room(const Task& task) const {

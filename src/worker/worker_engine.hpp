@@ -164,7 +164,7 @@ struct TaskView {
   std::uint32_t task = 0;
   Attempt attempt = 0;
   std::uint32_t kernel = 0;
-  std::uint32_t expected_ns = 0;
+  std::uint64_t expected_ns = 0;
   std::span<const DatumId> inputs;
   std::span<const std::uint32_t> outputs;       ///< datum indices in `run`
   std::span<const std::uint64_t> output_bytes;  ///< TaskGraph::dynamic_bytes: kernel decides

@@ -180,6 +180,17 @@ TEST_F(Transcript, LongTasksAreReportedInFull) {
   EXPECT_EQ(ended[0].stats.workers.at(0).busy_ns, 20'000'000'000);
 }
 
+TEST_F(Transcript, LongTasksAreExpectedInFull) {
+  join(1);
+  submit(0, graph_of({{}}, {0}));
+  step(FromWorker{PeerId{1}, protocol::TasksDone{{session, 0}, {0}, {1}, {10'000'000'000}, {}}});
+  submit(1, graph_of({{}}, {0}));
+  const auto assigned = sent<protocol::AssignTasks>(1);
+  ASSERT_EQ(assigned.size(), 1u);
+  EXPECT_GE(assigned[0].expected_ns.at(0), 10'000'000'000u);
+  EXPECT_LT(assigned[0].expected_ns.at(0), 11'000'000'000u);
+}
+
 TEST_F(Transcript, OfAnUnknownKernelFewTasksAreAssignedUntilOneIsMeasured) {
   join(1);
   std::vector<std::vector<std::uint32_t>> roots(20);

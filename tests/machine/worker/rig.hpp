@@ -22,7 +22,7 @@ struct Assigned {
   Attempt attempt = 1;
   std::uint32_t rank = 0;
   std::uint64_t output_bytes = 10;
-  std::uint32_t expected_ns = 0;
+  std::uint64_t expected_ns = 0;
   std::uint32_t reuse_input = graph::TaskGraph::no_input;
   bool deliver = false;
   std::uint64_t input_bytes = 10;

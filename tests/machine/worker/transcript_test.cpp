@@ -45,6 +45,16 @@ TEST(WorkerTranscript, ShortTasksAreStartedInLots) {
   EXPECT_EQ(rig.engine.counters().tasks_started, 10u);
 }
 
+TEST(WorkerTranscript, LongTasksAreExpectedAndReportedInFull) {
+  constexpr std::uint64_t ten_seconds = 10'000'000'000;
+  Rig rig;
+  EXPECT_EQ(rig.told(assignment({{0, {}, {0}, 1, 0, 10, ten_seconds}})), "start 0");
+  EXPECT_EQ(rig.engine.task(0).expected_ns, ten_seconds);
+  EXPECT_EQ(rig({TaskEnded{0, ten_seconds}}), "done 0");
+  const auto& report = std::get<ToScheduler>(rig.actions.at(0)).message;
+  EXPECT_EQ(std::get<protocol::TasksDone>(report).elapsed_ns.at(0), ten_seconds);
+}
+
 TEST(WorkerTranscript, RemoteInputsAreFetchedInRankOrder) {
   Rig rig(1, 1000, {.fetches = 1});
   rig.told(peer_info(2, "there"));

@@ -147,7 +147,8 @@ protocol::AssignTasks two_tasks() {
   protocol::AssignTasks assign;
   assign.run = {session, 1};
   assign.task = {4, 5};
-  assign.attempt = assign.kernel = assign.rank = assign.expected_ns = {1, 1};
+  assign.attempt = assign.kernel = assign.rank = {1, 1};
+  assign.expected_ns = {1, 10'000'000'000};
   assign.reuse_input = {0, graph::TaskGraph::no_input};
   assign.input_count = {2, 1};
   assign.output_count = {1, 1};

@@ -141,7 +141,7 @@ void RandomMessages::fill(protocol::AssignTasks& out) {
   out.attempt = numbers(n);
   out.kernel = numbers(n);
   out.rank = numbers(n);
-  out.expected_ns = numbers(n);
+  out.expected_ns = sizes(n);
   std::size_t inputs = 0;
   std::size_t outputs = 0;
   for (std::size_t i = 0; i < n; ++i) {
