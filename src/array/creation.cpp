@@ -115,6 +115,10 @@ Array from_host(const HostArray& host, const ChunkOptions& options, std::source_
 
 Array random::uniform(const Shape& shape, const UniformOptions& options,
                       std::source_location where) {
+  if (!(options.low <= options.high)) {
+    throw BadInput("random::uniform: low " + std::to_string(options.low) + " is above high " +
+                   std::to_string(options.high));
+  }
   return random_array({.distribution = array::Distribution::uniform,
                        .a = options.low,
                        .b = options.high,
@@ -123,6 +127,10 @@ Array random::uniform(const Shape& shape, const UniformOptions& options,
 }
 
 Array random::normal(const Shape& shape, const NormalOptions& options, std::source_location where) {
+  if (!(options.deviation >= 0)) {
+    throw BadInput("random::normal: the deviation must not be negative, found " +
+                   std::to_string(options.deviation));
+  }
   return random_array({.distribution = array::Distribution::normal,
                        .a = options.mean,
                        .b = options.deviation,

@@ -7,6 +7,8 @@
 namespace ashlar::scheduler {
 namespace {
 
+/// Larger clusters list only the workers that took part in a run.
+constexpr std::size_t listed_workers_max = 256;
 constexpr Duration progress_interval = Duration::milliseconds(100);
 
 }  // namespace
@@ -35,6 +37,7 @@ void Core::step(std::span<const Event> events, Instant now, Actions& actions) {
   }
   last_words_.clear();
   outbox_.flush();
+  dismiss_leaving();
   erase_unneeded_runs();
   for (const SessionId session : closed_sessions_) sessions_.erase(session);
   closed_sessions_.clear();
@@ -198,6 +201,14 @@ void Core::send_ended(Run& run, protocol::RunOutcome outcome, ErrorKind kind, st
     const Peer& worker = workers_.at(share.worker);
     outbox_.introduce(session_of(run).driver, share.worker);
     stats.workers.push_back({worker.id, worker.name, worker.slots, share.tasks, share.busy_ns});
+  }
+  // Workers that had nothing to do count in the utilisation, too.
+  const bool lists_idle = run.tasks.size() > 1 && workers_.worker_count() <= listed_workers_max;
+  for (PeerIndex p = 0; lists_idle && p < workers_.size(); ++p) {
+    const Peer& worker = workers_.at(p);
+    const bool has_share = std::ranges::binary_search(run.shares, p, {}, &Share::worker);
+    if (!worker.is_worker || !worker.is_alive || has_share) continue;
+    stats.workers.push_back({worker.id, worker.name, worker.slots, 0, 0});
   }
   last_words_.emplace_back(run.id.session, std::move(message));
 }

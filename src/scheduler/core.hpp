@@ -146,6 +146,7 @@ class Core {
   Run* next_run(std::uint16_t& task_class);
   bool pick_class(Run& run, std::uint16_t& task_class) const;
   bool place_task(Run& run, std::uint16_t task_class);
+  void dismiss_leaving();
   std::int64_t predicted_ns(const Run& run, std::uint32_t task) const;
   void take_root(Run& run, const Pool& pool, PeerIndex worker);
   void assign(Run& run, std::uint32_t task, PeerIndex worker, std::int64_t task_ns);
@@ -178,6 +179,7 @@ class Core {
   SessionId next_session_{0};  ///< whose turn it is
   std::uint64_t round_ = 0;    ///< placement rounds so far
   Instant last_progress_;
+  std::vector<PeerIndex> leaving_;          ///< asked to leave, still have tasks
   PeerIndex recent_root_worker_ = no_peer;  ///< who got a task without inputs last
   std::string last_loss_;  ///< why the last worker went
   Instant unattended_since_;  ///< when the last worker left

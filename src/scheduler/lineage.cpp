@@ -129,6 +129,7 @@ void Core::count_killed(PeerIndex worker, std::vector<DataRef> assigned,
   for (const DataRef& entry : assigned) {
     Run& run = run_at(entry.run);
     TaskRecord& record = run.tasks.edit(entry.index);
+    last_loss_ += ", perhaps in " + run.label(entry.index);
     if (++record.killed < limits_.attempts_killed) continue;
     fail_later(run, protocol::RunOutcome::failed, ErrorKind::task_failed,
                run.label(entry.index) + ": took down " + std::to_string(record.killed) +

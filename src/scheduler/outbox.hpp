@@ -16,6 +16,10 @@ class Outbox {
 
   void begin(Actions& actions) { actions_ = &actions; }
   void to_driver(SessionId session, protocol::SchedulerToDriver message);
+  /// Ends a worker that has nothing to do. After flush().
+  void shut_down(PeerIndex worker, const std::string& reason) {
+    actions_->emplace_back(ToWorker{workers_.at(worker).id, protocol::Shutdown{reason}});
+  }
   void drop(PeerId peer, std::string reason);
 
   /// Tells `to` about `about` unless it knows. Leaves at once: before what gathers here.

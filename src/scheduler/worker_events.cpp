@@ -263,7 +263,19 @@ void Core::datum_missing(PeerIndex worker, DataRef ref, PeerIndex asked) {
 void Core::on_worker(PeerIndex worker, const protocol::Leaving&) {
   if (workers_.at(worker).is_leaving) return;
   workers_.set_leaving(worker);
+  leaving_.push_back(worker);
   if (workers_.usable_count() == 0) unattended_since_ = now_;
+}
+
+/// Lets workers go that asked to leave and have no task left. What only they hold is made again.
+void Core::dismiss_leaving() {
+  std::erase_if(leaving_, [this](PeerIndex worker) {
+    const Peer& peer = workers_.at(worker);
+    if (!peer.is_alive) return true;
+    if (peer.assigned > 0) return false;
+    outbox_.shut_down(worker, "it asked to leave");
+    return true;
+  });
 }
 
 void Core::on_worker(PeerIndex worker, const protocol::Heartbeat& message) {

@@ -18,6 +18,12 @@ Inputs::Inputs(Core& core, const array::Lowered& lowered)
   std::vector<std::uint64_t> bytes;
   for (std::size_t i = 0; i < ids_.size(); ++i) {
     if (const auto* there = std::get_if<array::DatumRef>(&lowered.externals[i])) {
+      const auto output =
+          std::static_pointer_cast<const Output>(there->keepalive);  // as Session::persist made it
+      if (output->core() != &core) {
+        throw BadInput("an array that another session persisted cannot be used in this one: "
+                       "compute() it there and pass it on with from_host");
+      }
       ids_[i] = there->datum;
     } else {
       const auto& region = std::get<array::HostRegion>(lowered.externals[i]);

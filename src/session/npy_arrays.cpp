@@ -3,6 +3,9 @@
 #include <ashlar/error.hpp>
 
 #include <filesystem>
+#include <set>
+#include <variant>
+#include <vector>
 
 #include "array/sources.hpp"
 #include "kernels/npy.hpp"
@@ -18,6 +21,24 @@ std::string absolute(const std::string& path) {
   return error ? path : full.string();
 }
 
+/// Whether computing the array reads this file.
+bool reads_file(const Array& array, const std::string& path) {
+  std::vector<const array::Node*> open{array.node().get()};
+  std::set<const array::Node*> seen;
+  while (!open.empty()) {
+    const array::Node* node = open.back();
+    open.pop_back();
+    if (!seen.insert(node).second) continue;
+    std::error_code error;
+    const auto* source = std::get_if<array::NpySource>(&node->operation);
+    if (source != nullptr && std::filesystem::equivalent(source->file.path, path, error)) {
+      return true;
+    }
+    for (const auto& input : node->inputs) open.push_back(input.get());
+  }
+  return false;
+}
+
 }  // namespace
 
 Array load_npy(const std::string& path, const ChunkOptions& options, std::source_location where) {
@@ -26,6 +47,10 @@ Array load_npy(const std::string& path, const ChunkOptions& options, std::source
 
 Array save_npy(const std::string& path, const Array& array, const SaveOptions& options,
                std::source_location where) {
+  if (reads_file(array, absolute(path))) {
+    throw BadInput("save_npy: the array is computed from " + path +
+                   ", which writing it would destroy first: save it under another name");
+  }
   return array::npy_sink(array,
                          kernels::npy_create(absolute(path), array.dtype(), array.shape(),
                                              options.fortran_order),

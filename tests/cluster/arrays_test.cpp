@@ -139,6 +139,23 @@ TEST_F(Arrays, NpyFilesAreReadAndWrittenByWorkers) {
   expect_product(to_matrix(session().compute(load_npy(folder / "c.npy"))), a, b);
 }
 
+TEST_F(Arrays, AFileThatIsReadIsNotOverwritten) {
+  TemporaryFolder folder;
+  const Matrix a = Matrix::Random(20, 20);
+  session().compute(save_npy(folder / "a.npy", from_eigen(a, {.chunks = {10, 10}})));
+  const auto x = load_npy(folder / "a.npy", {.chunks = {10, 10}});
+  EXPECT_THROW(save_npy(folder / "a.npy", x * 2.0), BadInput);
+  EXPECT_EQ(to_matrix(session().compute(x)), a) << "nothing was lost";
+}
+
+TEST_F(Arrays, IdleWorkersCountInTheUtilisation) {
+  auto four = Session::local({.workers = 4, .threads_per_worker = 1, .progress = false});
+  RunReport report;
+  four.compute(random::uniform({40}, {.chunks = {20}, .seed = 1}), &report);
+  EXPECT_EQ(report.tasks, 2u);
+  EXPECT_EQ(report.workers.size(), 4u);
+}
+
 TEST_F(Arrays, EmptyAndScalarArrays) {
   EXPECT_EQ(session().compute(zeros({0, 5})).size(), 0);
   EXPECT_EQ(session().compute(sum(ones({10}, {.chunks = {3}}))).item<double>(), 10);

@@ -97,6 +97,20 @@ class Works(unittest.TestCase):
                 self.assertEqual(list(read_npy(path("d.npy"))), expected)
             self.assertEqual(cluster.codes, [0, 0, 0])
 
+    def test_workers_leave_when_asked(self):
+        for stop in (signal.SIGINT, signal.SIGTERM):
+            with Cluster(workers=2) as cluster:
+                # Both have joined once a job of theirs is done.
+                with tempfile.TemporaryDirectory() as folder:
+                    path = os.path.join(folder, "a.npy")
+                    write_npy(path, 8, 8, [1.0] * 64)
+                    result = run("matmul", path, path, "--chunks", "2", "--scheduler",
+                                 cluster.address)
+                    self.assertEqual(result.returncode, 0, result.stderr)
+                cluster.workers[0].send_signal(stop)
+                self.assertEqual(cluster.workers[0].wait(timeout=30), 0)
+                self.assertIsNone(cluster.workers[1].poll())
+
     def test_plugins_bring_tasks(self):
         with Cluster(workers=1, options=("--load", PLUGIN)) as cluster:
             result = subprocess.run([PLUGIN_DRIVER, cluster.address], capture_output=True,
@@ -127,6 +141,7 @@ class BadInput(unittest.TestCase):
             self.expect_error(run("matmul", path("text.npy"), good), "text.npy")
             self.expect_error(run("matmul", path("wide.npy"), good), "(4, 3)", "(4, 4)")
             self.expect_error(run("matmul", good, good, "--chunks", "0"), "chunks")
+            self.expect_error(run("matmul", good, good, "--out", good), "good.npy")
             self.expect_error(run("matmul", good, good, "--out", path("no/such/c.npy")), "c.npy")
 
     def test_unreachable_scheduler(self):

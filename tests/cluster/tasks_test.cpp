@@ -165,6 +165,9 @@ TEST_F(OwnTasks, SessionsDoNotSeeEachOther) {
   const auto mine = session().submit<add_one>(1);
   EXPECT_THROW(other.submit<add_one>(mine), BadInput);
   EXPECT_EQ(other.submit<add_one>(7).get(), 8);
+  const Array kept = session().persist(ones({4, 4}));
+  EXPECT_THROW(other.compute(kept + 1.0), BadInput);
+  EXPECT_THROW(other.persist(kept + 1.0), BadInput);
   EXPECT_EQ(mine.get(), 2);
 }
 
