@@ -4,18 +4,86 @@
 
 namespace ashlar::scheduler {
 
-/// One round: sessions take turns, each gives its best task, until no worker has room or nothing
-/// can be placed. Rooms only shrink during a round, so what found none is not asked again.
+/// One round. Afterwards no worker has room while tasks are kept for it.
 void Core::place() {
   ++round_;
+  let_go_where_room();
+  do {
+    place_ready();
+  } while (let_go_where_room());
+  freed_.clear();
+  offer_to_idle();
+  for (const std::uint32_t slot : parked_) update_ready(run_at(slot));
+  parked_.clear();
+}
+
+/// Sessions take turns, each gives its best task, until no worker has room or nothing can be
+/// placed. Rooms only shrink during a round, so what found none is not asked again.
+void Core::place_ready() {
   std::uint16_t task_class = 0;
   while (workers_.open_count() > 0) {
     Run* run = next_run(task_class);
     if (run == nullptr) break;
-    if (!place_task(*run, task_class)) run->tasks.classes()[task_class].blocked_round = round_;
+    TaskClass& asked = run->tasks.classes()[task_class];
+    if (!place_task(*run, run->tasks.task_of_rank(asked.ready.min()))) {
+      asked.blocked_round = round_;
+    }
   }
-  for (const std::uint32_t slot : parked_) update_ready(run_at(slot));
-  parked_.clear();
+}
+
+/// Returns whether there was something to let go.
+bool Core::let_go_where_room() {
+  bool any = false;
+  for (const PeerIndex worker : freed_) {
+    if (!workers_.has_room(worker) || !kept_.has(worker)) continue;
+    const KeptTasks::Entry entry = kept_.first(worker);
+    Run& run = run_at(entry.run);
+    let_go(run, run.tasks.task_of_rank(entry.rank));
+    any = true;
+  }
+  return any;
+}
+
+/// What is kept for one worker may by now be better run by one that has nothing to do.
+void Core::offer_to_idle() {
+  constexpr int offers = 4;  // in one round
+  for (int n = 0; n < offers && workers_.idle_count() > 0 && !kept_.empty(); ++n) {
+    const KeptTasks::Entry entry = kept_.last(kept_.next_worker());
+    Run& run = run_at(entry.run);
+    const std::uint32_t task = run.tasks.task_of_rank(entry.rank);
+    let_go(run, task);
+    place_task(run, task);
+  }
+}
+
+KeptTasks::Entry Core::entry_of(const Run& run, std::uint32_t task) const {
+  return {-std::int64_t{run.priority_of(task)}, run.sequence, run.tasks.rank(task), run.slot};
+}
+
+void Core::keep(Run& run, std::uint32_t task, PeerIndex worker, std::int64_t task_ns) {
+  TaskRecord& record = run.tasks.edit(task);
+  record.worker = worker;
+  record.expected_ns = expected_on(worker, task_ns);
+  workers_.edit(worker).kept_ns += static_cast<std::int64_t>(record.expected_ns);
+  kept_.add(worker, entry_of(run, task));
+  run.tasks.set_kept(task, true);
+  update_ready(run);
+}
+
+void Core::let_go(Run& run, std::uint32_t task) {
+  const TaskRecord& record = run.tasks.at(task);
+  workers_.edit(record.worker).kept_ns -= static_cast<std::int64_t>(record.expected_ns);
+  kept_.remove(record.worker, entry_of(run, task));
+  run.tasks.set_kept(task, false);
+  update_ready(run);
+}
+
+void Core::let_go_all(PeerIndex worker) {
+  while (kept_.has(worker)) {
+    const KeptTasks::Entry entry = kept_.first(worker);
+    Run& run = run_at(entry.run);
+    let_go(run, run.tasks.task_of_rank(entry.rank));
+  }
 }
 
 Run* Core::next_run(std::uint16_t& task_class) {
@@ -51,26 +119,33 @@ bool Core::pick_class(Run& run, std::uint16_t& task_class) const {
   return best != RankSet::none;
 }
 
-bool Core::place_task(Run& run, std::uint16_t task_class) {
-  const TaskClass& wanted = run.tasks.classes()[task_class];
-  const std::uint32_t task = run.tasks.task_of_rank(wanted.ready.min());
+/// Assigns the task, or keeps it for a worker that is full. Returns whether it did either.
+bool Core::place_task(Run& run, std::uint32_t task) {
+  const TaskClass& wanted = run.tasks.classes()[run.tasks.at(task).task_class];
   const graph::TaskGraph& g = *run.graph;
   inputs_.clear();
   for (const std::uint32_t name : g.inputs_of(task)) inputs_.push_back(&datum(run.resolve(name)));
+  const std::uint32_t reused =
+      g.reuse_input.empty() ? graph::TaskGraph::no_input : g.reuse_input[task];
+  const Datum* taken_over = reused == graph::TaskGraph::no_input ? nullptr : inputs_[reused];
   std::uint64_t output_bytes = 0;
   for (std::uint32_t d = g.output_offsets[task]; d < g.output_offsets[task + 1]; ++d) {
     if (g.output_bytes[d] != graph::TaskGraph::dynamic_bytes) output_bytes += g.output_bytes[d];
   }
   const std::int64_t task_ns = predicted_ns(run, task);
-  const placement::View view{workers_, replicas_, limits_};
+  const placement::View view{workers_, replicas_, kept_, limits_};
   const Pool& pool = workers_.pool(workers_.pool_of(wanted.requirement));
   const bool is_root = inputs_.empty();
   const PeerIndex sibling = is_root && run.sibling_left > 0 ? run.sibling : no_peer;
   const PeerIndex worker =
-      policy_->choose(view, {inputs_, output_bytes, task_ns, pool,
+      policy_->choose(view, {entry_of(run, task), inputs_, taken_over, output_bytes, task_ns, pool,
                              workers_.requirement(wanted.requirement), sibling,
                              is_root ? recent_root_worker_ : no_peer});
   if (worker == no_peer) return false;
+  if (!workers_.has_room(worker, limits_.holder_windows)) {
+    keep(run, task, worker, task_ns);
+    return true;
+  }
   if (is_root) take_root(run, pool, worker);
   assign(run, task, worker, task_ns);
   return true;
@@ -81,6 +156,10 @@ std::int64_t Core::predicted_ns(const Run& run, std::uint32_t task) const {
   const double flops = run.flops_of(task), bytes = run.moved_bytes_of(task);
   if (!costs_.has_seen(kernel) && flops == 0 && bytes == 0) return limits_.unknown_task_time.ns;
   return costs_.predict(kernel, flops, bytes) + limits_.task_overhead.ns;
+}
+
+std::uint64_t Core::expected_on(PeerIndex worker, std::int64_t task_ns) const {
+  return static_cast<std::uint64_t>(static_cast<double>(task_ns) * workers_.at(worker).slowness);
 }
 
 /// Keeps count of the block of neighbours that a worker takes: its share of the run's roots.
@@ -100,8 +179,7 @@ void Core::assign(Run& run, std::uint32_t task, PeerIndex worker, std::int64_t t
   TaskRecord& record = run.tasks.edit(task);
   ++record.attempt;
   record.worker = worker;
-  record.expected_ns =
-      static_cast<std::uint64_t>(static_cast<double>(task_ns) * workers_.at(worker).slowness);
+  record.expected_ns = expected_on(worker, task_ns);
   const std::uint32_t requirement = run.tasks.classes()[record.task_class].requirement;
   workers_.take(worker, workers_.requirement(requirement), record.expected_ns);
   const std::uint32_t reuse = reuse_for(run, task, worker);

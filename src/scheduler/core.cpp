@@ -52,7 +52,10 @@ void Core::drop_peer(PeerIndex peer, const std::string& reason) {
   ++counters_.peers_dropped;
   if (workers_.at(peer).is_dropped) return;
   workers_.edit(peer).is_dropped = true;
-  if (workers_.at(peer).is_worker) workers_.set_leaving(peer);
+  if (workers_.at(peer).is_worker) {
+    workers_.set_leaving(peer);
+    let_go_all(peer);
+  }
   outbox_.drop(workers_.at(peer).id, reason);
 }
 
@@ -80,6 +83,7 @@ Run& Core::adopt(std::unique_ptr<Run> run) {
 }
 
 void Core::transition(Run& run, std::uint32_t task, TaskState to) {
+  if (run.tasks.at(task).is_kept) let_go(run, task);
   const TaskState from = run.tasks.state(task);
   run.tasks.transition(task, to);
   if (is_unfinished(from) && !is_unfinished(to)) --unfinished_;
@@ -88,7 +92,7 @@ void Core::transition(Run& run, std::uint32_t task, TaskState to) {
 }
 
 void Core::update_ready(Run& run) {
-  const bool has_ready = run.tasks.count(TaskState::assignable) > 0;
+  const bool has_ready = run.tasks.ready_count() > 0;
   if (has_ready && run.is_in_ready_set && run.graph->priority.empty()) return;
   if (!has_ready && !run.is_in_ready_set) return;
   const std::int32_t priority =

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "scheduler/cost_model.hpp"
+#include "scheduler/kept_tasks.hpp"
 #include "scheduler/outbox.hpp"
 #include "scheduler/placement/policy.hpp"
 #include "scheduler/run.hpp"
@@ -145,9 +146,17 @@ class Core {
   void place();
   Run* next_run(std::uint16_t& task_class);
   bool pick_class(Run& run, std::uint16_t& task_class) const;
-  bool place_task(Run& run, std::uint16_t task_class);
+  void place_ready();
+  bool let_go_where_room();
+  void offer_to_idle();
+  bool place_task(Run& run, std::uint32_t task);
+  KeptTasks::Entry entry_of(const Run& run, std::uint32_t task) const;
+  void keep(Run& run, std::uint32_t task, PeerIndex worker, std::int64_t task_ns);
+  void let_go(Run& run, std::uint32_t task);
+  void let_go_all(PeerIndex worker);
   void dismiss_leaving();
   std::int64_t predicted_ns(const Run& run, std::uint32_t task) const;
+  std::uint64_t expected_on(PeerIndex worker, std::int64_t task_ns) const;
   void take_root(Run& run, const Pool& pool, PeerIndex worker);
   void assign(Run& run, std::uint32_t task, PeerIndex worker, std::int64_t task_ns);
   void describe(Run& run, std::uint32_t task, PeerIndex worker, protocol::AssignTasks& message);
@@ -178,11 +187,12 @@ class Core {
 
   SessionId next_session_{0};  ///< whose turn it is
   std::uint64_t round_ = 0;    ///< placement rounds so far
+  KeptTasks kept_;
   Instant last_progress_;
   std::vector<PeerIndex> leaving_;          ///< asked to leave, still have tasks
   PeerIndex recent_root_worker_ = no_peer;  ///< who got a task without inputs last
-  std::string last_loss_;  ///< why the last worker went
-  Instant unattended_since_;  ///< when the last worker left
+  std::string last_loss_;                   ///< why the last worker went
+  Instant unattended_since_;                ///< when the last worker left
 
   // Worklists, empty between steps.
   std::vector<std::uint32_t> erasable_;
@@ -195,6 +205,7 @@ class Core {
   std::vector<SessionId> closed_sessions_;
   std::vector<std::uint32_t> new_runs_;
   std::vector<std::uint32_t> parked_;
+  std::vector<PeerIndex> freed_;      ///< workers that have fewer tasks than before
   std::vector<const Datum*> inputs_;  ///< scratch of place_task
 };
 

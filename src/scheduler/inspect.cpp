@@ -36,7 +36,11 @@ std::string Core::story(RunId id, std::uint32_t task) const {
   std::ostringstream out;
   out << run.label(task) << ": " << name_of(record.state) << ", rank " << run.tasks.rank(task)
       << ", attempt " << record.attempt;
-  if (record.worker != no_peer) out << ", last on worker " << workers_.at(record.worker).name;
+  if (record.is_kept) {
+    out << ", kept for worker " << workers_.at(record.worker).name << ", which is full";
+  } else if (record.worker != no_peer) {
+    out << ", last on worker " << workers_.at(record.worker).name;
+  }
   if (record.killed > 0) out << ", was in " << +record.killed << " workers that died";
   for (const std::uint32_t name : run.graph->inputs_of(task)) {
     const DataRef ref = run.resolve(name);
@@ -151,7 +155,7 @@ void Core::check_run(const Run& run) const {
   ASHLAR_CHECK(
       !run.is_ended || run.pinned > 0 || run.outside_uses > 0 || run.tasks.unfinished() > 0,
       run.label() + " is kept for nothing");
-  const bool is_ready = run.tasks.count(TaskState::assignable) > 0;
+  const bool is_ready = run.tasks.ready_count() > 0;
   ASHLAR_CHECK(run.is_in_ready_set == is_ready, run.label());
   if (is_ready) {
     const auto& ready = sessions_.at(run.id.session).ready;
@@ -186,7 +190,8 @@ void Core::check_uses() const {
   std::map<DataRef, std::uint32_t> uses;
   std::map<std::uint32_t, std::uint64_t> outside;
   std::vector<std::uint32_t> assigned(workers_.size(), 0);
-  std::vector<std::int64_t> queued(workers_.size(), 0);
+  std::vector<std::int64_t> queued(workers_.size(), 0), kept(workers_.size(), 0);
+  std::size_t kept_count = 0;
   for (const auto& run : runs_) {
     for (std::uint32_t t = 0; run && t < run->tasks.size(); ++t) {
       const TaskRecord& record = run->tasks.at(t);
@@ -195,6 +200,13 @@ void Core::check_uses() const {
         const DataRef ref = run->resolve(name);
         ++uses[ref];
         if (ref.run != run->slot) ++outside[ref.run];
+      }
+      if (record.is_kept) {
+        ASHLAR_CHECK(kept_.contains(record.worker, entry_of(*run, t)), story(run->id, t));
+        ASHLAR_CHECK(!workers_.has_room(record.worker), story(run->id, t));
+        ASHLAR_CHECK(workers_.is_usable(record.worker), story(run->id, t));
+        kept[record.worker] += static_cast<std::int64_t>(record.expected_ns);
+        ++kept_count;
       }
       if (record.state != TaskState::assigned) continue;
       ++assigned[record.worker];
@@ -213,7 +225,9 @@ void Core::check_uses() const {
   for (PeerIndex p = 0; p < workers_.size(); ++p) {
     ASHLAR_CHECK(workers_.at(p).assigned == assigned[p], workers_.at(p).name);
     ASHLAR_CHECK(workers_.at(p).queued_ns == queued[p], workers_.at(p).name);
+    ASHLAR_CHECK(workers_.at(p).kept_ns == kept[p], workers_.at(p).name);
   }
+  ASHLAR_CHECK(kept_count == kept_.size(), "kept tasks");
 }
 
 void Core::check_invariants() const {

@@ -88,18 +88,24 @@ struct Limits {
   /// Predicted work per slot assigned ahead to one worker, beyond two tasks per slot: many round
   /// trips long, but short beside a run, so that a worker that is slowed down gets less.
   Duration window_time = Duration::milliseconds(5);
+  /// Workers that hold a task's inputs may be given more windows ahead than others, since moving
+  /// data costs, too.
+  std::uint32_t holder_windows = 2;
   /// How often a task may take its worker down before it is given up.
   std::uint32_t attempts_killed = 3;
   /// Assumed for transfers until measured, bytes per second: between hosts, and on one host.
   double remote_bandwidth = 1.0e9;
   double local_bandwidth = 2.0e11;
+  /// Assumed for copying an input into fresh memory, where the task cannot take its buffer over.
+  double copy_bandwidth = 2.0e9;
   /// Assumed for fetching what a task lacks, beside its bytes: waiting for it, once per task …
   Duration remote_latency = Duration::microseconds(100);
   Duration local_latency = Duration::microseconds(40);
   /// … and the work of each fetch.
   Duration fetch_work = Duration::microseconds(3);
-  /// A task leaves the worker that has its inputs only for one whose queue is shorter by more than
-  /// this, or by half of its own: lesser differences come and go, moved data do not come back.
+  /// A task leaves the worker that has its inputs only for one that could start it sooner by more
+  /// than this and a quarter of its time, or by as much as it would wait there: lesser differences
+  /// come and go, moved data do not come back.
   Duration locality_slack = Duration::microseconds(500);
   /// What it costs to wake a worker that sleeps.
   Duration wake_up = Duration::microseconds(30);

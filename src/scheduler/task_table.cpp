@@ -52,9 +52,9 @@ bool TaskTable::is_allowed(TaskState from, TaskState to) {
 void TaskTable::transition(std::uint32_t task, TaskState to) {
   TaskRecord& record = records_[task];
   const TaskState from = record.state;
-  ASHLAR_CHECK(is_allowed(from, to), "task " + std::to_string(task) + ": " +
-                                         std::string{name_of(from)} + " -> " +
-                                         std::string{name_of(to)});
+  ASHLAR_CHECK(is_allowed(from, to) && !record.is_kept, "task " + std::to_string(task) + ": " +
+                                                            std::string{name_of(from)} + " -> " +
+                                                            std::string{name_of(to)});
   TaskClass& task_class = classes_[record.task_class];
   if (from == TaskState::assignable) task_class.ready.erase(rank_[task]);
   if (to == TaskState::assignable) task_class.ready.insert(rank_[task]);
@@ -63,6 +63,21 @@ void TaskTable::transition(std::uint32_t task, TaskState to) {
   --counts_[static_cast<std::size_t>(from)];
   ++counts_[static_cast<std::size_t>(to)];
   record.state = to;
+}
+
+void TaskTable::set_kept(std::uint32_t task, bool is_kept) {
+  TaskRecord& record = records_[task];
+  ASHLAR_CHECK(record.state == TaskState::assignable && record.is_kept != is_kept,
+               "task " + std::to_string(task) + " is kept, or let go");
+  RankSet& ready = classes_[record.task_class].ready;
+  if (is_kept) {
+    ready.erase(rank_[task]);
+    ++kept_;
+  } else {
+    ready.insert(rank_[task]);
+    --kept_;
+  }
+  record.is_kept = is_kept;
 }
 
 void TaskTable::join_class(std::uint32_t task, std::uint16_t task_class) {
@@ -81,16 +96,20 @@ std::size_t TaskTable::bytes() const {
 void TaskTable::check_invariants() const {
   std::array<std::uint32_t, task_state_count> counts{};
   std::vector<std::uint32_t> unfinished(classes_.size(), 0);
+  std::uint32_t kept = 0;
   for (std::uint32_t t = 0; t < size(); ++t) {
     const TaskRecord& record = records_[t];
     ++counts[static_cast<std::size_t>(record.state)];
     unfinished[record.task_class] += is_unfinished(record.state);
     const bool is_ready = classes_[record.task_class].ready.contains(rank_[t]);
-    ASHLAR_CHECK(is_ready == (record.state == TaskState::assignable),
+    kept += record.is_kept;
+    ASHLAR_CHECK(!record.is_kept || record.state == TaskState::assignable,
+                 "kept task " + std::to_string(t));
+    ASHLAR_CHECK(is_ready == (record.state == TaskState::assignable && !record.is_kept),
                  "ready set of task " + std::to_string(t));
     ASHLAR_CHECK(order_[rank_[t]] == t, "rank of task " + std::to_string(t));
   }
-  ASHLAR_CHECK(counts == counts_, "task state counts");
+  ASHLAR_CHECK(counts == counts_ && kept == kept_, "task state counts");
   for (std::size_t c = 0; c < classes_.size(); ++c) {
     ASHLAR_CHECK(unfinished[c] == classes_[c].unfinished, "unfinished tasks of a class");
   }

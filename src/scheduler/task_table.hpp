@@ -28,12 +28,13 @@ std::string_view name_of(TaskState state);
 struct TaskRecord {
   std::uint64_t path_ns = 0;      ///< longest measured chain that ends here, when done
   std::uint64_t expected_ns = 0;  ///< what it adds to its worker's queue
-  PeerIndex worker = no_peer;     ///< when assigned: where; when done: where it ran
+  PeerIndex worker = no_peer;     ///< when assigned or kept: where; when done: where it ran
   Attempt attempt = 0;
   std::uint32_t blocked = 0;  ///< inputs that neither exist nor will; kept until it ends
   std::uint16_t task_class = 0;
   TaskState state = TaskState::waiting;
-  std::uint8_t killed : 7 = 0;  ///< workers that died while it may have been running
+  std::uint8_t killed : 6 = 0;  ///< workers that died while it may have been running
+  bool is_kept : 1 = false;     ///< assignable, but kept back for `worker`, which is full
   bool takes_over : 1 = false;  ///< was told to take over an input's buffer
 };
 static_assert(sizeof(TaskRecord) <= 32, "runs have millions of tasks");
@@ -43,7 +44,7 @@ struct TaskClass {
   std::uint32_t requirement = 0;  ///< in the WorkerTable
   std::uint32_t unfinished = 0;
   std::uint64_t blocked_round = 0;  ///< the placement round in which no worker had room
-  RankSet ready;                    ///< ranks of its assignable tasks
+  RankSet ready;                    ///< ranks of its assignable tasks that are not kept
 };
 
 /// The tasks of one run. transition() is the one door for task state.
@@ -62,10 +63,15 @@ class TaskTable {
   std::uint32_t task_of_rank(std::uint32_t rank) const { return order_[rank]; }
 
   /// Moves a task along the table of allowed moves, and keeps counts and ready sets.
+  /// Requires that the task is not kept.
   void transition(std::uint32_t task, TaskState to);
+  /// Takes an assignable task out of the ready set of its class, or puts it back.
+  void set_kept(std::uint32_t task, bool is_kept);
   static bool is_allowed(TaskState from, TaskState to);
 
   std::uint32_t count(TaskState state) const { return counts_[static_cast<std::size_t>(state)]; }
+  /// Assignable tasks that are not kept.
+  std::uint32_t ready_count() const { return count(TaskState::assignable) - kept_; }
   /// Tasks that may still run.
   std::uint32_t unfinished() const {
     return count(TaskState::waiting) + count(TaskState::assignable) + count(TaskState::assigned);
@@ -85,6 +91,7 @@ class TaskTable {
   std::vector<std::uint32_t> order_;
   std::vector<TaskClass> classes_;
   std::array<std::uint32_t, task_state_count> counts_{};
+  std::uint32_t kept_ = 0;
 };
 
 /// Whether a task in this state may still run.

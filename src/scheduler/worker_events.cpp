@@ -24,6 +24,7 @@ void Core::on(const WorkerLost& event) {
     return;
   }
   workers_.remove(worker);
+  let_go_all(worker);
   if (workers_.usable_count() == 0) unattended_since_ = now_;
   outbox_.announce_gone(worker, event.reason);
   void_tasks(worker, event.reason);
@@ -127,6 +128,7 @@ void Core::free_worker(Run& run, std::uint32_t task) {
   const TaskRecord& record = run.tasks.at(task);
   const std::uint32_t requirement = run.tasks.classes()[record.task_class].requirement;
   workers_.give_back(record.worker, workers_.requirement(requirement), record.expected_ns);
+  freed_.push_back(record.worker);
 }
 
 void Core::task_done(Run& run, std::uint32_t task, std::uint64_t elapsed_ns,
@@ -263,6 +265,7 @@ void Core::datum_missing(PeerIndex worker, DataRef ref, PeerIndex asked) {
 void Core::on_worker(PeerIndex worker, const protocol::Leaving&) {
   if (workers_.at(worker).is_leaving) return;
   workers_.set_leaving(worker);
+  let_go_all(worker);
   leaving_.push_back(worker);
   if (workers_.usable_count() == 0) unattended_since_ = now_;
 }

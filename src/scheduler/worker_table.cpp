@@ -24,6 +24,7 @@ PeerIndex WorkerTable::add(PeerId id, const protocol::Hello& hello, bool is_work
   const auto index = static_cast<PeerIndex>(peers_.size());
   Peer& peer = peers_.emplace_back();
   is_open_.push_back(false);
+  is_idle_.push_back(false);
   is_dirty_.push_back(false);
   index_[id] = index;
   peer.id = id;
@@ -211,6 +212,11 @@ void WorkerTable::update_heaps(PeerIndex worker) {
     is_open_[worker] = is_open;
     open_count_ += is_open ? 1 : std::size_t(-1);
   }
+  const bool is_idle = is_open && peers_[worker].assigned == 0;
+  if (is_idle != is_idle_[worker]) {
+    is_idle_[worker] = is_idle;
+    idle_count_ += is_idle ? 1 : std::size_t(-1);
+  }
   const std::int64_t load = is_open ? load_ns(worker) : 0;
   for (const std::uint32_t pool : peers_[worker].pools) {
     if (is_open) {
@@ -232,12 +238,13 @@ std::size_t WorkerTable::bytes() const {
 
 void WorkerTable::check_invariants() const {
   ASHLAR_CHECK(dirty_.empty(), "settled");
-  std::size_t workers = 0, usable = 0, open = 0;
+  std::size_t workers = 0, usable = 0, open = 0, idle = 0;
   for (PeerIndex p = 0; p < peers_.size(); ++p) {
     const Peer& peer = peers_[p];
     workers += peer.is_worker && peer.is_alive;
     usable += is_usable(peer);
     open += has_room(p);
+    idle += has_room(p) && peer.assigned == 0;
     ASHLAR_CHECK(is_open_[p] == has_room(p), peer.name);
     for (const std::uint32_t pool : peer.pools) {
       ASHLAR_CHECK(pools_[pool].open.contains(p) == has_room(p), peer.name);
@@ -245,7 +252,8 @@ void WorkerTable::check_invariants() const {
     }
     for (const std::int64_t amount : peer.resources_free) ASHLAR_CHECK(amount >= 0, peer.name);
   }
-  ASHLAR_CHECK(workers == worker_count_ && usable == usable_count_ && open == open_count_,
+  ASHLAR_CHECK(workers == worker_count_ && usable == usable_count_ && open == open_count_ &&
+                   idle == idle_count_,
                "worker counts");
 }
 

@@ -36,6 +36,7 @@ struct Peer {
   std::vector<std::int64_t> resources_total;
   std::uint32_t assigned = 0;
   std::int64_t queued_ns = 0;
+  std::int64_t kept_ns = 0;          ///< of tasks kept for it while it is full
   double slowness = 1;               ///< measured time over that of the average worker
   std::vector<std::uint32_t> pools;  ///< it is a member of
 
@@ -75,6 +76,8 @@ class WorkerTable {
   /// Workers that take new tasks.
   std::size_t usable_count() const { return usable_count_; }
   std::size_t open_count() const { return open_count_; }
+  /// Workers that take new tasks and have none.
+  std::size_t idle_count() const { return idle_count_; }
 
   std::uint32_t kernel_id(const std::string& name);
   std::uint32_t requirement_id(std::uint32_t kernel, const graph::Constraint& constraint);
@@ -89,6 +92,7 @@ class WorkerTable {
     const auto& positions = peers_[worker].kernel_position;
     return kernel < positions.size() ? positions[kernel] : Peer::none_position;
   }
+  bool is_usable(PeerIndex worker) const { return is_usable(peers_[worker]); }
   bool has_room(PeerIndex worker, std::uint32_t windows = 1) const;
   bool has_resources(PeerIndex worker, const Requirement& requirement) const;
   /// Queued time per slot, as a key for comparison.
@@ -121,10 +125,10 @@ class WorkerTable {
   std::vector<std::uint32_t> pool_of_;  ///< by requirement
   std::vector<Pool> pools_;
   std::map<std::vector<PeerIndex>, std::uint32_t> pool_ids_;
-  std::vector<bool> is_open_;
+  std::vector<bool> is_open_, is_idle_;
   std::vector<PeerIndex> dirty_;
   std::vector<bool> is_dirty_;
-  std::size_t worker_count_ = 0, usable_count_ = 0, open_count_ = 0;
+  std::size_t worker_count_ = 0, usable_count_ = 0, open_count_ = 0, idle_count_ = 0;
   bool pools_are_stale_ = false;
 };
 

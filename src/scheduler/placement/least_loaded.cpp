@@ -19,6 +19,10 @@ struct Candidate {
   std::uint32_t host;
 };
 
+std::uint64_t bytes_of(const Datum& datum) {
+  return datum.bytes == graph::TaskGraph::dynamic_bytes ? 0 : datum.bytes;
+}
+
 /// The least estimate of when the task would be finished, over the workers that hold its inputs
 /// and the least loaded one.
 class LeastLoaded final : public Policy {
@@ -34,14 +38,11 @@ class LeastLoaded final : public Policy {
     if (idle != no_peer) consider(view, idle);
     const PeerIndex best = best_candidate(view, question);
     forget();
-    // Worth waiting for: had another worker little to do, it would have been chosen. Those that
-    // hold inputs may be given more ahead than others, since moving data costs, too.
-    return best != no_peer && view.workers.has_room(best, holder_windows) ? best : no_peer;
+    return best;
   }
 
  private:
   static constexpr std::uint32_t holders_per_input = 16;
-  static constexpr std::uint32_t holder_windows = 2;
 
   /// Whether a worker that was given something just now would be done with it before an idle one
   /// could be woken.
@@ -54,6 +55,7 @@ class LeastLoaded final : public Policy {
 
   struct Estimate {
     PeerIndex worker;
+    std::int64_t start_ns;    ///< when it could start, were its inputs there
     std::int64_t finish_ns;   ///< when it would be done
     std::int64_t waiting_ns;  ///< of that, for its inputs
   };
@@ -66,12 +68,14 @@ class LeastLoaded final : public Policy {
       estimates_.push_back(estimate(view, question, candidate.worker));
       least_waiting = std::min(least_waiting, estimates_.back().waiting_ns);
     }
+    // Predictions are seldom better than to a quarter.
+    const std::int64_t slack = std::max(view.limits.locality_slack.ns, question.task_ns / 4);
     PeerIndex best = no_peer;
     std::int64_t best_ns = 0;
     for (const Estimate& e : estimates_) {
       std::int64_t finish = e.finish_ns;
       if (e.waiting_ns > least_waiting) {
-        finish += std::min(view.workers.load_ns(e.worker) / 2, view.limits.locality_slack.ns);
+        finish += std::min(e.start_ns / 2, slack);
       }
       if (best == no_peer || finish < best_ns || (finish == best_ns && e.worker < best)) {
         best = e.worker;
@@ -101,7 +105,7 @@ class LeastLoaded final : public Policy {
     for (Held* held : {&at_worker_[holder], &at_host_[view.workers.at(holder).host]}) {
       if (held->last_input == input) continue;
       held->last_input = input;
-      held->bytes += datum.bytes == graph::TaskGraph::dynamic_bytes ? 0 : datum.bytes;
+      held->bytes += bytes_of(datum);
       ++held->count;
     }
   }
@@ -109,10 +113,12 @@ class LeastLoaded final : public Policy {
   void gather(const View& view, const Question& question) {
     std::uint32_t input = 0;
     total_bytes_ = 0;
+    latest_ = {};
     for (const Datum* datum : question.inputs) {
       ++input;
-      total_bytes_ += datum->bytes == graph::TaskGraph::dynamic_bytes ? 0 : datum->bytes;
+      total_bytes_ += bytes_of(*datum);
       count(view, datum->primary, *datum, input);
+      if (!datum->is_made) note_unmade(view, datum->primary);
       std::uint32_t looked_at = 0;
       for (std::uint32_t node = datum->replicas;
            node != ReplicaPool::end && looked_at < holders_per_input; ++looked_at) {
@@ -120,6 +126,19 @@ class LeastLoaded final : public Policy {
         count(view, replica.peer, *datum, input);
         node = replica.next;
       }
+    }
+  }
+
+  /// An unmade input is made at the end of its maker's queue, at the latest.
+  void note_unmade(const View& view, PeerIndex maker) {
+    const std::int64_t made_ns = view.workers.load_ns(maker);
+    if (maker == latest_.maker) return;
+    if (made_ns > latest_.made_ns || latest_.maker == no_peer) {
+      latest_.others_made_ns = latest_.made_ns;
+      latest_.maker = maker;
+      latest_.made_ns = made_ns;
+    } else {
+      latest_.others_made_ns = std::max(latest_.others_made_ns, made_ns);
     }
   }
 
@@ -134,6 +153,10 @@ class LeastLoaded final : public Policy {
     double moving =
         1e9 * (far_bytes / view.limits.remote_bandwidth + near_bytes / view.limits.local_bandwidth);
     moving += static_cast<double>((far_count + near_count) * view.limits.fetch_work.ns);
+    if (question.taken_over != nullptr && question.taken_over->primary != worker) {
+      moving +=
+          1e9 * static_cast<double>(bytes_of(*question.taken_over)) / view.limits.copy_bandwidth;
+    }
     if (far_count > 0) {
       moving += static_cast<double>(view.limits.remote_latency.ns);
     } else if (near_count > 0) {
@@ -141,8 +164,11 @@ class LeastLoaded final : public Policy {
     }
     const double running = static_cast<double>(question.task_ns) * peer.slowness;
     const double pressure = pressure_ns(view, question, peer);
-    return {worker,
-            view.workers.load_ns(worker) + static_cast<std::int64_t>(moving + running + pressure),
+    std::int64_t queue = view.workers.load_ns(worker);
+    if (view.kept.has_before(worker, question.turn)) queue += peer.kept_ns / peer.slots;
+    const std::int64_t made = worker == latest_.maker ? latest_.others_made_ns : latest_.made_ns;
+    const std::int64_t start = std::max(queue, made);
+    return {worker, start, start + static_cast<std::int64_t>(moving + running + pressure),
             static_cast<std::int64_t>(moving)};
   }
 
@@ -167,6 +193,12 @@ class LeastLoaded final : public Policy {
   std::vector<Candidate> candidates_;
   std::vector<Estimate> estimates_;
   std::uint64_t total_bytes_ = 0;
+  /// When the inputs that are being made will be: by the latest maker, and by the other ones.
+  struct Latest {
+    PeerIndex maker = no_peer;
+    std::int64_t made_ns = 0, others_made_ns = 0;
+  };
+  Latest latest_;
 };
 
 }  // namespace

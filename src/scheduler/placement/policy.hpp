@@ -5,6 +5,7 @@
 #include <span>
 
 #include "scheduler/data_table.hpp"
+#include "scheduler/kept_tasks.hpp"
 #include "scheduler/scheduler_engine.hpp"
 #include "scheduler/worker_table.hpp"
 
@@ -14,11 +15,14 @@ namespace ashlar::scheduler::placement {
 struct View {
   const WorkerTable& workers;
   const ReplicaPool& replicas;
+  const KeptTasks& kept;
   const Limits& limits;
 };
 
 struct Question {
+  KeptTasks::Entry turn;                 ///< the task's, among those kept
   std::span<const Datum* const> inputs;  ///< each available
+  const Datum* taken_over = nullptr;     ///< the input whose buffer an output may take over
   std::uint64_t output_bytes = 0;
   std::int64_t task_ns = 0;  ///< predicted, on an average worker
   const Pool& pool;          ///< workers that could run it
@@ -32,7 +36,8 @@ struct Question {
 class Policy {
  public:
   virtual ~Policy() = default;
-  /// A worker of the pool with room and resources for the task; no_peer when there is none.
+  /// A worker of the pool with resources for the task; no_peer when there is none. One without
+  /// room (Limits::holder_windows) is worth waiting for.
   virtual PeerIndex choose(const View& view, const Question& question) = 0;
 };
 
