@@ -127,6 +127,11 @@ concept ArrayCodable = Codable<T> && requires {
   requires Codec<T>::is_array;
 };
 
+template <class T>
+struct IsVector : std::false_type {};
+template <class T>
+struct IsVector<std::vector<T>> : std::true_type {};
+
 /// T takes the same number of bytes whatever its value.
 template <class T>
 concept FixedCodable = Codable<T> && requires {

@@ -3,8 +3,10 @@
 #include <ashlar/codec.hpp>
 #include <ashlar/detail/session_core.hpp>
 #include <ashlar/error.hpp>
+#include <ashlar/report.hpp>
 
 #include <chrono>
+#include <concepts>
 #include <functional>
 #include <type_traits>
 #include <utility>
@@ -13,10 +15,12 @@
 namespace ashlar {
 
 /// A value that a task makes on some worker: may be waited for, brought here, or passed on to
-/// further tasks without ever coming here.
+/// further tasks without ever coming here. Also what a call whose name ends in _async gives: the
+/// result to come, which no task can take.
 ///
 /// Copies are handles of the same value; when the last one goes, the cluster forgets the value.
-/// Threads: handles are independent; any thread may wait.
+/// Threads: handles are independent; any thread may wait. A program that must not be blocked asks
+/// then(), which tells it when get() returns at once.
 template <class T>
 class Future {
  public:
@@ -33,6 +37,16 @@ class Future {
   /// Errors: what the task failed with, naming kernel, worker and source line; Cancelled;
   /// Disconnected.
   T get() const {
+    if constexpr (detail::IsVector<T>::value) {
+      if (const auto* elements = datum().elements()) {
+        T values;
+        values.reserve(elements->size());
+        for (const auto& element : *elements) {
+          values.push_back(Future<typename T::value_type>(element).get());
+        }
+        return values;
+      }
+    }
     detail::Bytes bytes = datum().get();
     if constexpr (!std::is_void_v<T>) return decode<T>(bytes.bytes, std::move(bytes.owner));
   }
@@ -59,6 +73,12 @@ class Future {
     datum().then([f = std::move(f), future = *this]() mutable { f(std::move(future)); });
   }
 
+  /// How the run that makes the value went. Waits for the end of that run: it has come when a
+  /// compute_async, a wait_async or GraphRun::done() is ready; for the value of a single task or
+  /// node it may come later than the value.
+  /// Errors: as get(); BadInput for what no run makes (put) or several do (gather_async).
+  RunReport report() const { return datum().report(); }
+
   bool is_valid() const { return datum_ != nullptr; }
 
   /// Not for programs.
@@ -73,16 +93,33 @@ class Future {
   detail::DatumHandle datum_;
 };
 
+namespace detail {
+template <class T>
+struct GatheredValues {
+  using Type = std::vector<T>;
+};
+template <>
+struct GatheredValues<void> {
+  using Type = void;
+};
+}  // namespace detail
+
+/// The values of all futures, in order, as one future: ready when all are. A task takes the vector
+/// of futures itself.
+/// Errors: BadInput for an empty future.
+template <class T>
+Future<typename detail::GatheredValues<T>::Type> gather_async(
+    const std::vector<Future<T>>& futures) {
+  std::vector<detail::DatumHandle> data;
+  data.reserve(futures.size());
+  for (const auto& future : futures) data.push_back(future.handle());
+  return Future<typename detail::GatheredValues<T>::Type>(detail::gathered(std::move(data)));
+}
+
 /// The values of all futures, in order. Errors: as Future::get, of the first that has one.
 template <class T>
-requires(!std::is_void_v<T>) std::vector<T> gather(const std::vector<Future<T>>& futures) {
-  std::vector<T> values;
-  values.reserve(futures.size());
-  for (const auto& future : futures) values.push_back(future.get());
-  return values;
-}
-inline void gather(const std::vector<Future<void>>& futures) {
-  for (const auto& future : futures) future.get();
+auto gather(const std::vector<Future<T>>& futures) {
+  return gather_async(futures).get();
 }
 
 }  // namespace ashlar

@@ -187,7 +187,7 @@ class GraphRun {
   }
 
   /// The end of the whole run: ready when every task is done; get() throws what the run failed
-  /// with; cancel() stops what has not run.
+  /// with; cancel() stops what has not run; report() says how it went.
   Future<void> done() const { return Future<void>(end_); }
   void wait() const { done().get(); }
 

@@ -58,6 +58,10 @@ struct ConnectOptions {
 ///
 /// Copies are handles of one session, which ends with the last of them: then its runs stop, its
 /// data are freed, and the worker processes of a local session end. Threads: any may call.
+///
+/// What waits has a form that does not: compute, wait and gather in one with _async behind the
+/// name, GraphRun::wait in done(), Future::get in then(). Only a session's begin and end, local,
+/// connect and close, have none: a program that must never wait calls them on another thread.
 class Session : public SessionTasks {
  public:
   /// Starts worker processes on this host, and a scheduler on a thread of this process.
@@ -77,21 +81,28 @@ class Session : public SessionTasks {
   /// Several at once, sharing what they have in common.
   std::vector<HostArray> compute(const std::vector<Array>& arrays, RunReport* report = nullptr);
 
-  /// The same without waiting; errors come with Future::get.
+  /// The same without waiting; what the arrays read of this process's memory has been copied when
+  /// they return. Results are merged on the session's thread; Future::report says how it went.
+  /// Errors of running come with Future::get.
   Future<HostArray> compute_async(const Array& array);
+  Future<std::vector<HostArray>> compute_async(const std::vector<Array>& arrays);
 
-  /// Starts computing an array that stays on the workers, and returns it as an array whose
-  /// chunks need not be computed again. They are freed with its last handle.
+  /// Starts computing an array that stays on the workers, and returns it, without waiting, as an
+  /// array whose chunks need not be computed again. They are freed with its last handle.
   Array persist(const Array& array);
 
   /// Waits until every chunk of a persisted array exists; returns at once for any other.
   /// Errors: what its tasks failed with.
   void wait(const Array& array);
 
+  /// The same without waiting.
+  Future<void> wait_async(const Array& array);
+
   /// What computing the array would take on this session's workers.
   Plan plan(const Array& array) const;
 
-  /// How the last compute, persist or run that was waited for went.
+  /// How the last compute, persist or run went that was waited for, or whose Future was asked by
+  /// get(). Where several go on at once, ask each: compute's `report`, or Future::report.
   RunReport report() const;
 
   /// Workers that are there now.

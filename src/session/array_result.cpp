@@ -1,73 +1,53 @@
 #include "session/array_result.hpp"
 
-#include <ashlar/error.hpp>
-
-#include <limits>
+#include <exception>
 #include <utility>
+#include <vector>
 
-#include "runtime/clock.hpp"
+#include "session/computation.hpp"
+#include "session/gathered.hpp"
 
 namespace ashlar::session {
 
-namespace {
-constexpr Instant never{std::numeric_limits<std::int64_t>::max()};
-}
+/// What all arrays of a run share. Changes on the loop's turn, until the run has ended.
+struct ArrayResult::Merging {
+  Computation computation;
+  std::exception_ptr error;
 
-detail::DatumHandle ArrayResult::start(std::shared_ptr<Core> core, const Array& array) {
-  std::shared_ptr<ArrayResult> result(new ArrayResult(core));
-  Computation& computation = result->computation_.emplace(core, std::span(&array, 1));
-  result->run_ = computation.run();
-  const std::weak_ptr<ArrayResult> weak = result;
-  result->run_->on_arrived = [weak] {
-    if (const auto self = weak.lock()) {
-      std::lock_guard lock(self->mutex_);
-      self->computation_->merge_arrived();
+  void merge_arrived() {
+    try {
+      computation.merge_arrived();
+    } catch (...) {  // for the program, not for the loop
+      error = std::current_exception();
     }
-  };
-  result->run_->on_finished = [weak] {
-    if (const auto self = weak.lock()) self->finished();
-  };
-  computation.start();
-  return result;
-}
-
-void ArrayResult::finished() {
-  std::vector<std::function<void()>> callbacks;
-  {
-    std::lock_guard lock(mutex_);
-    is_ready_ = true;
-    callbacks.swap(callbacks_);
   }
-  for (auto& f : callbacks) f();
-}
+};
 
-bool ArrayResult::is_ready() const { return is_ready_ || core_->is_disconnected(); }
+ArrayResult::ArrayResult(std::shared_ptr<Core> core, std::shared_ptr<Merging> merging,
+                         std::size_t root)
+    : RunEnd(std::move(core), merging->computation.run()),
+      merging_(std::move(merging)),
+      root_(root) {}
 
-bool ArrayResult::wait(std::chrono::nanoseconds timeout) {
-  const Instant now = runtime::now();
-  const bool is_bounded = timeout.count() < never.ns - now.ns;
-  const Instant deadline = is_bounded ? now + Duration{timeout.count()} : never;
-  return core_->loop().drive_until([this] { return is_ready(); }, deadline);
+detail::DatumHandle ArrayResult::start(std::shared_ptr<Core> core, std::span<const Array> arrays) {
+  const std::shared_ptr<Merging> merging(new Merging{Computation(core, arrays), nullptr});
+  Computation& computation = merging->computation;
+  computation.run()->on_arrived = [weak = std::weak_ptr(merging)] {
+    if (const auto self = weak.lock()) self->merge_arrived();
+  };
+  std::vector<detail::DatumHandle> results;
+  for (std::size_t root = 0; root < arrays.size(); ++root) {
+    results.push_back(std::shared_ptr<ArrayResult>(new ArrayResult(core, merging, root)));
+  }
+  computation.start();
+  return std::make_shared<Gathered>(std::move(results),
+                                    std::make_shared<RunEnd>(core, computation.run()));
 }
 
 detail::Bytes ArrayResult::get() {
-  core_->loop().drive_until([this] { return is_ready(); }, never);
-  core_->wait(*run_);
-  std::lock_guard lock(mutex_);
-  return computation_->encoded_result(0);
-}
-
-void ArrayResult::cancel() { core_->cancel(run_->number); }
-
-void ArrayResult::then(std::function<void()> f) {
-  {
-    std::lock_guard lock(mutex_);
-    if (!is_ready_) {
-      callbacks_.push_back(std::move(f));
-      return;
-    }
-  }
-  f();
+  RunEnd::get();
+  if (merging_->error) std::rethrow_exception(merging_->error);
+  return merging_->computation.encoded_result(root_);
 }
 
 }  // namespace ashlar::session

@@ -58,6 +58,7 @@ void Inputs::bring() {
 Computation::Computation(std::shared_ptr<Core> core, std::span<const Array> arrays)
     : core_(std::move(core)), begin_(runtime::now()), lowered_(array::lower(arrays)) {
   submitted_ = core_->prepare(lowered_.graph, true);
+  submitted_.run->called_at = begin_;
   const auto& wanted = lowered_.graph->wanted;
   for (std::size_t root = 0; root < lowered_.roots.size(); ++root) {
     const auto& lowered = lowered_.roots[root];
@@ -140,9 +141,7 @@ void Computation::finish() {
   }
   core_->wait(run);
   merge_arrived();
-  end_ = runtime::now();
+  run.finished_at = runtime::now();
 }
-
-RunReport Computation::report() const { return make_report(*submitted_.run, end_ - begin_); }
 
 }  // namespace ashlar::session

@@ -32,8 +32,6 @@ class Computation {
   std::vector<HostArray>& results() { return results_; }
   /// A result as its Codec encodes it, without a copy: the header lies before the elements.
   detail::Bytes encoded_result(std::size_t root) const;
-  /// Valid after finish().
-  RunReport report() const;
 
  private:
   struct Target {
@@ -44,7 +42,6 @@ class Computation {
 
   std::shared_ptr<Core> core_;
   Instant begin_;
-  Instant end_;
   array::Lowered lowered_;
   Submitted submitted_;
   std::vector<Target> targets_;  ///< by position
@@ -76,8 +73,5 @@ class Inputs {
   std::vector<std::size_t> regions_;     ///< positions of boxes among the externals
   std::vector<OutputHandle> promised_;   ///< by box
 };
-
-/// The report of an ended run; `wall` is the driver's time.
-RunReport make_report(const Run& run, Duration wall);
 
 }  // namespace ashlar::session

@@ -181,15 +181,35 @@ std::string Core::why_disconnected() const {
 
 // ---- runs ------------------------------------------------------------------------------------
 
+void Run::then(std::function<void()> f) {
+  {
+    std::lock_guard lock(mutex);
+    if (!is_settled_) {
+      callbacks_.push_back(std::move(f));
+      return;
+    }
+  }
+  f();
+}
+
+void Run::settle() {
+  std::vector<std::function<void()>> callbacks;
+  {
+    std::lock_guard lock(mutex);
+    is_settled_ = true;
+    callbacks.swap(callbacks_);
+  }
+  for (auto& f : callbacks) f();
+}
+
 Submitted Core::prepare(std::shared_ptr<const graph::TaskGraph> graph, bool comes_home) {
-  check_open();
   Submitted out;
   out.run = std::make_shared<Run>();
   Run& run = *out.run;
   run.number = next_run_++;
   run.graph = graph;
   run.comes_home = comes_home;
-  run.submitted = runtime::now();
+  run.called_at = runtime::now();
   run.live_outputs = static_cast<std::uint32_t>(graph->wanted.size());
   const RunId id{session_, run.number};
   for (const std::uint32_t datum : graph->wanted) {
@@ -199,6 +219,7 @@ Submitted Core::prepare(std::shared_ptr<const graph::TaskGraph> graph, bool come
   }
   {
     std::lock_guard lock(mutex_);
+    if (is_disconnected_) throw Disconnected(why_disconnected_);
     runs_[run.number] = out.run;
   }
   return out;
@@ -264,6 +285,12 @@ void Core::cancel(std::uint32_t run) {
   if (const auto driver = this->driver()) driver->post(driver::CancelAsked{run});
 }
 
+bool Core::wait_for(const std::function<bool()>& done, std::chrono::nanoseconds timeout) {
+  const Instant now = runtime::now();
+  const bool is_bounded = timeout.count() < never.ns - now.ns;
+  return loop_.drive_until(done, is_bounded ? now + Duration{timeout.count()} : never);
+}
+
 void Core::wait(Run& run) {
   loop_.drive_until([&] { return run.is_finished.load() || is_disconnected(); }, never);
   if (!run.is_finished) throw Disconnected(why_disconnected());
@@ -272,14 +299,9 @@ void Core::wait(Run& run) {
   }
 }
 
-void Core::keep_run(RunHandle run) {
-  std::lock_guard lock(mutex_);
-  kept_run_ = std::move(run);
-}
-
-RunHandle Core::kept_run() {
-  std::lock_guard lock(mutex_);
-  return std::exchange(kept_run_, nullptr);
+RunReport Core::report_of(Run& run) {
+  wait(run);
+  return make_report(run);
 }
 
 void Core::keep_report(const RunReport& report) {
@@ -353,7 +375,7 @@ void Core::on_run_finished(const driver::RunFinished& finished) {
   run->end = finished;
   run->finished_at = runtime::now();
   run->is_finished = true;
-  if (run->on_finished) run->on_finished();
+  run->settle();
   forget_if_over(run);
 }
 
@@ -366,14 +388,15 @@ void Core::on_disconnected(const std::string& reason) {
   {
     std::lock_guard lock(mutex_);
     if (why_disconnected_.empty()) why_disconnected_ = reason;
+    is_disconnected_ = true;
     for (const auto& [number, run] : runs_) runs.push_back(run);
   }
-  is_disconnected_ = true;
   for (const auto& run : runs) {
     for (const auto& weak : run->outputs) {
       const OutputHandle output = weak.lock();
       if (output && !output->is_ready()) output->failed(ErrorKind::disconnected, reason);
     }
+    run->settle();
   }
 }
 

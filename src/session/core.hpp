@@ -6,6 +6,7 @@
 #include <ashlar/tasks.hpp>
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -33,13 +34,13 @@ struct Run {
   std::uint32_t number = 0;
   std::shared_ptr<const graph::TaskGraph> graph;
   bool comes_home = true;
-  Instant submitted;
-  Instant finished_at;
+  Instant called_at;                           ///< when the program asked for it
+  Instant finished_at;                         ///< when everything was there, and merged
   std::vector<std::weak_ptr<Output>> outputs;  ///< as graph->wanted
   std::atomic<std::uint32_t> live_outputs{0};
 
-  /// Positions in `outputs` in the order in which they came, for whoever merges.
   std::mutex mutex;
+  /// Positions in `outputs` in the order in which they came, for whoever merges.
   std::vector<std::uint32_t> arrived;
 
   std::atomic<bool> has_arrived{false};        ///< `arrived` is not empty
@@ -48,7 +49,15 @@ struct Run {
   std::atomic<std::uint64_t> tasks_done{0};
   /// Or empty; called on the loop's turn. Set before the run is submitted.
   std::function<void()> on_arrived;
-  std::function<void()> on_finished;
+
+  /// Calls `f` once when the run has ended or never will; here and now if that is so already.
+  void then(std::function<void()> f);
+  /// Says that it is so.
+  void settle();
+
+ private:
+  bool is_settled_ = false;  ///< under the mutex, as the next
+  std::vector<std::function<void()>> callbacks_;
 };
 using RunHandle = std::shared_ptr<Run>;
 
@@ -57,6 +66,9 @@ struct Submitted {
   RunHandle run;
   std::vector<OutputHandle> outputs;
 };
+
+/// How a finished run went.
+RunReport make_report(const Run& run);
 
 /// What one Session is made of: a loop, a driver, and for local sessions a scheduler and worker
 /// processes. Outlived by nothing it gave out: outputs keep it alive.
@@ -82,6 +94,7 @@ class Core : public detail::SessionPort,
   bool shows_progress() const { return shows_progress_; }
 
   /// Prepares a run, to which callbacks may be added; start() hands it to the scheduler.
+  /// Errors: Disconnected.
   Submitted prepare(std::shared_ptr<const graph::TaskGraph> graph, bool comes_home);
   void start(Run& run, std::vector<DatumId> externals);
 
@@ -98,8 +111,14 @@ class Core : public detail::SessionPort,
   void release(DatumId id);
   void cancel(std::uint32_t run);
 
+  /// Carries the loop on until done(), at most this long; returns done().
+  bool wait_for(const std::function<bool()>& done, std::chrono::nanoseconds timeout);
   /// Waits until a run is finished. Errors: what it failed with.
   void wait(Run& run);
+  /// The same, and says how it went.
+  RunReport report_of(Run& run);
+  /// The run that makes a datum for which there is a handle; none for what was put.
+  RunHandle run_of(DatumId id) { return find(id.run.number); }
 
   bool is_disconnected() const { return is_disconnected_; }
   std::string why_disconnected() const;
@@ -108,12 +127,7 @@ class Core : public detail::SessionPort,
   std::size_t worker_count() const { return workers_; }
   std::uint32_t slots_per_worker() const { return slots_per_worker_; }
 
-  /// The last persist, whose report is made when it is waited for.
-  void keep_run(RunHandle run);
-  RunHandle kept_run();
   void keep_report(const RunReport& report);
-  /// Makes and keeps the report of a finished run.
-  void keep_report_of(const Run& run);
   RunReport last_report() const;
 
   /// Ends the session: runs stop, workers of a local session end. May be repeated.
@@ -151,7 +165,6 @@ class Core : public detail::SessionPort,
   std::unordered_map<std::uint32_t, RunHandle> runs_;  ///< unfinished, or with live outputs
   std::string why_disconnected_;
   RunReport last_report_;
-  RunHandle kept_run_;
   std::atomic<bool> is_disconnected_{false};
   std::atomic<bool> is_closed_{false};
   std::atomic<std::uint32_t> next_run_{1};

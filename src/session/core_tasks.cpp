@@ -1,62 +1,13 @@
-#include <ashlar/error.hpp>
 #include <ashlar/graph.hpp>
 
-#include <chrono>
-#include <limits>
-#include <mutex>
 #include <utility>
 
-#include "runtime/clock.hpp"
 #include "session/core.hpp"
 #include "session/graph_builder.hpp"
 #include "session/request_graph.hpp"
+#include "session/run_end.hpp"
 
 namespace ashlar::session {
-
-namespace {
-
-constexpr Instant never{std::numeric_limits<std::int64_t>::max()};
-
-/// The end of a run, as a datum without bytes.
-class RunEnd : public detail::Datum {
- public:
-  RunEnd(std::shared_ptr<Core> core, RunHandle run)
-      : core_(std::move(core)), run_(std::move(run)) {}
-
-  bool is_ready() const override { return run_->is_finished || core_->is_disconnected(); }
-
-  bool wait(std::chrono::nanoseconds timeout) override {
-    const Instant now = runtime::now();
-    const bool is_bounded = timeout.count() < never.ns - now.ns;
-    const Instant deadline = is_bounded ? now + Duration{timeout.count()} : never;
-    return core_->loop().drive_until([this] { return is_ready(); }, deadline);
-  }
-
-  detail::Bytes get() override {
-    core_->wait(*run_);
-    core_->keep_report_of(*run_);
-    return {};
-  }
-
-  void cancel() override { core_->cancel(run_->number); }
-
-  void then(std::function<void()> f) override {
-    const auto call = std::make_shared<std::function<void()>>(std::move(f));
-    core_->loop().dispatch([run = run_, core = core_, call] {
-      if (run->is_finished || core->is_disconnected()) return (*call)();
-      run->on_finished = [before = std::move(run->on_finished), call] {
-        if (before) before();
-        (*call)();
-      };
-    });
-  }
-
- private:
-  std::shared_ptr<Core> core_;
-  RunHandle run_;
-};
-
-}  // namespace
 
 detail::DatumHandle Core::submit(detail::TaskRequest request) {
   auto made = graph_of({&request, 1});

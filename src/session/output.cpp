@@ -3,8 +3,8 @@
 #include <limits>
 #include <utility>
 
-#include "runtime/clock.hpp"
 #include "session/core.hpp"
+#include "session/run_end.hpp"
 
 namespace ashlar::session {
 
@@ -20,22 +20,13 @@ Output::~Output() { core_->release(id_); }
 bool Output::is_ready() const { return state_ != State::pending; }
 
 bool Output::wait(std::chrono::nanoseconds timeout) {
-  if (is_ready()) return true;
-  const Instant now = runtime::now();
-  const bool is_bounded = timeout.count() < never.ns - now.ns;
-  const Instant deadline = is_bounded ? now + Duration{timeout.count()} : never;
-  return core_->loop().drive_until([this] { return is_ready(); }, deadline);
+  return core_->wait_for([this] { return is_ready(); }, timeout);
 }
 
 void Output::throw_if_failed() const {
   if (state_ != State::failed) return;
   std::lock_guard lock(mutex_);
   throw_error(error_kind_, error_);
-}
-
-void Output::wait_until_made() {
-  core_->loop().drive_until([this] { return is_ready(); }, never);
-  throw_if_failed();
 }
 
 detail::Bytes Output::get() {
@@ -51,6 +42,16 @@ detail::Bytes Output::get() {
   }
   std::lock_guard lock(mutex_);
   return {std::make_shared<store::Buffer>(buffer_), buffer_.bytes()};
+}
+
+RunReport Output::report() {
+  const RunHandle run = core_->run_of(id_);
+  if (run == nullptr) throw BadInput("a value that was put has no report: no run made it");
+  return core_->report_of(*run);
+}
+
+detail::DatumHandle Output::end_of_run() const {
+  return std::make_shared<RunEnd>(core_, core_->run_of(id_));
 }
 
 void Output::cancel() { core_->cancel(id_.run.number); }

@@ -33,10 +33,10 @@ class Output : public detail::Datum {
   detail::Bytes get() override;
   void cancel() override;
   void then(std::function<void()> f) override;
+  RunReport report() override;
 
-  /// Waits until the datum exists on some worker, without bringing it here.
-  /// Errors: as get().
-  void wait_until_made();
+  /// The end of the run that makes it. Requires that it was not put.
+  detail::DatumHandle end_of_run() const;
 
   /// Told by the core, on the loop's turn.
   void delivered(const store::Buffer& buffer);

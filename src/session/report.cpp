@@ -3,13 +3,13 @@
 #include <algorithm>
 #include <cstdio>
 
-#include "session/computation.hpp"
+#include "session/core.hpp"
 
 namespace ashlar {
 
 namespace session {
 
-RunReport make_report(const Run& run, Duration wall) {
+RunReport make_report(const Run& run) {
   const protocol::RunStats& stats = run.end.stats;
   RunReport report;
   report.tasks = stats.tasks;
@@ -17,7 +17,7 @@ RunReport make_report(const Run& run, Duration wall) {
   report.mean_task_seconds =
       stats.tasks == 0 ? 0 : report.total_task_seconds / static_cast<double>(stats.tasks);
   report.makespan_seconds = static_cast<double>(stats.makespan_ns) * 1e-9;
-  report.wall_seconds = wall.in_seconds();
+  report.wall_seconds = (run.finished_at - run.called_at).in_seconds();
   report.critical_path_seconds = static_cast<double>(stats.critical_path_ns) * 1e-9;
   report.local_bytes = stats.local_bytes;
   report.remote_bytes = stats.remote_bytes;
@@ -44,10 +44,6 @@ RunReport make_report(const Run& run, Duration wall) {
   report.parallelism = ratio(report.total_task_seconds, report.critical_path_seconds);
   report.makespan_over_bound = ratio(report.makespan_seconds, report.lower_bound_seconds);
   return report;
-}
-
-void Core::keep_report_of(const Run& run) {
-  keep_report(make_report(run, run.finished_at - run.submitted));
 }
 
 }  // namespace session

@@ -57,14 +57,18 @@ std::vector<HostArray> Session::compute(const std::vector<Array>& arrays, RunRep
   session::Computation computation(core_, arrays);
   computation.start();
   computation.finish();
-  const RunReport made = computation.report();
+  const RunReport made = core_->report_of(*computation.run());
   core_->keep_report(made);
   if (report != nullptr) *report = made;
   return std::move(computation.results());
 }
 
 Future<HostArray> Session::compute_async(const Array& array) {
-  return Future<HostArray>(session::ArrayResult::start(core_, array));
+  return Future<HostArray>(session::ArrayResult::start(core_, {&array, 1})->elements()->front());
+}
+
+Future<std::vector<HostArray>> Session::compute_async(const std::vector<Array>& arrays) {
+  return Future<std::vector<HostArray>>(session::ArrayResult::start(core_, arrays));
 }
 
 Array Session::persist(const Array& array) {
@@ -74,7 +78,6 @@ Array Session::persist(const Array& array) {
   session::Submitted submitted = core_->prepare(lowered.graph, false);
   core_->start(*submitted.run, inputs.ids());
   inputs.bring();
-  core_->keep_run(submitted.run);
   const auto& wanted = lowered.graph->wanted;
   std::vector<array::DatumRef> data;
   for (const std::uint32_t datum : lowered.roots.front().data) {
@@ -86,17 +89,13 @@ Array Session::persist(const Array& array) {
                           std::source_location::current());
 }
 
-void Session::wait(const Array& array) {
+void Session::wait(const Array& array) { wait_async(array).get(); }
+
+Future<void> Session::wait_async(const Array& array) {
   const auto* data = persisted_data(array);
-  if (data == nullptr) return;
-  for (const auto& ref : *data) {
-    std::static_pointer_cast<session::Output>(std::const_pointer_cast<void>(ref.keepalive))
-        ->wait_until_made();
-  }
-  if (const session::RunHandle run = core_->kept_run()) {
-    core_->wait(*run);
-    core_->keep_report_of(*run);
-  }
+  if (data == nullptr || data->empty()) return gather_async(std::vector<Future<void>>{});
+  return Future<void>(
+      std::static_pointer_cast<const session::Output>(data->front().keepalive)->end_of_run());
 }
 
 Plan Session::plan(const Array& array) const {

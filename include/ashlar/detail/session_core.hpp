@@ -1,5 +1,7 @@
 #pragma once
 
+#include <ashlar/report.hpp>
+
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -38,8 +40,17 @@ class Datum {
   virtual void cancel() = 0;
   /// Calls `f` once when is_ready(), on the session's loop (or at once, here, if it is already).
   virtual void then(std::function<void()> f) = 0;
+  /// Waits for the end of the run that makes it, and says how that went.
+  /// Errors: what the run failed with; BadInput for what no single run makes.
+  virtual RunReport report() = 0;
+  /// For a list that is not made as one datum: the data of its elements. get() then waits for
+  /// them all, and shows no bytes.
+  virtual const std::vector<std::shared_ptr<Datum>>* elements() const { return nullptr; }
 };
 using DatumHandle = std::shared_ptr<Datum>;
+
+/// A list of data. Errors: BadInput for an empty handle.
+DatumHandle gathered(std::vector<DatumHandle> elements);
 
 /// One call of a registered kernel.
 struct TaskRequest {

@@ -61,7 +61,7 @@ TaskRequest make_request(SessionPort& port, const TaskOptions& options, Append a
 
 /// The calls of a Session that run your own functions on workers.
 ///
-/// Every call returns at once. Threads: any.
+/// Every call but gather returns at once. Threads: any.
 class SessionTasks {
  public:
   /// Runs fn(arguments...) on some worker. An argument is a value, or the Future of one; arguments
@@ -119,6 +119,12 @@ class SessionTasks {
   template <class T>
   auto gather(const std::vector<Future<T>>& futures) {
     return ashlar::gather(futures);
+  }
+
+  /// The same without waiting.
+  template <class T>
+  auto gather_async(const std::vector<Future<T>>& futures) {
+    return ashlar::gather_async(futures);
   }
 
  protected:

@@ -97,11 +97,6 @@ ArrayBytes read_array(std::span<const std::byte> bytes, DType dtype, std::size_t
 /// Gives the output's bytes.
 std::span<std::byte> take_over_next_array(ArgumentCursor& cursor, DType dtype, std::size_t ndim);
 
-template <class T>
-struct IsVector : std::false_type {};
-template <class T>
-struct IsVector<std::vector<T>> : std::true_type {};
-
 /// Holds one decoded argument for the time of the call. `T` values are the function's own;
 /// `const T&` may show the input's bytes in place.
 template <class P>

@@ -38,6 +38,7 @@ class FakeDatum final : public detail::Datum {
   }
   void cancel() override { error_ = std::make_exception_ptr(Cancelled("cancelled")); }
   void then(std::function<void()> f) override { f(); }
+  RunReport report() override { return {}; }
 
  private:
   HostArray bytes_;

@@ -1,0 +1,27 @@
+#include "session/run_end.hpp"
+
+#include <utility>
+
+namespace ashlar::session {
+
+RunEnd::RunEnd(std::shared_ptr<Core> core, RunHandle run)
+    : core_(std::move(core)), run_(std::move(run)) {}
+
+bool RunEnd::is_ready() const { return run_->is_finished || core_->is_disconnected(); }
+
+bool RunEnd::wait(std::chrono::nanoseconds timeout) {
+  return core_->wait_for([this] { return is_ready(); }, timeout);
+}
+
+detail::Bytes RunEnd::get() {
+  core_->keep_report(report());
+  return {};
+}
+
+void RunEnd::cancel() { core_->cancel(run_->number); }
+
+void RunEnd::then(std::function<void()> f) { run_->then(std::move(f)); }
+
+RunReport RunEnd::report() { return core_->report_of(*run_); }
+
+}  // namespace ashlar::session
