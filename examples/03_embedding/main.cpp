@@ -52,7 +52,7 @@ int main(int argc, char** argv) {
   auto session = ashlar::Session::local({.workers = 2, .progress = false});
 
   EventLoop loop;
-  int pending = 4 + 1;
+  int pending = 4 + 2;
   bool is_right = true;
   auto finished = [&] {
     if (--pending == 0) loop.stop();
@@ -75,12 +75,24 @@ int main(int argc, char** argv) {
     });
   }
 
-  // An array is computed while the loop goes on.
-  auto a = ashlar::random::uniform({600, 600}, {.chunks = {200, 200}, .seed = 3});
-  auto total = session.compute_async(ashlar::sum(ashlar::matmul(a, a)));
-  total.then([&](ashlar::Future<ashlar::HostArray> ready) {
+  // An array stays on the workers; another event says that it is there.
+  auto a = session.persist(ashlar::random::uniform({600, 600}, {.chunks = {200, 200}, .seed = 3}));
+  session.wait_async(a).then([&](ashlar::Future<void> ready) {
     loop.post([&, ready] {
-      std::cout << "sum of a x a: " << ready.get().item<double>() << '\n';
+      std::cout << "a was made by " << ready.report().tasks << " tasks\n";
+      is_right = is_right && ready.report().tasks == 9;
+      finished();
+    });
+  });
+
+  // Two results of one computation come while the loop goes on, with the report of how it went.
+  auto both = session.compute_async({ashlar::sum(ashlar::matmul(a, a)), ashlar::max(a)});
+  both.then([&](ashlar::Future<std::vector<ashlar::HostArray>> ready) {
+    loop.post([&, ready] {
+      const auto results = ready.get();
+      std::cout << "sum of a x a: " << results[0].item<double>()
+                << ", maximum of a: " << results[1].item<double>() << '\n'
+                << to_string(ready.report());
       finished();
     });
   });
