@@ -1,79 +1,144 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cstdint>
 #include <deque>
 #include <vector>
 
+#include "base/random.hpp"
 #include "scheduler/scheduler_engine.hpp"
 
 namespace ashlar::scheduler {
 namespace {
 
-/// Milliseconds of virtual time in which two fast workers and two that need four times as long
-/// run `count` independent tasks, when the engine has seen some before.
-std::int64_t makespan_ms(PolicyKind policy, std::uint32_t count, Limits limits = {}) {
-  limits.policy = policy;
-  SchedulerEngine engine{limits, 7};
+/// Workers of one slot and one host in virtual time. A worker runs, of what was assigned to it, the
+/// first task whose input is made.
+class Cluster {
+ public:
+  Cluster(std::uint32_t workers, const Limits& limits) : engine_{limits, 7}, workers_(workers) {
+    for (std::uint32_t w = 0; w < workers; ++w) {
+      protocol::Hello hello;
+      hello.slots = 1;
+      hello.kernels = {"k"};
+      hello.endpoint.host_identity = "host";
+      step(WorkerJoined{PeerId{w}, hello});
+    }
+    step(SessionOpened{SessionId{0}, PeerId{workers}, {}});
+  }
+
+  /// Runs chains of `links` tasks each, which take buffers over; `cost(worker, task)` in ns.
+  /// Returns the makespan in ns; -1 when it hangs.
+  template <class Cost>
+  std::int64_t run_chains(std::uint32_t chains, std::uint32_t links, Cost cost) {
+    const std::int64_t started = now_.ns;
+    const std::uint32_t tasks = chains * links;
+    auto graph = std::make_shared<graph::TaskGraph>();
+    graph->kernels = {"k"};
+    graph->kernel.assign(tasks, 0);
+    for (std::uint32_t t = 0; t < tasks; ++t) {
+      const bool is_first = t % links == 0;
+      if (!is_first) graph->inputs.push_back(t - 1);
+      graph->input_offsets.push_back(static_cast<std::uint32_t>(graph->inputs.size()));
+      graph->reuse_input.push_back(is_first ? graph::TaskGraph::no_input : 0);
+      graph->output_bytes.push_back(8 << 20);
+      graph->output_offsets.push_back(t + 1);
+      graph->param_offsets.push_back(0);
+      if (t % links == links - 1) graph->wanted.push_back(t);
+    }
+    where_.assign(tasks, ~0u);
+    is_done_.assign(tasks, false);
+    links_ = links;
+    for (Worker& worker : workers_) worker.free_at = now_.ns;
+    step(FromDriver{SessionId{0}, protocol::SubmitRun{next_run_++, graph, {}, false}});
+    while (engine_.unfinished_tasks() > 0) {
+      for (std::uint32_t w = 0; w < workers_.size(); ++w) start(w, cost);
+      const auto next = std::ranges::min_element(
+          workers_, {}, [](const Worker& w) { return w.is_busy ? w.free_at : INT64_MAX; });
+      if (!next->is_busy) return -1;
+      finish(*next, static_cast<std::uint32_t>(next - workers_.begin()));
+    }
+    return now_.ns - started;
+  }
+
+  /// Links of the last chains that ran on another worker than the one before.
+  std::uint32_t moved() const {
+    std::uint32_t found = 0;
+    for (std::uint32_t t = 1; t < where_.size(); ++t) {
+      found += t % links_ != 0 && where_[t] != where_[t - 1];
+    }
+    return found;
+  }
+
+ private:
   struct Assigned {
     RunId run;
-    std::uint32_t task;
-    Attempt attempt;
+    std::uint32_t task = 0;
+    Attempt attempt = 0;
   };
-  std::vector<std::deque<Assigned>> queues(4);
-  std::vector<std::int64_t> busy_until(4, 0);
-  Instant now;
-  const auto step = [&](Event event) {
+  struct Worker {
+    std::deque<Assigned> queue;
+    Assigned running;
+    bool is_busy = false;
+    std::int64_t elapsed = 0, free_at = 0;
+  };
+
+  void step(Event event) {
     Actions actions;
-    engine.step({&event, 1}, now, actions);
+    engine_.step({&event, 1}, now_, actions);
     for (const Action& action : actions) {
       const auto* to = std::get_if<ToWorker>(&action);
       if (to == nullptr) continue;
       const auto* tasks = std::get_if<protocol::AssignTasks>(&to->message);
       for (std::size_t i = 0; tasks != nullptr && i < tasks->task.size(); ++i) {
-        queues[to->worker.value].push_back({tasks->run, tasks->task[i], tasks->attempt[i]});
+        workers_[to->worker.value].queue.push_back({tasks->run, tasks->task[i], tasks->attempt[i]});
       }
     }
-  };
-  for (std::uint32_t w = 0; w < 4; ++w) {
-    protocol::Hello hello;
-    hello.slots = 1;
-    hello.kernels = {"k"};
-    step(WorkerJoined{PeerId{w}, hello});
   }
-  step(SessionOpened{SessionId{0}, PeerId{9}, {}});
-  std::int64_t started = 0;
-  for (std::uint32_t run = 0; run < 2; ++run) {
-    started = now.ns;
-    std::ranges::fill(busy_until, now.ns);
-    auto graph = std::make_shared<graph::TaskGraph>();
-    const std::uint32_t tasks = run == 0 ? 200 : count;
-    graph->kernels = {"k"};
-    graph->kernel.assign(tasks, 0);
-    graph->input_offsets.assign(tasks + 1, 0);
-    graph->output_offsets.assign(tasks + 1, 0);
-    graph->param_offsets.assign(tasks + 1, 0);
-    step(FromDriver{SessionId{0}, protocol::SubmitRun{run, graph, {}, false}});
-    while (engine.unfinished_tasks() > 0) {
-      std::size_t next = 4;
-      const auto cost = [](std::size_t w) { return std::int64_t{w < 2 ? 1'000'000 : 4'000'000}; };
-      for (std::size_t w = 0; w < 4; ++w) {
-        if (queues[w].empty()) continue;
-        if (next == 4 || busy_until[w] + cost(w) < busy_until[next] + cost(next)) next = w;
-      }
-      if (next == 4) return -1;
-      const Assigned task = queues[next].front();
-      queues[next].pop_front();
-      busy_until[next] = std::max(busy_until[next], std::int64_t{0}) + cost(next);
-      now.ns = std::max(now.ns, busy_until[next]);
-      step(FromWorker{PeerId{static_cast<std::uint32_t>(next)},
-                      protocol::TasksDone{task.run,
-                                          {task.task},
-                                          {task.attempt},
-                                          {static_cast<std::uint64_t>(cost(next))},
-                                          {}}});
-    }
+
+  template <class Cost>
+  void start(std::uint32_t w, Cost cost) {
+    Worker& worker = workers_[w];
+    if (worker.is_busy) return;
+    const auto next = std::ranges::find_if(worker.queue, [this](const Assigned& assigned) {
+      return assigned.task % links_ == 0 || is_done_[assigned.task - 1];
+    });
+    if (next == worker.queue.end()) return;
+    worker.running = *next;
+    worker.queue.erase(next);
+    worker.is_busy = true;
+    worker.elapsed = cost(w, worker.running.task);
+    worker.free_at = now_.ns + worker.elapsed;
+    where_[worker.running.task] = w;
   }
-  return (now.ns - started) / 1'000'000;
+
+  void finish(Worker& worker, std::uint32_t w) {
+    worker.is_busy = false;
+    now_.ns = worker.free_at;
+    const Assigned& ended = worker.running;
+    is_done_[ended.task] = true;
+    step(FromWorker{PeerId{w}, protocol::TasksDone{ended.run,
+                                                   {ended.task},
+                                                   {ended.attempt},
+                                                   {static_cast<std::uint64_t>(worker.elapsed)},
+                                                   {}}});
+  }
+
+  SchedulerEngine engine_;
+  std::vector<Worker> workers_;
+  Instant now_;
+  std::uint32_t next_run_ = 0, links_ = 1;
+  std::vector<std::uint32_t> where_;
+  std::vector<bool> is_done_;
+};
+
+/// Milliseconds in which two fast workers and two that need four times as long run `count`
+/// independent tasks, when the engine has seen some before.
+std::int64_t makespan_ms(PolicyKind policy, std::uint32_t count, Limits limits = {}) {
+  limits.policy = policy;
+  Cluster cluster{4, limits};
+  const auto cost = [](std::uint32_t w, std::uint32_t) { return w < 2 ? 1'000'000 : 4'000'000; };
+  cluster.run_chains(200, 1, cost);
+  return cluster.run_chains(count, 1, cost) / 1'000'000;
 }
 
 // 2.5 tasks a millisecond at best: 48 ms.
@@ -97,6 +162,24 @@ TEST(PolicyQuality, LeastLoadedBeatsBlindPoliciesWhenMuchIsAssignedAhead) {
               static_cast<long long>(round_robin), static_cast<long long>(bound_ms));
   EXPECT_GE(static_cast<double>(random), 1.1 * static_cast<double>(least_loaded));
   EXPECT_GE(static_cast<double>(round_robin), 1.1 * static_cast<double>(least_loaded));
+}
+
+// The blocked matrix multiply: each output chunk is a chain that adds into one buffer.
+TEST(PolicyQuality, ChainsOfLongTasksStayWhereTheirBufferIsAndKeepEveryWorkerBusy) {
+  for (const std::int64_t task_us : {100, 2'000, 43'000}) {
+    Cluster cluster{2, {}};
+    SplitMix64 random{11};
+    const auto cost = [&](std::uint32_t, std::uint32_t) {
+      return static_cast<std::int64_t>(static_cast<double>(task_us) *
+                                       static_cast<double>(900 + random.below(300)));
+    };
+    cluster.run_chains(4, 8, cost);
+    const std::int64_t found = cluster.run_chains(64, 8, cost);
+    const double bound = 64 * 8 / 2 * 1050.0 * static_cast<double>(task_us);
+    EXPECT_GT(static_cast<double>(found), 0.95 * bound);
+    EXPECT_LT(static_cast<double>(found), 1.05 * bound) << task_us << " us";
+    EXPECT_LE(cluster.moved(), 8u) << task_us << " us";
+  }
 }
 
 }  // namespace
