@@ -47,9 +47,8 @@ void DriverEngine::State::fail(Entry entry, std::shared_ptr<const Failure> failu
   stop_bringing(entry);
   entry->second.place = Place::lost;
   entry->second.failure = std::move(failure);
-  if (!entry->second.is_owed) return;
   act(DatumFailed{entry->first, entry->second.failure->kind, entry->second.failure->text});
-  settle_debt(entry);
+  if (entry->second.is_owed) settle_debt(entry);
 }
 
 /// An owed datum was delivered or failed.

@@ -94,7 +94,8 @@ struct Exists {
   DatumId datum;
 };
 
-/// A datum can not be had. Each datum that was asked for ends in Deliver or DatumFailed.
+/// A datum can not be had. Each datum that was asked for ends in Deliver or DatumFailed, each
+/// wanted output that is not brought in Exists or DatumFailed.
 struct DatumFailed {
   DatumId datum;
   ErrorKind kind = ErrorKind::task_failed;

@@ -149,7 +149,12 @@ void DriverNode::delivered(const DatumId& datum) {
 }
 
 void DriverNode::failed(const driver::DatumFailed& action) {
-  if (--owed_[action.datum] != 0) world_.fail(name() + ": failed unasked");
+  int& owed = owed_[action.datum];
+  if (owed > 0) {
+    --owed;
+  } else if (runs_.at(action.datum.run.number).bring_home) {
+    world_.fail(name() + ": failed unasked");
+  }
   if (!may_fail(action.datum.run.number)) {
     world_.fail(name() + ": datum " + name_of(action.datum) + " failed: " + action.error);
   }

@@ -102,6 +102,15 @@ TEST(DriverTranscript, PersistedDataComeWhenAskedFor) {
   EXPECT_EQ(rig({Arrived{datum(0), 1}}), "drop 0");
 }
 
+TEST(DriverTranscript, PersistedDataThatAreNotMadeFail) {
+  Rig rig;
+  rig({submission(3, 2, 1, false)});
+  rig.told(ready({0}, 2));
+  EXPECT_EQ(rig.told(ended(RunOutcome::failed)), "lose 1 \"bang\"; finished 1");
+  EXPECT_EQ(rig.told(protocol::DataLost{{datum(0)}, "its only copy"}),
+            "lose 0 \"lost: its only copy\"");
+}
+
 TEST(DriverTranscript, PutDataStayUntilUnused) {
   Rig rig;
   EXPECT_EQ(rig({PutAsked{{5, {10, 20}}}}), "put");
