@@ -30,6 +30,7 @@ class Exchange::PeerLink : public net::LinkEvents,
 
   void connected(std::shared_ptr<net::Link> link) {
     link_ = std::move(link);
+    is_local_ = link_->is_local();
     link_->start(*this);
     if (is_outgoing_) {
       protocol::Hello hello;
@@ -110,6 +111,7 @@ class Exchange::PeerLink : public net::LinkEvents,
   bool is_outgoing_;
   bool is_greeted_ = false;
   bool is_closed_ = false;
+  bool is_local_ = false;  ///< to a process of this host
   bool has_shared_arena_ = false;
   std::shared_ptr<net::Link> link_;
   std::vector<net::Frame> waiting_;                 ///< until connected
@@ -331,6 +333,7 @@ Exchange::PeerLink* Exchange::outgoing(PeerId peer) {
   const std::string& text =
       is_same_host && !there.local_address.empty() ? there.local_address : there.remote_address;
   auto link = std::make_shared<PeerLink>(*this, peer, true);
+  link->is_local_ = text.starts_with("unix:");
   links_.push_back(link);
   outgoing_[peer] = link.get();
   const auto done = [link](std::shared_ptr<net::Link> connected, const std::string& reason) {
@@ -382,8 +385,7 @@ void Exchange::give(PeerLink& link, std::uint64_t number, DatumId datum, bool is
     return;
   }
   const auto bytes = buffer->bytes();
-  const bool is_local = !link.link_ || link.link_->is_local();
-  if (is_local && buffer->is_own() && bytes.size() > options_.inline_bytes) {
+  if (link.is_local_ && buffer->is_own() && bytes.size() > options_.inline_bytes) {
     if (!link.has_shared_arena_) {
       link.has_shared_arena_ = true;
       link.send(protocol::ArenaShared{0, arena_->capacity()}, {}, {},
