@@ -27,8 +27,8 @@ struct RunReport {
   double critical_path_seconds = 0;   ///< longest chain of dependent tasks, as measured
   double mean_utilisation = 0;        ///< over workers
   double max_utilisation = 0;
-  std::uint64_t local_bytes = 0;      ///< read in place from another process of the same host
-  std::uint64_t remote_bytes = 0;     ///< moved between hosts
+  std::uint64_t local_bytes = 0;      ///< read from another process of the same host
+  std::uint64_t remote_bytes = 0;     ///< moved between hosts; both count the driver's data too
   double lower_bound_seconds = 0;     ///< max(T1 / slots, critical path)
   double makespan_over_bound = 0;
   double flops = 0;                   ///< as the graph estimates them

@@ -123,6 +123,9 @@ void DriverEngine::State::on(const Arrived& event) {
     stop_bringing(entry);
   }
   entry->second.bytes = event.bytes;
+  if (const auto run = runs.find(event.datum.run.number); run != runs.end()) {
+    (event.is_local ? run->second.local_bytes : run->second.remote_bytes) += event.bytes;
+  }
   deliver(entry);
 }
 
@@ -272,7 +275,9 @@ void DriverEngine::State::told(const protocol::Heartbeat&) {}
 void DriverEngine::State::finish_if_complete(std::uint32_t run) {
   const auto found = runs.find(run);
   if (found == runs.end() || !found->second.has_ended || found->second.owed > 0) return;
-  const protocol::RunEnded end = std::move(found->second.end);
+  protocol::RunEnded end = std::move(found->second.end);
+  end.stats.local_bytes += found->second.local_bytes;
+  end.stats.remote_bytes += found->second.remote_bytes;
   runs.erase(found);
   act(RunFinished{run, end.outcome, end.error_kind, end.error, end.stats});
 }

@@ -50,6 +50,7 @@ struct FromScheduler {
 struct Arrived {
   DatumId datum;
   std::uint64_t bytes = 0;
+  bool is_local = true;  ///< from a process of this host
 };
 
 struct FetchFailed {
@@ -103,6 +104,7 @@ struct DatumFailed {
 };
 
 /// A run has ended, and every wanted output that was to be brought home was delivered or failed.
+/// The bytes that came home are among the moved bytes of `stats`.
 struct RunFinished {
   std::uint32_t run = 0;
   protocol::RunOutcome outcome = protocol::RunOutcome::done;

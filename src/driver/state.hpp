@@ -40,6 +40,8 @@ struct Run {
   bool has_ended = false;
   std::uint64_t tasks = 0;
   std::uint64_t owed = 0;  ///< its wanted outputs that are owed
+  std::uint64_t local_bytes = 0;   ///< brought home from this host
+  std::uint64_t remote_bytes = 0;  ///< and from others
   protocol::RunEnded end;
 };
 

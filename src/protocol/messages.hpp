@@ -160,8 +160,8 @@ struct RunStats {
   std::int64_t task_ns = 0;            ///< T1: sum of measured task times
   std::int64_t critical_path_ns = 0;   ///< from measured task times
   std::int64_t makespan_ns = 0;        ///< submission to last completion, scheduler's clock
-  std::uint64_t local_bytes = 0;       ///< read in place from another process of the same host
-  std::uint64_t remote_bytes = 0;      ///< moved between hosts
+  std::uint64_t local_bytes = 0;       ///< read by workers from other processes of their host
+  std::uint64_t remote_bytes = 0;      ///< and from other hosts
   std::vector<WorkerShare> workers;
   friend bool operator==(const RunStats&, const RunStats&) = default;
 };
@@ -290,8 +290,8 @@ struct TaskFailed {
 struct DataAcquired {
   RunId run;
   std::vector<DatumId> data;
-  std::uint64_t local_bytes = 0;              ///< of them, read in place on the same host
-  std::uint64_t remote_bytes = 0;             ///< of them, moved between hosts
+  std::uint64_t local_bytes = 0;   ///< of them, from processes of the same host
+  std::uint64_t remote_bytes = 0;  ///< of them, from other hosts
   friend bool operator==(const DataAcquired&, const DataAcquired&) = default;
 };
 

@@ -176,12 +176,12 @@ void DriverShell::perform(driver::Action& action) {
   std::visit(Visitor{*this}, action);
 }
 
-void DriverShell::on_fetched(DatumId datum, std::uint64_t bytes, bool, bool) {
-  events_.push_back(driver::Arrived{datum, bytes});
+void DriverShell::on_fetched(DatumId datum, std::uint64_t bytes, bool, bool is_local) {
+  events_.push_back(driver::Arrived{datum, bytes, is_local});
 }
 
-void DriverShell::on_pushed(DatumId datum, std::uint64_t bytes) {
-  events_.push_back(driver::Arrived{datum, bytes});
+void DriverShell::on_pushed(DatumId datum, std::uint64_t bytes, bool is_local) {
+  events_.push_back(driver::Arrived{datum, bytes, is_local});
 }
 
 void DriverShell::on_fetch_failed(DatumId datum, PeerId peer) {

@@ -171,7 +171,7 @@ class Exchange::PeerLink : public net::LinkEvents,
 
   void handle(const protocol::PushInPlace& m) {
     accept_in_place(m.datum, m.lease, m.offset, m.bytes);
-    exchange_.events_.on_pushed(m.datum, m.bytes);
+    exchange_.events_.on_pushed(m.datum, m.bytes, true);
   }
 
   void handle(const protocol::FetchBytes& m) {
@@ -233,10 +233,10 @@ class Exchange::PeerLink : public net::LinkEvents,
     store::Buffer buffer = std::exchange(payload_, {});
     if (payload_is_push_) {
       exchange_.table_.put(payload_datum_, std::move(buffer));
-      exchange_.events_.on_pushed(payload_datum_, bytes);
+      exchange_.events_.on_pushed(payload_datum_, bytes, is_local_);
     } else if (const auto datum = forget_request(payload_request_)) {
       exchange_.table_.put(*datum, std::move(buffer));
-      exchange_.events_.on_fetched(*datum, bytes, false, link_->is_local());
+      exchange_.events_.on_fetched(*datum, bytes, false, is_local_);
     }
   }
 

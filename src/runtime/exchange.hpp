@@ -34,7 +34,7 @@ class ExchangeEvents {
   /// One request, or all of a peer's (worker::FetchUnasked::all), needs no answer any more.
   virtual void on_unasked(PeerId peer, std::uint64_t request) = 0;
   /// A datum came unasked and is in the table now.
-  virtual void on_pushed(DatumId datum, std::uint64_t bytes) = 0;
+  virtual void on_pushed(DatumId datum, std::uint64_t bytes, bool is_local) = 0;
 };
 
 /// The data plane of one process: moves data between its store and its peers'.

@@ -331,7 +331,7 @@ void WorkerShell::on_unasked(PeerId peer, std::uint64_t request) {
   events_.push_back(worker::FetchUnasked{peer, request});
 }
 
-void WorkerShell::on_pushed(DatumId datum, std::uint64_t) {
+void WorkerShell::on_pushed(DatumId datum, std::uint64_t, bool) {
   log_.warning("a peer pushed a datum to this worker; dropped");
   table_.drop(datum);
 }

@@ -87,7 +87,7 @@ std::string to_string(const RunReport& report) {
                 seconds(worker.busy_seconds).c_str(), worker.slots,
                 worker.slots == 1 ? "" : "s");
   }
-  out += line("bytes                 %.1f MB read in place on the host, %.1f MB between hosts",
+  out += line("bytes                 %.1f MB between processes of a host, %.1f MB between hosts",
               static_cast<double>(report.local_bytes) * 1e-6,
               static_cast<double>(report.remote_bytes) * 1e-6);
   out += line("lower bound           %s; makespan / bound = %.3f",

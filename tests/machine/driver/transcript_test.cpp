@@ -41,6 +41,24 @@ TEST(DriverTranscript, APushThatDoesNotComeIsFetched) {
   EXPECT_EQ(rig.later(Duration::milliseconds(500)), "fetch 0@2");
 }
 
+TEST(DriverTranscript, WhatComesHomeIsCounted) {
+  Rig rig;
+  rig.told(peer_info(2, "here"));
+  rig.told(peer_info(3, "there"));
+  rig({submission(3, 3)});
+  rig.told(ready({0, 2}, 2));
+  rig.told(ready({1}, 3));
+  rig({Arrived{datum(0), 100, true}, Arrived{datum(0), 100, true}, Arrived{datum(1), 30, false}});
+  auto end = ended();
+  end.stats.local_bytes = 7;
+  end.stats.remote_bytes = 5;
+  rig.told(end);
+  rig({Arrived{datum(2), 20, true}});
+  const auto& finished = std::get<RunFinished>(rig.actions.back());
+  EXPECT_EQ(finished.stats.local_bytes, 7u + 120u);
+  EXPECT_EQ(finished.stats.remote_bytes, 5u + 30u);
+}
+
 TEST(DriverTranscript, FailedFetchesAreLocatedAgain) {
   Rig rig({.fetch_attempts = 2});
   rig.told(peer_info(2, "there"));
