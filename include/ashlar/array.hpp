@@ -207,10 +207,15 @@ struct SaveOptions {
   bool fortran_order = false;
 };
 
-/// Writes an array into a NumPy .npy file: the file is made now, with its header and its full
-/// length; each chunk is written by a worker when the returned array is computed. That has one
+/// Writes an array into a NumPy .npy file when the returned array is computed: each chunk is
+/// written by a worker, which must see the folder under the same path. The returned array has one
 /// element per chunk: the bytes written.
-/// Errors: BadInput when the file cannot be made.
+///
+/// Until all is written the file is called PATH.partial-…; then it takes its name, replacing what
+/// is there. When the computation fails or its session ends, it is removed; only a program that
+/// is killed leaves it behind.
+/// Errors of computing it: BadInput when the file cannot be made; Overloaded when the disk is too
+/// small.
 Array save_npy(const std::string& path, const Array& array, const SaveOptions& options = {},
                std::source_location where = std::source_location::current());
 

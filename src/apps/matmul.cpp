@@ -1,9 +1,12 @@
 #include <ashlar/ashlar.hpp>
 
 #include <algorithm>
+#include <atomic>
 #include <iostream>
 
 #include "apps/commands.hpp"
+#include "runtime/loop.hpp"
+#include "runtime/stop_signals.hpp"
 
 namespace ashlar::apps {
 
@@ -46,13 +49,27 @@ int matmul(const MatmulOptions& options) {
   const Array b = load_matrix(options.b, options.chunks);
   const Array c = ashlar::matmul(a, b);
   Session session = open_session(options);
+  // Ctrl-C ends the session first: that removes a file that is not finished.
+  std::atomic<bool> is_interrupted{false};
+  runtime::Loop loop({});
+  loop.start();
+  const runtime::StopSignals signals(loop, [&] {
+    is_interrupted = true;
+    session.close();
+  });
   RunReport report;
-  if (options.out.empty()) {
-    // Without a file the sum stands for the product, so that the work is done all the same.
-    const HostArray total = session.compute(sum(c.astype(DType::float64)), &report);
-    if (!options.is_quiet) std::cout << "sum of the product: " << total.item<double>() << '\n';
-  } else {
-    session.compute(save_npy(options.out, c), &report);
+  try {
+    if (options.out.empty()) {
+      // Without a file the sum stands for the product, so that the work is done all the same.
+      const HostArray total = session.compute(sum(c.astype(DType::float64)), &report);
+      if (!options.is_quiet) std::cout << "sum of the product: " << total.item<double>() << '\n';
+    } else {
+      session.compute(save_npy(options.out, c), &report);
+    }
+  } catch (const Disconnected&) {
+    if (!is_interrupted) throw;
+    std::cerr << "ashlar: interrupted\n";
+    return 130;
   }
   if (!options.is_quiet) {
     std::cout << options.a << ' ' << to_string(a.shape()) << " x " << options.b << ' '

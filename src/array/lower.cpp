@@ -57,7 +57,9 @@ Lowered Lowering::run(std::span<const Array> roots) {
       copy_externals(lowered[i]);
     }
   }
-  return std::move(builder_).finish(std::move(lowered));
+  Lowered out = std::move(builder_).finish(std::move(lowered));
+  out.files = std::move(files_);
+  return out;
 }
 
 void Lowering::count_uses(std::span<const Array> roots) {

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <string>
 #include <variant>
 #include <vector>
 
@@ -39,6 +40,14 @@ struct LowerOptions {
   std::uint32_t combine_inputs = 16;
   /// Results that are externals are copied by a task, so that all results are outputs.
   bool copies_external_results = true;
+  /// Files are written under their names with this and a number behind them.
+  std::string partial_suffix = ".partial-";
+};
+
+/// A file that tasks of the graph fill. It must exist, under its partial name, before they run.
+struct WrittenFile {
+  NpyFile partial;
+  std::string path;  ///< its name when all is written
 };
 
 /// The chunks of one root.
@@ -55,6 +64,7 @@ struct Lowered {
   std::shared_ptr<const graph::TaskGraph> graph;
   std::vector<External> externals = {};  ///< what to bind as the graph's external data, in order
   std::vector<LoweredRoot> roots = {};
+  std::vector<WrittenFile> files = {};
 };
 
 /// Turns array expressions into one graph.

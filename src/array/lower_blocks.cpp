@@ -207,10 +207,13 @@ Lowering::Chunks Lowering::gather(const Node& source, const Shape& start, const 
 Lowering::Chunks Lowering::write_file(const Node& node, const NpySink& operation) {
   const Node& x = *node.inputs[0];
   const ChunkGrid grid(x.shape, x.chunks);
+  NpyFile partial = operation.file;
+  partial.path += options_.partial_suffix + std::to_string(files_.size());
+  files_.push_back({partial, operation.file.path});
   Chunks out;
   for (std::int64_t i = 0; i < grid.size(); ++i) {
     const Shape position = grid.position(i);
-    const NpyWriteParams params{operation.file, grid.start(position), grid.extents(position)};
+    const NpyWriteParams params{partial, grid.start(position), grid.extents(position)};
     const Ref input = chunks_.at(&x)[static_cast<std::size_t>(i)];
     out.push_back(builder_.add(params, {&input, 1}));
   }

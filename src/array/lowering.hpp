@@ -55,6 +55,7 @@ class Lowering {
 
   LowerOptions options_;
   GraphBuilder builder_;
+  std::vector<WrittenFile> files_;
   // Looked up by identity, never listed: the order of pointers is no order.
   std::map<const Node*, std::size_t> uses_;  ///< being a root is a use
   std::map<const Node*, Chunks> chunks_;

@@ -14,7 +14,7 @@ namespace ashlar::array {
 /// Errors: BadInput for unsuitable chunks.
 Array npy_source(NpyFile file, const Shape& chunks, const std::source_location& where);
 
-/// Writes x into a .npy file that exists in full length; the file's dtype and shape must be x's.
+/// Writes x into a .npy file (see Lowered::files); the file's dtype and shape must be x's.
 /// The result has one int64 per chunk of x, the bytes written; it is int64 of extents
 /// (chunks per dimension) in chunks of one element.
 Array npy_sink(const Array& x, NpyFile file, const std::source_location& where);

@@ -17,6 +17,10 @@ namespace ashlar::kernels {
 /// says, big-endian, or of an element type that Ashlar does not have.
 array::NpyFile npy_read_header(const std::string& path);
 
+/// Where the elements of a file that npy_create makes lie; touches no file.
+array::NpyFile npy_layout(const std::string& path, DType dtype, const Shape& shape,
+                          bool is_fortran = false);
+
 /// Makes a .npy file of this shape in C or Fortran order, all zero, replacing what is there.
 ///
 /// Errors: BadInput when it cannot be written; Overloaded when the disk is too small.

@@ -204,19 +204,25 @@ std::string npy_header(DType dtype, const Shape& shape, bool is_fortran) {
   return header + text;
 }
 
-array::NpyFile npy_create(const std::string& path, DType dtype, const Shape& shape,
+array::NpyFile npy_layout(const std::string& path, DType dtype, const Shape& shape,
                           bool is_fortran) {
-  const std::size_t bytes = checked_bytes(dtype, shape);
   is_fortran = is_fortran && shape.size() > 1;
-  const std::string header = npy_header(dtype, shape, is_fortran);
-  const NpyDescriptor descriptor(path, O_RDWR | O_CREAT | O_TRUNC);
-  descriptor.write(0, std::as_bytes(std::span(header)));
-  descriptor.reserve(header.size() + bytes);
   return {.path = path,
           .dtype = dtype,
           .shape = shape,
           .is_fortran = is_fortran,
-          .data_offset = header.size()};
+          .data_offset = npy_header(dtype, shape, is_fortran).size()};
+}
+
+array::NpyFile npy_create(const std::string& path, DType dtype, const Shape& shape,
+                          bool is_fortran) {
+  const array::NpyFile file = npy_layout(path, dtype, shape, is_fortran);
+  const std::string header = npy_header(dtype, shape, file.is_fortran);
+  const std::size_t bytes = checked_bytes(dtype, shape);
+  const NpyDescriptor descriptor(path, O_RDWR | O_CREAT | O_TRUNC);
+  descriptor.write(0, std::as_bytes(std::span(header)));
+  descriptor.reserve(header.size() + bytes);
+  return file;
 }
 
 }  // namespace ashlar::kernels

@@ -56,7 +56,9 @@ void Inputs::bring() {
 }
 
 Computation::Computation(std::shared_ptr<Core> core, std::span<const Array> arrays)
-    : core_(std::move(core)), begin_(runtime::now()), lowered_(array::lower(arrays)) {
+    : core_(std::move(core)),
+      begin_(runtime::now()),
+      lowered_(array::lower(arrays, {.partial_suffix = partial_suffix()})) {
   submitted_ = core_->prepare(lowered_.graph, true);
   submitted_.run->called_at = begin_;
   const auto& wanted = lowered_.graph->wanted;
@@ -91,7 +93,7 @@ detail::Bytes Computation::encoded_result(std::size_t root) const {
 
 void Computation::start() {
   Inputs inputs(*core_, lowered_);
-  core_->start(*submitted_.run, inputs.ids());
+  core_->start(*submitted_.run, inputs.ids(), lowered_.files);
   try {
     inputs.bring();
   } catch (...) {

@@ -225,9 +225,17 @@ Submitted Core::prepare(std::shared_ptr<const graph::TaskGraph> graph, bool come
   return out;
 }
 
-void Core::start(Run& run, std::vector<DatumId> externals) {
+void Core::start(Run& run, std::vector<DatumId> externals,
+                 const std::vector<array::WrittenFile>& files) {
   const auto driver = this->driver();
   if (!driver) throw Disconnected(why_disconnected());
+  try {
+    run.files.create(files);
+  } catch (...) {
+    run.files.discard();
+    run.is_finished = true;  // it goes with its outputs
+    throw;
+  }
   driver->post(driver::SubmitAsked{
       protocol::SubmitRun{run.number, run.graph, std::move(externals), run.comes_home},
       run.comes_home});
@@ -369,10 +377,27 @@ void Core::on_datum_failed(DatumId datum, ErrorKind kind, const std::string& err
   if (const OutputHandle output = find(datum)) output->failed(kind, error);
 }
 
+namespace {
+/// Files of a run that ended well take their names, others go.
+void settle_files(Run& run) {
+  if (run.end.outcome == protocol::RunOutcome::done) {
+    try {
+      run.files.publish();
+    } catch (const Error& error) {
+      run.end.outcome = protocol::RunOutcome::failed;
+      run.end.error_kind = error.kind();
+      run.end.error = error.what();
+    }
+  }
+  run.files.discard();
+}
+}  // namespace
+
 void Core::on_run_finished(const driver::RunFinished& finished) {
   const RunHandle run = find(finished.run);
   if (!run) return;
   run->end = finished;
+  settle_files(*run);
   run->finished_at = runtime::now();
   run->is_finished = true;
   run->settle();
@@ -392,6 +417,7 @@ void Core::on_disconnected(const std::string& reason) {
     for (const auto& [number, run] : runs_) runs.push_back(run);
   }
   for (const auto& run : runs) {
+    run->files.discard();
     for (const auto& weak : run->outputs) {
       const OutputHandle output = weak.lock();
       if (output && !output->is_ready()) output->failed(ErrorKind::disconnected, reason);

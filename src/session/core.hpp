@@ -23,6 +23,7 @@
 #include "runtime/scheduler_shell.hpp"
 #include "session/local_cluster.hpp"
 #include "session/output.hpp"
+#include "session/partial_files.hpp"
 #include "store/arena.hpp"
 #include "store/result_memory.hpp"
 #include "telemetry/log.hpp"
@@ -47,6 +48,7 @@ struct Run {
   std::atomic<bool> is_finished{false};
   driver::RunFinished end;                     ///< valid once finished
   std::atomic<std::uint64_t> tasks_done{0};
+  PartialFiles files;
   /// Or empty; called on the loop's turn. Set before the run is submitted.
   std::function<void()> on_arrived;
 
@@ -96,7 +98,9 @@ class Core : public detail::SessionPort,
   /// Prepares a run, to which callbacks may be added; start() hands it to the scheduler.
   /// Errors: Disconnected.
   Submitted prepare(std::shared_ptr<const graph::TaskGraph> graph, bool comes_home);
-  void start(Run& run, std::vector<DatumId> externals);
+  /// Errors: as PartialFiles::create, for the files that the run writes.
+  void start(Run& run, std::vector<DatumId> externals,
+             const std::vector<array::WrittenFile>& files = {});
 
   /// Announces buffers of the driver's store for tasks to read, while the handles live. Tasks that
   /// need one wait until it is there.

@@ -1,11 +1,6 @@
 #include <ashlar/array.hpp>
 
-#include <ashlar/error.hpp>
-
 #include <filesystem>
-#include <set>
-#include <variant>
-#include <vector>
 
 #include "array/sources.hpp"
 #include "kernels/npy.hpp"
@@ -21,22 +16,12 @@ std::string absolute(const std::string& path) {
   return error ? path : full.string();
 }
 
-/// Whether computing the array reads this file.
-bool reads_file(const Array& array, const std::string& path) {
-  std::vector<const array::Node*> open{array.node().get()};
-  std::set<const array::Node*> seen;
-  while (!open.empty()) {
-    const array::Node* node = open.back();
-    open.pop_back();
-    if (!seen.insert(node).second) continue;
-    std::error_code error;
-    const auto* source = std::get_if<array::NpySource>(&node->operation);
-    if (source != nullptr && std::filesystem::equivalent(source->file.path, path, error)) {
-      return true;
-    }
-    for (const auto& input : node->inputs) open.push_back(input.get());
-  }
-  return false;
+/// The file behind links, so that it is replaced, not a link to it.
+std::string resolved(const std::string& path) {
+  const std::string full = absolute(path);
+  std::error_code error;
+  const auto file = std::filesystem::weakly_canonical(full, error);
+  return error ? full : file.string();
 }
 
 }  // namespace
@@ -47,14 +32,10 @@ Array load_npy(const std::string& path, const ChunkOptions& options, std::source
 
 Array save_npy(const std::string& path, const Array& array, const SaveOptions& options,
                std::source_location where) {
-  if (reads_file(array, absolute(path))) {
-    throw BadInput("save_npy: the array is computed from " + path +
-                   ", which writing it would destroy first: save it under another name");
-  }
-  return array::npy_sink(array,
-                         kernels::npy_create(absolute(path), array.dtype(), array.shape(),
-                                             options.fortran_order),
-                         where);
+  return array::npy_sink(
+      array,
+      kernels::npy_layout(resolved(path), array.dtype(), array.shape(), options.fortran_order),
+      where);
 }
 
 }  // namespace ashlar

@@ -73,10 +73,11 @@ Future<std::vector<HostArray>> Session::compute_async(const std::vector<Array>& 
 
 Array Session::persist(const Array& array) {
   if (persisted_data(array) != nullptr) return array;
-  const array::Lowered lowered = array::lower({&array, 1});
+  const array::Lowered lowered =
+      array::lower({&array, 1}, {.partial_suffix = session::partial_suffix()});
   session::Inputs inputs(*core_, lowered);
   session::Submitted submitted = core_->prepare(lowered.graph, false);
-  core_->start(*submitted.run, inputs.ids());
+  core_->start(*submitted.run, inputs.ids(), lowered.files);
   inputs.bring();
   const auto& wanted = lowered.graph->wanted;
   std::vector<array::DatumRef> data;

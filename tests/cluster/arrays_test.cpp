@@ -4,6 +4,9 @@
 
 #include <Eigen/Dense>
 
+#include <signal.h>
+
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <filesystem>
@@ -139,13 +142,79 @@ TEST_F(Arrays, NpyFilesAreReadAndWrittenByWorkers) {
   expect_product(to_matrix(session().compute(load_npy(folder / "c.npy"))), a, b);
 }
 
-TEST_F(Arrays, AFileThatIsReadIsNotOverwritten) {
+TEST_F(Arrays, AFileThatIsReadCanBeReplaced) {
   TemporaryFolder folder;
   const Matrix a = Matrix::Random(20, 20);
   session().compute(save_npy(folder / "a.npy", from_eigen(a, {.chunks = {10, 10}})));
+  std::filesystem::create_symlink("a.npy", folder / "link.npy");
   const auto x = load_npy(folder / "a.npy", {.chunks = {10, 10}});
-  EXPECT_THROW(save_npy(folder / "a.npy", x * 2.0), BadInput);
-  EXPECT_EQ(to_matrix(session().compute(x)), a) << "nothing was lost";
+  session().compute(save_npy(folder / "link.npy", x.T() * 2.0));
+  EXPECT_EQ(to_matrix(session().compute(x)), a.transpose() * 2.0);
+  EXPECT_EQ(folder.names(), (std::vector<std::string>{"a.npy", "link.npy"}));
+}
+
+TEST_F(Arrays, AFileThatIsNotFinishedIsRemoved) {
+  TemporaryFolder folder;
+  const auto old = ones({20, 20}, {.chunks = {10, 10}});
+  session().compute(save_npy(folder / "out.npy", old));
+  session().compute(save_npy(folder / "in.npy", old));
+  const auto x = load_npy(folder / "in.npy", {.chunks = {10, 10}});
+  std::filesystem::remove(folder / "in.npy");
+  EXPECT_THROW(session().compute(save_npy(folder / "out.npy", x * 2.0)), Error);
+  EXPECT_THROW(session().compute_async(save_npy(folder / "out.npy", x * 3.0)).get(), Error);
+  const auto kept = session().persist(save_npy(folder / "out.npy", x * 4.0));
+  EXPECT_THROW(session().wait(kept), Error);
+  EXPECT_EQ(folder.names(), std::vector<std::string>{"out.npy"});
+  EXPECT_EQ(session().compute(sum(load_npy(folder / "out.npy"))).item<double>(), 400);
+  const std::vector<Array> both{save_npy(folder / "new.npy", old),
+                                save_npy(folder / "no/such/folder.npy", old)};
+  EXPECT_THROW(session().compute(both), BadInput);
+  EXPECT_EQ(folder.names(), std::vector<std::string>{"out.npy"});
+}
+
+TEST_F(Arrays, AFileOfAnEndedSessionIsRemoved) {
+  TemporaryFolder folder;
+  Future<HostArray> pending;
+  {
+    const auto others = child_processes();
+    auto own = Session::local({.workers = 1, .threads_per_worker = 1, .progress = false});
+    for (const int pid : child_processes()) {
+      if (std::count(others.begin(), others.end(), pid) == 0) ::kill(pid, SIGSTOP);
+    }
+    pending = own.compute_async(save_npy(folder / "out.npy", ones({20, 20})));
+    ASSERT_EQ(folder.names().size(), 1u);
+    EXPECT_TRUE(folder.names().front().starts_with("out.npy.partial-")) << folder.names().front();
+  }
+  EXPECT_THROW(pending.get(), Disconnected);
+  EXPECT_TRUE(folder.names().empty());
+}
+
+TEST_F(Arrays, FilesAppearWithTheirWholeContent) {
+  TemporaryFolder folder;
+  const auto saved = session().persist(save_npy(folder / "a.npy", ones({20, 20})));
+  session().wait(saved);
+  EXPECT_EQ(folder.names(), std::vector<std::string>{"a.npy"});
+  const auto twice = save_npy(folder / "b.npy", ones({30}, {.chunks = {10}}));
+  session().compute(twice);
+  session().compute(twice);
+  EXPECT_EQ(session().compute(sum(load_npy(folder / "b.npy"))).item<double>(), 30);
+}
+
+TEST_F(Arrays, TheReportCountsEveryByteThatMoves) {
+  auto own = Session::local({.workers = 1, .threads_per_worker = 1, .progress = false});
+  RunReport report;
+  const HostArray x = own.compute(ones({100, 100}, {.chunks = {50, 100}}), &report);
+  EXPECT_EQ(report.local_bytes, 80'000u) << "chunks come home";
+  EXPECT_EQ(report.remote_bytes, 0u);
+  own.compute(from_host(x, {.chunks = {50, 100}}) + 1.0, &report);
+  EXPECT_EQ(report.local_bytes, 160'000u) << "and the driver's go to the worker";
+  own.compute(sum(from_host(x, {.chunks = {10, 10}})), &report);
+  EXPECT_EQ(report.local_bytes, 80'008u) << "small ones, which are sent, count as well";
+  const auto kept = own.persist(from_host(x, {.chunks = {50, 100}}));
+  own.wait(kept);
+  EXPECT_EQ(own.report().local_bytes, 80'000u);
+  own.compute(kept + 1.0, &report);
+  EXPECT_EQ(report.local_bytes, 80'000u) << "what is there already does not move";
 }
 
 TEST_F(Arrays, IdleWorkersCountInTheUtilisation) {

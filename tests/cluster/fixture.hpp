@@ -33,6 +33,8 @@ class TemporaryFolder {
   TemporaryFolder();
   ~TemporaryFolder();
   std::string operator/(const std::string& name) const { return path_ + "/" + name; }
+  /// What is in it, in order.
+  std::vector<std::string> names() const;
 
  private:
   std::string path_;

@@ -205,12 +205,18 @@ TEST(Lower, files_are_read_and_written_by_chunk) {
   const NpyFile out{.path = "out.npy", .shape = {6, 4}, .data_offset = 64};
   const auto here = std::source_location::current();
   const auto x = npy_source(in, {4, 4}, here);
-  const auto lowered = lower_one(npy_sink(x + 1.0, out, here));
+  const std::vector<Array> sinks{npy_sink(x + 1.0, out, here)};
+  const auto lowered = lower(sinks, {.partial_suffix = ".part"});
   EXPECT_EQ(count_tasks(lowered), (Counts{{"npy_read", 2}, {"elementwise", 2}, {"npy_write", 2}}));
   const auto reads = params_of<NpyReadParams>(lowered);
   EXPECT_EQ(reads[1], (NpyReadParams{in, {4, 0}, {2, 4}}));
   const auto writes = params_of<NpyWriteParams>(lowered);
-  EXPECT_EQ(writes[1], (NpyWriteParams{out, {4, 0}, {2, 4}}));
+  NpyFile partial = out;
+  partial.path = "out.npy.part0";
+  EXPECT_EQ(writes[1], (NpyWriteParams{partial, {4, 0}, {2, 4}}));
+  ASSERT_EQ(lowered.files.size(), 1u);
+  EXPECT_EQ(lowered.files[0].partial, partial);
+  EXPECT_EQ(lowered.files[0].path, "out.npy");
   EXPECT_EQ(lowered.roots[0].grid.shape(), (Shape{2, 1}));
   EXPECT_EQ(lowered.graph->wanted.size(), 2u);
 }
