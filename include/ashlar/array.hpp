@@ -226,12 +226,14 @@ struct ReduceOptions {
   bool keepdims = false;       ///< keep reduced dimensions with extent 1
 };
 
-/// The sum over some axes; int64 for integers and booleans.
+/// The sum over some axes; int64 for integers and booleans; 0 where there is no element.
 Array sum(const Array& x, const ReduceOptions& options = {},
           std::source_location where = std::source_location::current());
 /// The mean over some axes; float64 for integers and booleans.
+/// Errors: BadInput where there is no element: unlike a sum, it has no value then.
 Array mean(const Array& x, const ReduceOptions& options = {},
            std::source_location where = std::source_location::current());
+/// The least and the greatest element over some axes. Errors: as mean.
 Array min(const Array& x, const ReduceOptions& options = {},
           std::source_location where = std::source_location::current());
 Array max(const Array& x, const ReduceOptions& options = {},

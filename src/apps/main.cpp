@@ -124,6 +124,13 @@ int main(int argc, char** argv) {
   add_matmul(app, arguments);
   add_scheduler(app, arguments);
   add_worker(app, arguments);
+  const std::string word = argc > 1 ? argv[1] : "-";
+  const auto is_meant = [&](CLI::App* command) { return command->check_name(word); };
+  if (word[0] != '-' && app.get_subcommands(is_meant).empty()) {
+    std::cerr << "ashlar: unknown command \"" << word
+              << "\": expected info, matmul, scheduler or worker; see ashlar --help\n";
+    return 1;
+  }
   CLI11_PARSE(app, argc, argv);
   try {
     return run(app, arguments);

@@ -28,9 +28,11 @@ Array random_array(array::Random operation, DType dtype, const Shape& shape, con
 
 /// How many of start, start + step, … come before stop.
 std::int64_t arange_count(Scalar start, Scalar stop, Scalar step, bool is_integer) {
-  const std::string name = "arange from " + std::to_string(start.floating()) + " to " +
-                           std::to_string(stop.floating()) + " by " +
-                           std::to_string(step.floating());
+  const auto text = [](Scalar value) {
+    return value.kind() == Scalar::Kind::floating ? std::to_string(value.floating())
+                                                  : std::to_string(value.integer());
+  };
+  const std::string name = "arange from " + text(start) + " to " + text(stop) + " by " + text(step);
   if (step.floating() == 0) throw BadInput(name + ": the step must not be 0");
   constexpr double most = 0x1p60;
   const double estimate = std::ceil((stop.floating() - start.floating()) / step.floating());

@@ -139,8 +139,7 @@ class Connecting final : public std::enable_shared_from_this<Connecting> {
   }
 
   void fail(const std::string& why) {
-    finish(nullptr, "cannot connect to " + address_.to_string() + ": " + why +
-                        "; is there a process that listens there?");
+    finish(nullptr, "cannot connect to " + address_.to_string() + ": " + why);
   }
 
   void finish(std::shared_ptr<Link> link, std::string reason) {

@@ -33,7 +33,7 @@ std::pair<std::shared_ptr<net::Link>, std::string> try_dial(Loop& loop,
   });
   const bool is_done = loop.drive_until([&] { return outcome->is_done.load(); },
                                         now() + timeout + Duration::seconds(1));
-  if (!is_done) return {nullptr, "no answer"};
+  if (!is_done) return {nullptr, "cannot connect to " + address.to_string() + ": no answer"};
   return {std::move(outcome->link), outcome->reason};
 }
 
@@ -51,9 +51,8 @@ std::shared_ptr<net::Link> dial(Loop& loop, const std::string& text, Duration ti
   }
   auto [link, reason] = try_dial(loop, address, timeout);
   if (!link) {
-    throw Disconnected("cannot reach a scheduler at " + text + ": " + reason +
-                       "; start one with `ashlar scheduler --listen " + text +
-                       "`, or check the address");
+    throw Disconnected(reason + "; start a scheduler there with `ashlar scheduler --listen " +
+                       text + "`, or check the address");
   }
   return link;
 }

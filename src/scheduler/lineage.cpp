@@ -294,7 +294,8 @@ void Core::fail_unplaceable(Run& run) {
                run.label(t) +
                    (has_kernel ? ": no worker has the kernel and the resources it asks"
                                  " for together; workers: "
-                               : ": no worker has this kernel; workers: ") +
+                               : ": no worker has this kernel; start one that has it, such as"
+                                 " `ashlar worker --load LIBRARY.so`; workers: ") +
                    names);
     return;
   }

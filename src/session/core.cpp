@@ -87,6 +87,7 @@ void Core::start_workers(const LocalOptions& options) {
       options.workers != 0 ? options.workers : std::min(cores, default_workers_max);
   slots_per_worker_ = options.threads_per_worker != 0 ? options.threads_per_worker
                                                       : std::max(1u, cores / workers);
+  check_threads(workers, slots_per_worker_);
   WorkerProcessOptions process;
   process.program = options.worker_program;
   process.slots = slots_per_worker_;

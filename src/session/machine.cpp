@@ -1,5 +1,7 @@
 #include "session/machine.hpp"
 
+#include <ashlar/error.hpp>
+
 #include <sched.h>
 #include <unistd.h>
 
@@ -104,6 +106,18 @@ std::uint32_t usable_cores() {
       in_mask > 0 ? in_mask : static_cast<std::size_t>(::sysconf(_SC_NPROCESSORS_ONLN)));
   cores = std::min(cores, std::ceil(quota_cores()));
   return static_cast<std::uint32_t>(std::max(1.0, cores));
+}
+
+void check_threads(std::uint32_t workers, std::uint32_t threads_per_worker) {
+  constexpr std::uint64_t threads_per_core_max = 32;
+  const std::uint64_t threads = std::uint64_t{workers} * threads_per_worker;
+  const std::uint64_t most = threads_per_core_max * usable_cores();
+  if (threads <= most) return;
+  throw BadInput(std::to_string(workers) + (workers == 1 ? " worker" : " workers") + " with " +
+                 std::to_string(threads_per_worker) +
+                 (threads_per_worker == 1 ? " thread" : " threads") + " each on " +
+                 std::to_string(usable_cores()) + " usable cores: ask for at most " +
+                 std::to_string(most) + " threads in all; one per core is best");
 }
 
 std::uint64_t usable_memory() {

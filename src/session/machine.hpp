@@ -9,6 +9,10 @@ namespace ashlar::session {
 /// v2), at least one.
 std::uint32_t usable_cores();
 
+/// Errors: BadInput for more threads, over all workers, than 32 for each usable core: they would
+/// only be in each other's way.
+void check_threads(std::uint32_t workers, std::uint32_t threads_per_worker);
+
 /// The numbers of the cores in this process's affinity mask, ascending.
 std::vector<int> core_numbers();
 

@@ -142,9 +142,29 @@ class BadInput(unittest.TestCase):
             self.expect_error(run("matmul", path("wide.npy"), good), "(4, 3)", "(4, 4)")
             self.expect_error(run("matmul", good, good, "--chunks", "0"), "chunks")
             self.expect_error(run("matmul", good, good, "--out", path("no/such/c.npy")), "c.npy")
+            self.expect_error(run("matmul", good, good, "--out", folder), folder)
+
+    def test_commands(self):
+        self.expect_error(run("bogus"), 'unknown command "bogus"', "matmul")
+        self.expect_error(run("matmul", "a", "b", "--bogus"), "--bogus")
+
+    def test_more_threads_than_make_sense(self):
+        with tempfile.TemporaryDirectory() as folder:
+            good = os.path.join(folder, "good.npy")
+            write_npy(good, 2, 2, [1.0] * 4)
+            for options in (("--workers", "100000"), ("--threads", "100000"),
+                            ("--workers", "70000", "--threads", "70000")):
+                self.expect_error(run("matmul", good, good, *options), options[1], "usable cores")
+        self.expect_error(run("worker", "--scheduler", "tcp://127.0.0.1:1", "--slots", "100000"),
+                          "100000", "usable cores")
 
     def test_unreachable_scheduler(self):
-        self.expect_error(run("worker", "--scheduler", "tcp://127.0.0.1:1"), "tcp://127.0.0.1:1")
+        refused = run("worker", "--scheduler", "tcp://127.0.0.1:1")
+        self.expect_error(refused)
+        self.assertEqual(refused.stderr,
+                         "ashlar: cannot connect to tcp://127.0.0.1:1: Connection refused; start a "
+                         "scheduler there with `ashlar scheduler --listen tcp://127.0.0.1:1`, or "
+                         "check the address\n")
         self.expect_error(run("worker", "--scheduler", "nonsense"), "nonsense")
         with tempfile.TemporaryDirectory() as folder:
             good = os.path.join(folder, "good.npy")
@@ -173,6 +193,7 @@ class BadInput(unittest.TestCase):
                                     text=True, timeout=60)
             self.assertNotEqual(result.returncode, 0)
             self.assertIn("twice", result.stderr)
+            self.assertIn("ashlar worker --load", result.stderr)
 
     def test_stranger_on_the_port(self):
         with Cluster(workers=1) as cluster:

@@ -152,8 +152,10 @@ TEST_F(Transcript, BadGraphsAndUnknownDataAreBadInput) {
 TEST_F(Transcript, AMissingKernelIsNamedAtOnce) {
   join(1, {"mul"});
   submit(0, graph_of({{}}, {0}));
-  expect_failed("kernel \"add\", main.cpp:7 main: no worker has this kernel; workers: w1",
-                ErrorKind::unsupported);
+  expect_failed(
+      "kernel \"add\", main.cpp:7 main: no worker has this kernel; start one that has it, "
+      "such as `ashlar worker --load LIBRARY.so`; workers: w1",
+      ErrorKind::unsupported);
 }
 
 TEST_F(Transcript, ARunWaitsForAWorkerForAWhile) {
