@@ -1,0 +1,29 @@
+// A program on another host than its workers: brings an array home, sends one out, and prints how
+// many bytes moved on hosts and between them.
+#include <ashlar/ashlar.hpp>
+
+#include <iostream>
+
+int main(int argc, char** argv) {
+  ashlar::init(argc, argv);
+  try {
+    auto session = ashlar::Session::connect(argv[1]);
+    constexpr std::int64_t n = 1 << 16;
+    ashlar::RunReport report;
+    // Chunks of 32 KiB are pushed, chunks of 128 KiB fetched.
+    for (const std::int64_t chunk : {1 << 12, 1 << 14}) {
+      const auto home = session.compute(ashlar::arange(0, n, {.chunks = {chunk}}), &report);
+      for (std::int64_t i = 0; i < n; ++i) {
+        if (home.data<std::int64_t>()[i] != i) return 1;
+      }
+      std::cout << report.local_bytes << ' ' << report.remote_bytes << '\n';
+      const auto total = session.compute(ashlar::sum(ashlar::from_host(home)), &report);
+      if (total.item<std::int64_t>() != n / 2 * (n - 1)) return 1;
+      std::cout << report.local_bytes << ' ' << report.remote_bytes << '\n';
+    }
+    return 0;
+  } catch (const std::exception& error) {
+    std::cerr << error.what() << '\n';
+    return 1;
+  }
+}
