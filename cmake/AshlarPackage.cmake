@@ -83,10 +83,8 @@ write_basic_package_version_file(${PROJECT_BINARY_DIR}/ashlarConfigVersion.cmake
 install(FILES ${PROJECT_BINARY_DIR}/ashlarConfig.cmake
               ${PROJECT_BINARY_DIR}/ashlarConfigVersion.cmake DESTINATION ${config_folder})
 install(TARGETS ashlar EXPORT ashlar)
+install(TARGETS ashlar_cli)
 install(EXPORT ashlar NAMESPACE ashlar:: FILE ashlarTargets.cmake DESTINATION ${config_folder})
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/ashlar DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 install(FILES ${PROJECT_SOURCE_DIR}/LICENSE
         DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/ashlar)
-if(TARGET ashlar_cli)
-  install(TARGETS ashlar_cli)
-endif()
