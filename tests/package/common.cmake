@@ -16,7 +16,8 @@ function(build_and_run_stranger)
   file(COPY ${STRANGER}/ DESTINATION ${WORK}/source)
   run(${CMAKE_COMMAND} -S ${WORK}/source -B ${WORK}/build -G ${GENERATOR}
       -D CMAKE_CXX_COMPILER=${CXX} -D CMAKE_CXX_COMPILER_LAUNCHER=${LAUNCHER}
-      -D CMAKE_BUILD_TYPE=${BUILD_TYPE} ${ARGV})
+      -D CMAKE_BUILD_TYPE=${BUILD_TYPE} -D CMAKE_C_FLAGS_DEBUG=${FLAGS_DEBUG}
+      -D CMAKE_CXX_FLAGS_DEBUG=${FLAGS_DEBUG} ${ARGV})
   run(${CMAKE_COMMAND} --build ${WORK}/build)
   run(${WORK}/build/stranger)
   if(NOT output MATCHES "the sum is 12\n")
