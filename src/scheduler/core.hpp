@@ -115,6 +115,7 @@ class Core {
   void on_worker(PeerIndex worker, const protocol::Heartbeat& message);
   std::string check_done(const Run& run, const protocol::TasksDone& message) const;
   Existence find_task_run(PeerIndex worker, RunId id, Run*& run);
+  Existence find_own_datum(SessionId session, DatumId id, const char* verb, DataRef& ref);
   void task_done(Run& run, std::uint32_t task, std::uint64_t elapsed_ns,
                  std::span<const std::uint64_t> output_bytes);
   std::int64_t average_time(const Run& run, std::uint32_t task, std::uint64_t elapsed_ns) const;

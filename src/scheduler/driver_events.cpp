@@ -157,17 +157,24 @@ void Core::on_driver(SessionId session, const protocol::PutData& message) {
   if (run.pinned == 0) erasable_.push_back(run.slot);
 }
 
+/// Finds a datum that a driver names; drops the driver when it never had one.
+Core::Existence Core::find_own_datum(SessionId session, DatumId id, const char* verb,
+                                     DataRef& ref) {
+  const Existence existence =
+      id.run.session == session ? find_datum(id, ref) : Existence::impossible;
+  if (existence == Existence::impossible) {
+    drop_peer(sessions_.at(session).driver,
+              std::string(verb) + " a datum that never was: " + std::to_string(id.index) +
+                  " of run " + std::to_string(id.run.number));
+  }
+  return existence;
+}
+
 void Core::on_driver(SessionId session, const protocol::ReleaseData& message) {
   for (const DatumId id : message.data) {
     DataRef ref;
-    const Existence existence =
-        id.run.session == session ? find_datum(id, ref) : Existence::impossible;
-    if (existence == Existence::impossible) {
-      drop_peer(sessions_.at(session).driver,
-                "releases a datum that never was: " + std::to_string(id.index) + " of run " +
-                    std::to_string(id.run.number));
-      return;
-    }
+    const Existence existence = find_own_datum(session, id, "releases", ref);
+    if (existence == Existence::impossible) return;
     if (existence == Existence::exists && datum(ref).is_wanted) {
       unpin(ref);
     } else {
@@ -180,14 +187,8 @@ void Core::on_driver(SessionId session, const protocol::LocateData& message) {
   protocol::DataLost gone{{}, "it was released, its run failed, or its copies are lost"};
   for (const DatumId id : message.data) {
     DataRef ref;
-    const Existence existence =
-        id.run.session == session ? find_datum(id, ref) : Existence::impossible;
-    if (existence == Existence::impossible) {
-      drop_peer(sessions_.at(session).driver,
-                "asks for a datum that never was: " + std::to_string(id.index) + " of run " +
-                    std::to_string(id.run.number));
-      return;
-    }
+    const Existence existence = find_own_datum(session, id, "asks for", ref);
+    if (existence == Existence::impossible) return;
     if (existence == Existence::stale || !datum(ref).is_wanted || datum(ref).is_lost) {
       gone.data.push_back(id);
     } else if (datum(ref).is_made) {
