@@ -1,7 +1,7 @@
 #include <gtest/gtest.h>
 
 #include <signal.h>
-#include <sys/stat.h>
+#include <sys/inotify.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -9,7 +9,6 @@
 #include <fstream>
 #include <numeric>
 #include <stdexcept>
-#include <thread>
 
 #include "fixture.hpp"
 
@@ -25,10 +24,15 @@ double sum_of(View<const double, 2> x) {
 std::string fail_with(const std::string& why) { throw std::runtime_error(why); }
 
 int wait_for_file(const std::string& path) {
-  struct stat found;
-  while (::stat(path.c_str(), &found) != 0) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  const int watch = ::inotify_init1(IN_CLOEXEC);
+  const std::string folder = std::filesystem::path(path).parent_path();
+  if (::inotify_add_watch(watch, folder.c_str(), IN_CREATE | IN_MOVED_TO) < 0) {
+    throw std::runtime_error("cannot watch " + folder);
   }
+  char events[4096];
+  while (!std::filesystem::exists(path) && ::read(watch, events, sizeof events) > 0) {
+  }
+  ::close(watch);
   return 1;
 }
 

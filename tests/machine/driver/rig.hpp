@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "driver/driver_engine.hpp"
+#include "machine/rig.hpp"
 
 namespace ashlar::driver {
 
@@ -45,76 +46,57 @@ inline protocol::PeerInfo peer_info(std::uint32_t peer, std::string host) {
   return {PeerId{peer}, "worker", {std::move(host), "", ""}};
 }
 
-/// An engine with a transcript: each call steps it, checks it, and says what it did.
-class Rig {
- public:
-  explicit Rig(Limits limits = {}) : engine(SessionId{4}, limits, "here") {}
-
-  std::string operator()(std::vector<Event> events) {
-    actions.clear();
-    engine.step(events, now, actions);
-    engine.check_invariants();
-    return transcript();
-  }
-  template <class Message>
-  std::string told(Message message) {
-    std::vector<Event> events(1);
-    events[0].emplace<FromScheduler>().message.emplace<Message>(std::move(message));
-    return (*this)(std::move(events));
-  }
-  std::string later(Duration time) {
-    now = now + time;
-    return (*this)({Event{Tick{}}});
-  }
-
-  std::string transcript() const {
-    std::ostringstream out;
-    const auto list = [&out](const char* word, const std::vector<DatumId>& data) {
-      out << word;
-      for (const DatumId& id : data) out << ' ' << id.index;
-    };
-    for (const Action& action : actions) {
-      if (out.tellp() > 0) out << "; ";
-      if (const auto* to = std::get_if<ToScheduler>(&action)) {
-        if (const auto* run = std::get_if<protocol::SubmitRun>(&to->message)) {
-          out << "submit " << run->run << (run->deliver ? " deliver" : "");
-        } else if (const auto* cancel = std::get_if<protocol::CancelRun>(&to->message)) {
-          out << "cancel " << cancel->run;
-        } else if (std::holds_alternative<protocol::PutData>(to->message)) {
-          out << "put";
-        } else if (const auto* r = std::get_if<protocol::ReleaseData>(&to->message)) {
-          list("release", r->data);
-        } else if (const auto* l = std::get_if<protocol::LocateData>(&to->message)) {
-          list("locate", l->data);
-        }
-      } else if (const auto* f = std::get_if<StartFetch>(&action)) {
-        out << "fetch " << f->datum.index << '@' << f->peer.value;
-      } else if (const auto* a = std::get_if<AbandonFetch>(&action)) {
-        out << "abandon " << a->datum.index;
-      } else if (const auto* d = std::get_if<Deliver>(&action)) {
-        out << "deliver " << d->datum.index;
-      } else if (const auto* e = std::get_if<Exists>(&action)) {
-        out << "exists " << e->datum.index;
-      } else if (const auto* x = std::get_if<DatumFailed>(&action)) {
-        out << "lose " << x->datum.index << " \"" << x->error << '"';
-      } else if (const auto* n = std::get_if<RunFinished>(&action)) {
-        out << "finished " << n->run;
-      } else if (const auto* p = std::get_if<Progress>(&action)) {
-        out << "progress " << p->tasks_done << '/' << p->tasks;
-      } else if (const auto* o = std::get_if<DropDatum>(&action)) {
-        out << "drop " << o->datum.index;
-      } else if (const auto* k = std::get_if<KnowPeer>(&action)) {
-        out << "know " << k->info.peer.value;
-      } else if (const auto* g = std::get_if<ForgetPeer>(&action)) {
-        out << "forget " << g->peer.value;
+/// What a driver did, a word and its numbers per action.
+inline std::string text_of(const Actions& actions) {
+  std::ostringstream out;
+  const auto list = [&out](const char* word, const std::vector<DatumId>& data) {
+    out << word;
+    for (const DatumId& id : data) out << ' ' << id.index;
+  };
+  for (const Action& action : actions) {
+    if (out.tellp() > 0) out << "; ";
+    if (const auto* to = std::get_if<ToScheduler>(&action)) {
+      if (const auto* run = std::get_if<protocol::SubmitRun>(&to->message)) {
+        out << "submit " << run->run << (run->deliver ? " deliver" : "");
+      } else if (const auto* cancel = std::get_if<protocol::CancelRun>(&to->message)) {
+        out << "cancel " << cancel->run;
+      } else if (std::holds_alternative<protocol::PutData>(to->message)) {
+        out << "put";
+      } else if (const auto* r = std::get_if<protocol::ReleaseData>(&to->message)) {
+        list("release", r->data);
+      } else if (const auto* l = std::get_if<protocol::LocateData>(&to->message)) {
+        list("locate", l->data);
       }
+    } else if (const auto* f = std::get_if<StartFetch>(&action)) {
+      out << "fetch " << f->datum.index << '@' << f->peer.value;
+    } else if (const auto* a = std::get_if<AbandonFetch>(&action)) {
+      out << "abandon " << a->datum.index;
+    } else if (const auto* d = std::get_if<Deliver>(&action)) {
+      out << "deliver " << d->datum.index;
+    } else if (const auto* e = std::get_if<Exists>(&action)) {
+      out << "exists " << e->datum.index;
+    } else if (const auto* x = std::get_if<DatumFailed>(&action)) {
+      out << "lose " << x->datum.index << " \"" << x->error << '"';
+    } else if (const auto* n = std::get_if<RunFinished>(&action)) {
+      out << "finished " << n->run;
+    } else if (const auto* p = std::get_if<Progress>(&action)) {
+      out << "progress " << p->tasks_done << '/' << p->tasks;
+    } else if (const auto* o = std::get_if<DropDatum>(&action)) {
+      out << "drop " << o->datum.index;
+    } else if (const auto* k = std::get_if<KnowPeer>(&action)) {
+      out << "know " << k->info.peer.value;
+    } else if (const auto* g = std::get_if<ForgetPeer>(&action)) {
+      out << "forget " << g->peer.value;
     }
-    return out.str();
   }
+  return out.str();
+}
 
-  DriverEngine engine;
-  Instant now;
-  Actions actions;
+class Rig : public machine::Rig<DriverEngine, Event, Actions, FromScheduler, Tick> {
+ public:
+  explicit Rig(Limits limits = {})
+      : machine::Rig<DriverEngine, Event, Actions, FromScheduler, Tick>(SessionId{4}, limits,
+                                                                        "here") {}
 };
 
 }  // namespace ashlar::driver

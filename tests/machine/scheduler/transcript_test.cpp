@@ -170,11 +170,8 @@ TEST_F(Transcript, LongTasksAreReportedInFull) {
   join(1);
   submit(0, graph_of({{}, {0}}, {1}));
   constexpr std::uint64_t ten_seconds = 10'000'000'000;
-  step(FromWorker{PeerId{1}, protocol::TasksDone{{session, 0},
-                                                 {0, 1},
-                                                 {1, 1},
-                                                 {ten_seconds, ten_seconds},
-                                                 {}}});
+  step(FromWorker{PeerId{1}, protocol::TasksDone{
+                                 {session, 0}, {0, 1}, {1, 1}, {ten_seconds, ten_seconds}, {}}});
   const auto ended = told<protocol::RunEnded>();
   ASSERT_EQ(ended.size(), 1u);
   EXPECT_EQ(ended[0].stats.task_ns, 20'000'000'000);

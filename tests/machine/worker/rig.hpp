@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "machine/rig.hpp"
 #include "worker/worker_engine.hpp"
 
 namespace ashlar::worker {
@@ -61,36 +62,6 @@ inline protocol::PeerInfo peer_info(std::uint32_t peer, std::string host) {
   return {PeerId{peer}, "peer", {std::move(host), "", ""}};
 }
 
-/// An engine with a transcript: each call steps it, checks it, and says what it did, a word and
-/// its numbers per action.
-class Rig {
- public:
-  explicit Rig(std::uint32_t slots = 1, std::uint64_t memory = 1000, Limits limits = {})
-      : engine(PeerId{1}, slots, memory, limits, "here") {}
-
-  std::string operator()(std::vector<Event> events) {
-    actions.clear();
-    engine.step(events, now, actions);
-    engine.check_invariants();
-    return transcript();
-  }
-  template <class Message>
-  std::string told(Message message) {
-    return (*this)({Event{FromScheduler{std::move(message)}}});
-  }
-  std::string later(Duration time) {
-    now = now + time;
-    return (*this)({Event{Tick{}}});
-  }
-  std::string ended(std::uint32_t handle) { return (*this)({Event{TaskEnded{handle, 5}}}); }
-
-  std::string transcript() const;
-
-  WorkerEngine engine;
-  Instant now;
-  Actions actions;
-};
-
 inline std::string text_of(const protocol::WorkerToScheduler& message) {
   std::ostringstream out;
   if (const auto* done = std::get_if<protocol::TasksDone>(&message)) {
@@ -115,7 +86,8 @@ inline std::string text_of(const protocol::WorkerToScheduler& message) {
   return out.str();
 }
 
-inline std::string Rig::transcript() const {
+/// What a worker did, a word and its numbers per action.
+inline std::string text_of(const Actions& actions) {
   std::ostringstream out;
   for (const Action& action : actions) {
     if (out.tellp() > 0) out << "; ";
@@ -146,5 +118,14 @@ inline std::string Rig::transcript() const {
   }
   return out.str();
 }
+
+class Rig : public machine::Rig<WorkerEngine, Event, Actions, FromScheduler, Tick> {
+ public:
+  explicit Rig(std::uint32_t slots = 1, std::uint64_t memory = 1000, Limits limits = {})
+      : machine::Rig<WorkerEngine, Event, Actions, FromScheduler, Tick>(PeerId{1}, slots, memory,
+                                                                        limits, "here") {}
+
+  std::string ended(std::uint32_t handle) { return (*this)({Event{TaskEnded{handle, 5}}}); }
+};
 
 }  // namespace ashlar::worker
