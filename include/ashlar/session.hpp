@@ -65,8 +65,8 @@ struct ConnectOptions {
 class Session : public SessionTasks {
  public:
   /// Starts worker processes on this host, and a scheduler on a thread of this process.
-  /// Errors: BadInput without init() in main, or for impossible options; Overloaded or
-  /// Disconnected when the workers do not start.
+  /// Errors: BadInput without init() in main, for impossible options, or for more than 32 threads
+  /// for each usable core; Overloaded or Disconnected when the workers do not start.
   static Session local(const LocalOptions& options = {});
 
   /// Joins a scheduler: "tcp://host:8786" or "unix:/path".
