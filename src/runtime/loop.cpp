@@ -79,6 +79,12 @@ void Loop::stop() {
   standby_.notify_all();
   guests_.notify_all();
   boost::asio::post(io_, [] {});
+  if (!is_in_turn()) {
+    std::unique_lock lock(mutex_);
+    ++guests_waiting_;
+    guests_.wait(lock, [this] { return !has_holder_; });
+    --guests_waiting_;
+  }
   if (thread_.joinable()) thread_.join();
 }
 

@@ -53,7 +53,8 @@ class Loop {
   /// Starts the background thread.
   void start();
 
-  /// Ends the background thread; nothing runs on the loop afterwards.
+  /// Ends the background thread and waits for whoever has the turn; nothing runs on the loop
+  /// afterwards.
   void stop();
 
   /// Runs f on a turn: here and now when the turn is free or this thread's, else soon.

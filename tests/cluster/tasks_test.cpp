@@ -125,6 +125,17 @@ TEST_F(OwnTasks, CancelledTasksSaySo) {
   EXPECT_EQ(blockers[1].get(), 1);
 }
 
+TEST_F(OwnTasks, ASessionMayBeClosedWhileAnotherThreadWaits) {
+  TemporaryFolder folder;
+  for (int i = 0; i < 5; ++i) {
+    auto own = Session::local({.workers = 1, .threads_per_worker = 1, .progress = false});
+    const auto never = own.submit<wait_for_file>(folder / "never");
+    std::thread waiting([&] { EXPECT_THROW(never.get(), Disconnected); });
+    own.close();
+    waiting.join();
+  }
+}
+
 TEST_F(OwnTasks, ManyThreadsSubmitAtOnce) {
   std::atomic<int> right{0};
   std::vector<std::thread> threads;
