@@ -90,7 +90,11 @@ void DriverEngine::State::fail_outstanding(std::uint32_t run,
   for (auto entry = first; entry != last; ++entry) {
     const Datum& datum = entry->second;
     if (datum.is_put || datum.place == Place::here || datum.place == Place::lost) continue;
-    if (!keep_made || datum.place == Place::unmade) fail(entry, failure);
+    if (!keep_made || datum.place == Place::unmade) {
+      fail(entry, failure);
+    } else if (datum.place == Place::locating) {
+      to_locate.push_back(entry->first);  // the answer may have waited for it to be made again
+    }
   }
 }
 

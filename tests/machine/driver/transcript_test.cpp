@@ -95,6 +95,16 @@ TEST(DriverTranscript, AFailedRunStillBringsWhatWasMade) {
   EXPECT_EQ(rig({Arrived{datum(1), 1}}), "drop 1");
 }
 
+TEST(DriverTranscript, WhatWasToBeMadeAgainIsAskedForWhenTheRunFails) {
+  Rig rig;
+  rig.told(peer_info(2, "there"));
+  rig({submission(3, 2)});
+  rig.told(ready({0}, 2));
+  EXPECT_EQ(rig.told(protocol::PeerGone{PeerId{2}, ""}), "forget 2; abandon 0; locate 0");
+  EXPECT_EQ(rig.told(ended(RunOutcome::failed)), "lose 1 \"bang\"; locate 0");
+  EXPECT_EQ(rig.told(protocol::DataLost{{datum(0)}, "gone"}), "lose 0 \"lost: gone\"; finished 1");
+}
+
 TEST(DriverTranscript, ACancelledRunBringsNothing) {
   Rig rig;
   rig.told(peer_info(2, "there"));
