@@ -308,8 +308,19 @@ struct Leaving {
   friend bool operator==(const Leaving&, const Leaving&) = default;
 };
 
+/// Nothing runs on the worker, and these tasks wait for room under its memory limit: for outputs,
+/// or for an input that is to be fetched. Holds until the worker reports something else, or is
+/// told something.
+struct MemoryShort {
+  std::uint64_t received = 0;  ///< the scheduler's messages seen, but heartbeats
+  std::uint64_t memory_used = 0;
+  std::vector<DatumId> tasks;        ///< run and task
+  std::vector<std::uint64_t> bytes;  ///< that each needs
+  friend bool operator==(const MemoryShort&, const MemoryShort&) = default;
+};
+
 using WorkerToScheduler =
-    std::variant<TasksDone, TaskFailed, DataAcquired, DataMissing, Leaving, Heartbeat>;
+    std::variant<TasksDone, TaskFailed, DataAcquired, DataMissing, Leaving, Heartbeat, MemoryShort>;
 
 // ---- peer <-> peer: the data plane -----------------------------------------------------------
 

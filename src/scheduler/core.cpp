@@ -1,6 +1,7 @@
 #include "scheduler/core.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include "base/check.hpp"
 
@@ -30,6 +31,7 @@ void Core::step(std::span<const Event> events, Instant now, Actions& actions) {
   fail_what_cannot_run();
   workers_.settle();
   place();
+  if (std::exchange(has_ticked_, false)) relieve_memory();
   send_ready();
   send_progress();
   for (auto& [session, message] : last_words_) {

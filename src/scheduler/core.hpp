@@ -18,7 +18,8 @@ namespace ashlar::scheduler {
 
 /// The scheduler's state and what may happen to it. The member functions are spread over files
 /// by occasion: core.cpp what everything rests on, driver_events.cpp, worker_events.cpp,
-/// lineage.cpp losses and failures, assign.cpp placement, inspect.cpp explanations and checks.
+/// lineage.cpp losses and failures, assign.cpp placement, memory.cpp want of memory, inspect.cpp
+/// explanations and checks.
 class Core {
  public:
   Core(const Limits& limits, std::uint64_t seed);
@@ -106,13 +107,14 @@ class Core {
   void on(const WorkerJoined& event);
   void on(const WorkerLost& event);
   void on(const FromWorker& event);
-  void on(const Tick&) {}
+  void on(const Tick&) { has_ticked_ = true; }
   void on_worker(PeerIndex worker, const protocol::TasksDone& message);
   void on_worker(PeerIndex worker, const protocol::TaskFailed& message);
   void on_worker(PeerIndex worker, const protocol::DataAcquired& message);
   void on_worker(PeerIndex worker, const protocol::DataMissing& message);
   void on_worker(PeerIndex worker, const protocol::Leaving& message);
   void on_worker(PeerIndex worker, const protocol::Heartbeat& message);
+  void on_worker(PeerIndex worker, const protocol::MemoryShort& message);
   std::string check_done(const Run& run, const protocol::TasksDone& message) const;
   Existence find_task_run(PeerIndex worker, RunId id, Run*& run);
   Existence find_own_datum(SessionId session, DatumId id, const char* verb, DataRef& ref);
@@ -128,8 +130,9 @@ class Core {
   void drain_unavailable();
   void block_consumers(DataRef ref);
   void revoke(Run& run, std::uint32_t task);
-  void void_tasks(PeerIndex worker, const std::string& reason);
-  void count_killed(PeerIndex worker, std::vector<DataRef> assigned, const std::string& reason);
+  void void_tasks(PeerIndex worker, const WorkerLost& event);
+  void count_killed(PeerIndex worker, std::vector<DataRef> assigned, const WorkerLost& event);
+  void keep_suspects(PeerIndex worker, std::vector<DataRef>& assigned, const WorkerLost& event);
   void recover();
   bool run_again(Run& run, std::uint32_t task);
   void give_up(DataRef ref, const std::string& reason);
@@ -138,6 +141,7 @@ class Core {
   void apply_failures();
   void abandon(Run& run, std::uint32_t task, TaskState to);
   void fail(Run& run, protocol::RunOutcome outcome, ErrorKind kind, const std::string& text);
+  void fail_impossible(Run& run);
   void fail_unplaceable(Run& run);
   void fail_unattended();
   void fail_what_cannot_run();
@@ -163,6 +167,22 @@ class Core {
   void describe(Run& run, std::uint32_t task, PeerIndex worker, protocol::AssignTasks& message);
   PeerIndex holder_for(const Datum& datum, PeerIndex worker);
   std::uint32_t reuse_for(Run& run, std::uint32_t task, PeerIndex worker);
+
+  // memory.cpp
+  struct Shortage {
+    std::uint32_t run = DataRef::no_run;
+    std::uint32_t task = 0;
+    std::uint64_t bytes = 0;
+    std::uint64_t tasks = 0;  ///< that wait for memory, in all
+    std::uint64_t used = 0;   ///< by all workers that are short
+    std::uint64_t limit = 0;  ///< of them
+    std::uint32_t workers = 0;
+  };
+  bool is_held_up(const Run& run, std::uint32_t task);
+  bool is_stuck_on_memory();
+  Shortage total_shortage();
+  void relieve_memory();
+  void fail_too_large(Run& run);
 
   // inspect.cpp
   void check_run(const Run& run) const;
@@ -194,6 +214,9 @@ class Core {
   PeerIndex recent_root_worker_ = no_peer;  ///< who got a task without inputs last
   std::string last_loss_;                   ///< why the last worker went
   Instant unattended_since_;                ///< when the last worker left
+  bool has_ticked_ = false;                 ///< in this step
+  bool is_stuck_ = false;                   ///< on memory, when last looked at …
+  Instant stuck_since_;                     ///< … and since when
 
   // Worklists, empty between steps.
   std::vector<std::uint32_t> erasable_;

@@ -93,7 +93,7 @@ void Core::revoke(Run& run, std::uint32_t task) {
   remove_holder(taken, worker);
 }
 
-void Core::void_tasks(PeerIndex worker, const std::string& reason) {
+void Core::void_tasks(PeerIndex worker, const WorkerLost& event) {
   std::vector<DataRef> assigned;  // here: run and task
   for (const auto& run : runs_) {
     if (!run || run->tasks.count(TaskState::assigned) == 0) continue;
@@ -103,7 +103,7 @@ void Core::void_tasks(PeerIndex worker, const std::string& reason) {
       assigned.push_back({run->slot, t});
     }
   }
-  count_killed(worker, assigned, reason);
+  count_killed(worker, assigned, event);
   for (const DataRef& entry : assigned) {
     Run& run = run_at(entry.run);
     free_worker(run, entry.index);
@@ -111,10 +111,16 @@ void Core::void_tasks(PeerIndex worker, const std::string& reason) {
   }
 }
 
-/// Counts the death against the tasks that may have been running: by rank the first, one for each
-/// slot, whose inputs exist.
-void Core::count_killed(PeerIndex worker, std::vector<DataRef> assigned,
-                        const std::string& reason) {
+/// Leaves those of the assigned tasks that the worker was in; when that is not known, those that
+/// it may have been in: by rank the first, one for each slot, whose inputs exist.
+void Core::keep_suspects(PeerIndex worker, std::vector<DataRef>& assigned,
+                         const WorkerLost& event) {
+  if (event.running) {
+    std::erase_if(assigned, [&](const DataRef& entry) {
+      return std::ranges::find(*event.running, id_of(entry)) == event.running->end();
+    });
+    return;
+  }
   std::erase_if(assigned, [this](const DataRef& entry) {
     const Run& run = run_at(entry.run);
     return !std::ranges::all_of(run.graph->inputs_of(entry.index), [&](std::uint32_t name) {
@@ -126,15 +132,21 @@ void Core::count_killed(PeerIndex worker, std::vector<DataRef> assigned,
     return std::pair{run.tasks.rank(entry.index), run.sequence};
   });
   if (assigned.size() > workers_.at(worker).slots) assigned.resize(workers_.at(worker).slots);
+}
+
+/// Counts the death against the tasks that the worker was in.
+void Core::count_killed(PeerIndex worker, std::vector<DataRef> assigned, const WorkerLost& event) {
+  keep_suspects(worker, assigned, event);
   for (const DataRef& entry : assigned) {
     Run& run = run_at(entry.run);
     TaskRecord& record = run.tasks.edit(entry.index);
-    last_loss_ += ", perhaps in " + run.label(entry.index);
+    last_loss_ += (event.running ? ", in " : ", perhaps in ") + run.label(entry.index);
     if (++record.killed < limits_.attempts_killed) continue;
+    ++counters_.tasks_failed;
     fail_later(run, protocol::RunOutcome::failed, ErrorKind::task_failed,
                run.label(entry.index) + ": took down " + std::to_string(record.killed) +
                    " workers and is given up; the last was " + workers_.at(worker).name + ": " +
-                   reason);
+                   event.reason);
   }
 }
 
@@ -268,6 +280,11 @@ void Core::fail(Run& run, protocol::RunOutcome outcome, ErrorKind kind, const st
   erasable_.push_back(run.slot);
 }
 
+void Core::fail_impossible(Run& run) {
+  fail_unplaceable(run);
+  fail_too_large(run);
+}
+
 /// Fails the run if tasks of it wait for a worker of a kind that does not exist.
 void Core::fail_unplaceable(Run& run) {
   if (workers_.usable_count() == 0 || run.tasks.unfinished() == 0) return;
@@ -315,12 +332,15 @@ void Core::fail_unattended() {
 }
 
 void Core::fail_what_cannot_run() {
-  if (workers_.refresh_pools()) {
+  bool is_idle = has_ticked_ && unfinished_ > 0;
+  for (PeerIndex p = 0; is_idle && p < workers_.size(); ++p) is_idle = workers_.at(p).assigned == 0;
+  // When nobody has anything to do, something made again may be what nobody can do.
+  if (workers_.refresh_pools() || is_idle) {
     for (const auto& run : runs_) {
-      if (run) fail_unplaceable(*run);
+      if (run) fail_impossible(*run);
     }
   } else {
-    for (const std::uint32_t slot : new_runs_) fail_unplaceable(run_at(slot));
+    for (const std::uint32_t slot : new_runs_) fail_impossible(run_at(slot));
   }
   new_runs_.clear();
   fail_unattended();

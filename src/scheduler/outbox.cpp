@@ -21,6 +21,11 @@ void Outbox::to_driver(SessionId session, protocol::SchedulerToDriver message) {
   actions_->emplace_back(ToDriver{session, std::move(message)});
 }
 
+void Outbox::to_worker(PeerIndex worker, protocol::SchedulerToWorker message) {
+  ++workers_.edit(worker).sent;
+  actions_->emplace_back(ToWorker{workers_.at(worker).id, std::move(message)});
+}
+
 void Outbox::drop(PeerId peer, std::string reason) {
   actions_->emplace_back(DropPeer{peer, std::move(reason)});
 }
@@ -35,7 +40,7 @@ void Outbox::introduce(PeerIndex to, PeerIndex about) {
   const Peer& peer = workers_.at(about);
   protocol::PeerInfo info{peer.id, peer.name, peer.endpoint};
   if (listener.is_worker) {
-    actions_->emplace_back(ToWorker{listener.id, std::move(info)});
+    to_worker(to, std::move(info));
   } else {
     to_driver(listener.session, std::move(info));
   }
@@ -49,7 +54,7 @@ void Outbox::announce_gone(PeerIndex peer, const std::string& reason) {
     }
     protocol::PeerGone gone{workers_.at(peer).id, reason};
     if (listener.is_worker) {
-      actions_->emplace_back(ToWorker{listener.id, std::move(gone)});
+      to_worker(p, std::move(gone));
     } else {
       to_driver(listener.session, std::move(gone));
     }
@@ -94,16 +99,16 @@ void Outbox::flush(PeerIndex index, Gathered& all) {
   const Peer& peer = workers_.at(index);
   if (peer.is_alive && peer.is_worker) {
     for (auto& message : all.revocations) {
-      actions_->emplace_back(ToWorker{peer.id, std::move(message)});
+      to_worker(index, std::move(message));
     }
     if (!all.freed.empty()) {
-      actions_->emplace_back(ToWorker{peer.id, protocol::FreeData{std::move(all.freed)}});
+      to_worker(index, protocol::FreeData{std::move(all.freed)});
     }
     for (auto& message : all.assignments) {
-      actions_->emplace_back(ToWorker{peer.id, std::move(message)});
+      to_worker(index, std::move(message));
     }
     if (!all.relocations.data.empty()) {
-      actions_->emplace_back(ToWorker{peer.id, std::move(all.relocations)});
+      to_worker(index, std::move(all.relocations));
     }
   } else if (peer.is_alive && !all.freed.empty()) {
     to_driver(peer.session, protocol::PutDataUnused{std::move(all.freed)});

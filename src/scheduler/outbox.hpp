@@ -18,7 +18,7 @@ class Outbox {
   void to_driver(SessionId session, protocol::SchedulerToDriver message);
   /// Ends a worker that has nothing to do. After flush().
   void shut_down(PeerIndex worker, const std::string& reason) {
-    actions_->emplace_back(ToWorker{workers_.at(worker).id, protocol::Shutdown{reason}});
+    to_worker(worker, protocol::Shutdown{reason});
   }
   void drop(PeerId peer, std::string reason);
 
@@ -36,8 +36,12 @@ class Outbox {
 
   /// Makes actions of everything gathered.
   void flush();
+  /// Nothing is gathered.
+  bool is_empty() const { return open_.empty(); }
 
  private:
+  void to_worker(PeerIndex worker, protocol::SchedulerToWorker message);
+
   struct Gathered {
     bool is_open = false;
     std::vector<protocol::RevokeTasks> revocations;

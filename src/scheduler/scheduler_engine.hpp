@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <variant>
@@ -25,6 +26,8 @@ struct WorkerJoined {
 struct WorkerLost {
   PeerId worker;
   std::string reason;  ///< its death certificate, for people
+  /// Run and task of those that it was in, when that is known.
+  std::optional<std::vector<DatumId>> running = {};
 };
 
 /// A driver's Hello was accepted under these ids.
@@ -120,6 +123,9 @@ struct Limits {
   /// A task with the session's driver as its only worker-less wait: how long a run may wait for
   /// a first worker before it fails.
   Duration no_worker_wait = Duration::seconds(30);
+  /// How long nothing at all may be able to go on for want of memory before a run fails: the
+  /// program may be about to release something.
+  Duration memory_wait = Duration::seconds(1);
   PolicyKind policy = PolicyKind::least_loaded;
 };
 

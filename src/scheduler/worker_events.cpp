@@ -27,7 +27,7 @@ void Core::on(const WorkerLost& event) {
   let_go_all(worker);
   if (workers_.usable_count() == 0) unattended_since_ = now_;
   outbox_.announce_gone(worker, event.reason);
-  void_tasks(worker, event.reason);
+  void_tasks(worker, event);
   for (const auto& run : runs_) {
     if (!run) continue;
     for (std::uint32_t d = 0; d < run->data.size(); ++d) remove_holder({run->slot, d}, worker);
@@ -40,6 +40,10 @@ void Core::on(const FromWorker& event) {
     ++counters_.stale_events;
     return;
   }
+  // Leaving and heartbeats are said beside the engine; anything else means that it went on.
+  const bool is_aside = std::holds_alternative<protocol::Heartbeat>(event.message) ||
+                        std::holds_alternative<protocol::Leaving>(event.message);
+  if (!is_aside) workers_.edit(worker).shortage.reset();
   std::visit([&](const auto& message) { on_worker(worker, message); }, event.message);
 }
 

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -39,6 +40,11 @@ struct Peer {
   std::int64_t kept_ns = 0;          ///< of tasks kept for it while it is full
   double slowness = 1;               ///< measured time over that of the average worker
   std::vector<std::uint32_t> pools;  ///< it is a member of
+  std::uint64_t sent = 0;            ///< messages to it
+  /// What it said when it last said something; holds while it has seen all that was sent.
+  std::optional<protocol::MemoryShort> shortage;
+
+  bool is_short() const { return is_alive && shortage && shortage->received == sent; }
 
   static constexpr std::uint32_t none_position = ~std::uint32_t{0};
 };

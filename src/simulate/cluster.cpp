@@ -95,11 +95,21 @@ class Play {
                   });
     } else if (auto* home = std::get_if<scheduler::ToDriver>(&action)) {
       DriverNode* driver = drivers_.at(home->session.value);
+      if (const auto* end = std::get_if<protocol::RunEnded>(&home->message)) check_end(*end);
       world_.send(scheduler_id, driver->id(),
                   [driver, message = std::move(home->message)] { driver->told(message); });
     } else if (const auto* drop = std::get_if<scheduler::DropPeer>(&action)) {
       world_.fail("the scheduler drops peer " + std::to_string(drop->peer.value) + ": " +
                   drop->reason);
+    }
+  }
+
+  void check_end(const protocol::RunEnded& end) {
+    if (end.error.find("nothing runs") == std::string::npos) return;
+    for (const auto& [id, worker] : workers_) {
+      if (!worker->is_alive() || !worker->is_running()) continue;
+      world_.fail("a run fails for want of memory while a task runs: " + end.error + "\n" +
+                  scheduler_.dump() + dump_peers());
     }
   }
 

@@ -36,6 +36,7 @@ struct Outcome {
   std::uint64_t runs_done = 0;
   std::uint64_t runs_failed = 0;
   std::uint64_t runs_cancelled = 0;
+  std::uint64_t runs_short = 0;     ///< of the failed ones, for want of memory
   std::uint64_t data_compared = 0;  ///< results that equalled sequential execution
   std::uint64_t digest = 0;         ///< of everything that happened, in order
   Duration took;                    ///< virtual time
@@ -45,7 +46,8 @@ struct Outcome {
 /// delayed, workers that die and join, kernels that fail and runs that are cancelled.
 ///
 /// It demands that every run ends, that results equal sequential execution, that nothing is held
-/// in the end, and that the engines' invariants hold throughout. The same seed gives the same
+/// in the end, that a run fails for want of memory only while no task runs anywhere, and that the
+/// engines' invariants hold throughout. The same seed gives the same
 /// history.
 class Cluster {
  public:

@@ -179,6 +179,10 @@ void DriverNode::finished(const driver::RunFinished& action) {
       ++world_.outcome.runs_failed;
       if (!may_fail(action.run)) world_.fail(title + " failed: " + action.error);
       if (action.error.empty()) world_.fail(title + " failed without a reason");
+      if (action.error.find("memory") != std::string::npos) {
+        ++world_.outcome.runs_short;
+        if (!world_.config.is_memory_tight) world_.fail(title + " lacks memory: " + action.error);
+      }
       break;
     case protocol::RunOutcome::cancelled:
       ++world_.outcome.runs_cancelled;

@@ -21,7 +21,7 @@ class WorkerNode : public PeerNode {
   void tick() override;
   std::string leftovers() const override;
   std::string dump() const override { return engine_.dump(); }
-  const worker::WorkerEngine& engine() const { return engine_; }
+  bool is_running() const { return busy_ > 0 || !queue_.empty(); }
 
  private:
   struct Started {

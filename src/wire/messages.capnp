@@ -288,6 +288,7 @@ struct WorkerToScheduler {
     dataMissing @3 :DataMissing;
     leaving @4 :Leaving;
     heartbeat @5 :Heartbeat;
+    memoryShort @6 :MemoryShort;
   }
 }
 
@@ -321,6 +322,14 @@ struct DataMissing {
 
 struct Leaving {
   reason @0 :Text;
+}
+
+struct MemoryShort {
+  received @0 :UInt64;
+  memoryUsed @1 :UInt64;
+  # One entry per task; `index` is the task's.
+  tasks @2 :DatumIds;
+  bytes @3 :List(UInt64);
 }
 
 # ---- peer <-> peer

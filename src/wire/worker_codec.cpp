@@ -191,6 +191,13 @@ struct ToScheduler {
   void operator()(const protocol::Leaving& leaving) {
     out.initLeaving().setReason(as_text(leaving.reason));
   }
+  void operator()(const protocol::MemoryShort& shortage) {
+    auto to = out.initMemoryShort();
+    to.setReceived(shortage.received);
+    to.setMemoryUsed(shortage.memory_used);
+    write_ids(shortage.tasks, to.initTasks());
+    write_column(shortage.bytes, [&](unsigned n) { return to.initBytes(n); });
+  }
   void operator()(const protocol::Heartbeat& beat) { write_heartbeat(beat, out.initHeartbeat()); }
 };
 
@@ -203,6 +210,8 @@ std::size_t words_of(const protocol::WorkerToScheduler& message) {
   if (const auto* acquired = std::get_if<DataAcquired>(&message)) return id_words(acquired->data);
   if (const auto* missing = std::get_if<DataMissing>(&message))
     return id_words(missing->data) + list_words(missing->peer);
+  if (const auto* shortage = std::get_if<MemoryShort>(&message))
+    return id_words(shortage->tasks) + list_words(shortage->bytes);
   return 0;
 }
 
@@ -250,6 +259,16 @@ protocol::WorkerToScheduler read_to_scheduler(schema::WorkerToScheduler::Reader 
       return protocol::Leaving{.reason = read_text(in.getLeaving().getReason())};
     case WorkerToScheduler::HEARTBEAT:
       return read_heartbeat(in.getHeartbeat());
+    case WorkerToScheduler::MEMORY_SHORT: {
+      const auto from = in.getMemoryShort();
+      protocol::MemoryShort shortage{.received = from.getReceived(),
+                                     .memory_used = from.getMemoryUsed(),
+                                     .tasks = read_ids(from.getTasks()),
+                                     .bytes = read_u64(from.getBytes())};
+      require(shortage.tasks.size() == shortage.bytes.size(),
+              "columns of tasks that wait for memory differ in length");
+      return shortage;
+    }
   }
   refuse_unknown("the scheduler", in.which());
 }

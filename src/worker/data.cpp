@@ -31,7 +31,6 @@ void WorkerEngine::State::come(std::uint32_t slot, std::uint64_t bytes, bool is_
   datum.is_reported = false;
   charge(datum, charged);
   ++here_count;
-  moved_at = now;
   answer_requests(slot);
   std::uint32_t waiter = std::exchange(datum.first_waiter, no_slot);
   while (waiter != no_slot) {
@@ -49,7 +48,6 @@ void WorkerEngine::State::leave_store(Datum& datum) {
   datum.is_own = false;
   charge(datum, 0);
   --here_count;
-  moved_at = now;
   remember_dropped(datum.id);
 }
 

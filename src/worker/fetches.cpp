@@ -50,8 +50,9 @@ PeerId WorkerEngine::State::peer_to_ask() const {
   for (const PeerId id : peers_with_queue) {
     const Peer& peer = peers.at(id);
     // What lies on this host is shown in place at once: only bytes on a network are rationed.
-    const bool is_rationed = is_off_host(id) && (peer.fetches_counted >= limits.fetches_per_peer ||
-                                                 fetches_counted >= limits.fetches);
+    const bool is_rationed =
+        is_off_host(id) && (lacks_fetch_room || peer.fetches_counted >= limits.fetches_per_peer ||
+                            fetches_counted >= limits.fetches);
     if (is_rationed) continue;
     if (best.is_none() || *peer.queued.begin() < best_key) {
       best = id;
@@ -63,6 +64,7 @@ PeerId WorkerEngine::State::peer_to_ask() const {
 
 /// Starts queued fetches, most urgent first, as far as limits and memory allow.
 void WorkerEngine::State::pump_fetches() {
+  lacks_fetch_room = false;
   while (true) {
     const PeerId peer = peer_to_ask();
     if (peer.is_none()) return;
@@ -72,9 +74,8 @@ void WorkerEngine::State::pump_fetches() {
     const std::uint64_t spared = is_busy ? memory_limit / 4 : 0;
     const std::uint64_t wanted = datum.bytes > memory_limit ? datum.bytes : datum.bytes + spared;
     if (is_off_host(peer) && !fits(wanted)) {
-      const bool is_stuck = !is_busy && now - moved_at >= limits.memory_wait;
-      if (!is_stuck && datum.bytes <= memory_limit) return;
-      fail_for_memory(waiters[datum.first_waiter].task, datum.bytes);
+      lacks_fetch_room = datum.bytes <= memory_limit;
+      if (!lacks_fetch_room) fail_for_memory(waiters[datum.first_waiter].task, datum.bytes);
       continue;
     }
     start_fetch(datum);

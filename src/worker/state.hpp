@@ -129,7 +129,10 @@ struct WorkerEngine::State {
   std::uint32_t here_count = 0;
   std::uint32_t fetches = 0;
   std::uint32_t fetches_counted = 0;
-  Instant moved_at;  ///< when something last started, ended, came or was freed
+  bool lacks_fetch_room = false;          ///< fetches are queued that no memory is left for
+  std::uint64_t received = 0;             ///< messages of the scheduler, but heartbeats
+  std::uint64_t shortage_told_after = 0;  ///< `received` when the last MemoryShort was sent …
+  bool is_shortage_told = false;          ///< … and nothing was reported since
   std::deque<std::pair<Instant, DatumId>> patience;  ///< fetches that count, oldest first
   std::deque<std::pair<Instant, DatumId>> unsure;    ///< data nobody is to make, and asked for
   std::vector<DatumId> dropped;                      ///< ring of recently dropped data
@@ -147,6 +150,7 @@ struct WorkerEngine::State {
   std::vector<protocol::TaskFailed> failed;
   std::vector<protocol::DataAcquired> acquired;
   protocol::DataMissing missing;
+  protocol::MemoryShort shortage;
   std::vector<std::uint32_t> scratch;
   std::vector<DatumId> drops;  ///< performed unless the datum came again in the same step
 
@@ -189,6 +193,8 @@ struct WorkerEngine::State {
   bool can_never_fit(const Task& task) const;
   std::uint32_t best_fitting_ready() const;
   void start(std::uint32_t slot);
+  void report_shortage();
+  bool waits_for_fetch(const Task& task) const;
   void fail_for_memory(std::uint32_t slot, std::uint64_t needed);
   void make_outputs(const TaskEnded& event, const Task& task);
   void push_output(const Task& task, const DatumId& id, std::uint64_t bytes);

@@ -212,13 +212,8 @@ void WorkerEngine::State::admit() {
     // Memory comes back when tasks end. When none runs, a later task that fits may free some.
     if (started_count() > 0) return;
     const std::uint32_t other = best_fitting_ready();
-    if (other != no_slot) {
-      start(other);
-    } else if (now - moved_at >= limits.memory_wait) {
-      fail_for_memory(slot, needed);
-    } else {
-      return;
-    }
+    if (other == no_slot) return;
+    start(other);
   }
 }
 
@@ -234,7 +229,6 @@ void WorkerEngine::State::start(std::uint32_t slot) {
   task.reserved = output_total(task);
   reserved += task.reserved;
   started_ns += predicted_ns(task);
-  moved_at = now;
   ++counters.tasks_started;
   transition(slot, TaskState::started);
   act(StartTask{slot, task.reused});
@@ -245,8 +239,46 @@ void WorkerEngine::State::fail_for_memory(std::uint32_t slot, std::uint64_t need
   failed.push_back({task.run, task.task, task.attempt, ErrorKind::overloaded,
                     "out of memory: " + std::to_string(needed) + " bytes needed, " +
                         std::to_string(reserved) + " in use, limit " +
-                        std::to_string(memory_limit)});
+                        std::to_string(memory_limit) +
+                        "; its data fit into no worker like this: use smaller chunks or a higher "
+                        "memory limit"});
   revoke(slot);
+}
+
+bool WorkerEngine::State::waits_for_fetch(const Task& task) const {
+  const auto inputs = inputs_of(task);
+  return std::any_of(inputs.begin(), inputs.end(), [this](const DatumId& id) {
+    return data[data_table.find(id)].presence == Presence::queued;
+  });
+}
+
+/// Tells the scheduler, once, which tasks wait for memory here while nothing runs that could free
+/// some. Whatever could change that comes from the scheduler, or is reported to it.
+void WorkerEngine::State::report_shortage() {
+  const bool says_something =
+      !done.empty() || !failed.empty() || !acquired.empty() || !missing.data.empty();
+  if (says_something || received != shortage_told_after) is_shortage_told = false;
+  if (is_shortage_told || is_leaving || started_count() > 0 || fetches_counted > 0) return;
+  if (task_count[std::size_t(TaskState::ready)] == 0 && !lacks_fetch_room) return;
+  for (std::uint32_t slot = 0; slot < tasks.slot_count(); ++slot) {
+    const Task& task = tasks[slot];
+    if (!task.is_used) continue;
+    std::uint64_t needed = bytes_needed(task);
+    if (task.state == TaskState::waiting) {
+      if (!lacks_fetch_room || !waits_for_fetch(task)) continue;
+      for (const DatumId& id : inputs_of(task)) {
+        const Datum& datum = data[data_table.find(id)];
+        if (datum.presence == Presence::queued) needed = saturating_add(needed, datum.bytes);
+      }
+    }
+    shortage.tasks.push_back({task.run, task.task});
+    shortage.bytes.push_back(needed);
+  }
+  if (shortage.tasks.empty()) return;
+  is_shortage_told = true;
+  shortage_told_after = received;
+  shortage.received = received;
+  shortage.memory_used = reserved;
 }
 
 /// Publishes the outputs of a task that ended well, or drops them when it was revoked.
@@ -355,7 +387,6 @@ void WorkerEngine::State::retire(std::uint32_t slot) {
   transition(slot, TaskState::none);
   tasks.remove(slot);
   if (--batches[batch].live_tasks == 0) batches.remove(batch);
-  moved_at = now;
 }
 
 }  // namespace ashlar::worker

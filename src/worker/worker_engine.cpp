@@ -66,10 +66,15 @@ void WorkerEngine::State::step(std::span<const Event> events, Instant at, Action
   look_after_unsure();
   flush_drops();
   if (!is_leaving) {
-    admit();
-    pump_fetches();
+    // What fails for want of memory may leave room for others.
+    for (std::size_t failures = failed.size() + 1; failures != failed.size();) {
+      failures = failed.size();
+      admit();
+      pump_fetches();
+    }
     flush_drops();
   }
+  report_shortage();
   flush();
   if (is_leaving && !has_exited && started_count() == 0) {
     has_exited = true;
@@ -97,6 +102,7 @@ void WorkerEngine::State::flush() {
   for (auto& message : failed) report(std::move(message));
   for (auto& message : acquired) report(std::move(message));
   if (!missing.data.empty()) report(std::exchange(missing, {}));
+  if (!shortage.tasks.empty()) report(std::exchange(shortage, {}));
   done.clear();
   done_is_dynamic.clear();
   failed.clear();
@@ -104,6 +110,7 @@ void WorkerEngine::State::flush() {
 }
 
 void WorkerEngine::State::on(const FromScheduler& event) {
+  if (!std::holds_alternative<protocol::Heartbeat>(event.message)) ++received;
   std::visit([this](const auto& message) { told(message); }, event.message);
 }
 
@@ -113,7 +120,6 @@ void WorkerEngine::State::on(const TaskEnded& event) {
     return;
   }
   const std::uint32_t slot = event.handle;
-  moved_at = now;
   started_ns -= predicted_ns(tasks[slot]);
   reserved -= std::exchange(tasks[slot].reserved, 0);
   const Task task = tasks[slot];
@@ -238,7 +244,6 @@ void WorkerEngine::State::told(const protocol::AssignTasks& message) {
     return;
   }
   if (is_leaving || message.task.empty()) return;
-  moved_at = now;
   const std::uint32_t batch = batches.add();
   batches[batch].message = message;
   scratch.clear();
@@ -311,7 +316,6 @@ void WorkerEngine::State::told(const protocol::Relocate& message) {
     const PeerId holder = message.holder[i];
     if (slot == no_slot) continue;
     Datum& datum = data[slot];
-    moved_at = now;
     if (datum.presence == Presence::here || datum.users == 0 || datum.producer != no_slot) {
       continue;
     }

@@ -152,8 +152,6 @@ struct Limits {
   /// A request for a datum nobody is to make here may have overtaken its assignment: how long
   /// it is kept. As long, an input that is to be made here waits for its producer's assignment.
   Duration unknown_wait = Duration::seconds(2);
-  /// Nothing runs, a task does not fit into memory, and nothing was freed for so long: it fails.
-  Duration memory_wait = Duration::seconds(10);
   /// Dropped data remembered, so that requests for them are refused at once.
   std::uint32_t dropped_remembered = 65536;
 };

@@ -29,6 +29,7 @@ Outcome run_seeds(const Config& config, std::uint64_t count) {
     sum.runs_done += outcome.runs_done;
     sum.runs_failed += outcome.runs_failed;
     sum.runs_cancelled += outcome.runs_cancelled;
+    sum.runs_short += outcome.runs_short;
     sum.data_compared += outcome.data_compared;
     sum.took = std::max(sum.took, outcome.took);
   }
@@ -94,8 +95,33 @@ TEST(Simulation, LongDelaysAndManyTasks) {
 }
 
 TEST(Simulation, TightMemoryEndsInResultsOrErrors) {
-  const Outcome sum = run_seeds({.memory_limit = 400'000, .is_memory_tight = true}, 100);
-  EXPECT_GT(sum.runs_done, 0u);
+  for (const std::uint64_t limit : {150'000u, 400'000u, 1'000'000u}) {
+    const Outcome sum = run_seeds({.memory_limit = limit, .is_memory_tight = true}, 100);
+    EXPECT_GT(sum.runs_done, limit < 400'000 ? 0 : 3 * sum.runs_failed);
+    EXPECT_TRUE(sum.runs_short > 0 || limit == 1'000'000) << "some runs lack memory";
+    EXPECT_LT(sum.took, Duration::seconds(20));
+  }
+}
+
+TEST(Simulation, TightMemoryWithFaultsEnds) {
+  run_seeds({.workers = 5,
+             .hosts = 3,
+             .memory_limit = 400'000,
+             .is_memory_tight = true,
+             .drivers = 3,
+             .runs = 4,
+             .kills = 2,
+             .joins = 2,
+             .driver_kills = 1,
+             .failing_tasks = 5,
+             .cancels = 15},
+            150);
+}
+
+TEST(Simulation, MemoryForEverythingAtOnceIsEnough) {
+  // Any worker could hold all data there are, and an incoming quarter.
+  const Outcome sum = run_seeds({.memory_limit = 7'000'000}, 300);
+  EXPECT_EQ(sum.runs_failed, 0u);
 }
 
 TEST(Simulation, TheSameSeedGivesTheSameHistory) {

@@ -9,8 +9,7 @@ namespace {
 std::vector<PeerIndex> possible_workers(const View& view, const Question& question) {
   std::vector<PeerIndex> possible;
   for (const PeerIndex worker : question.pool.members) {
-    if (question.pool.open.contains(worker) &&
-        view.workers.has_resources(worker, question.requirement)) {
+    if (question.pool.open.contains(worker) && is_able(view, question, worker)) {
       possible.push_back(worker);
     }
   }

@@ -87,7 +87,7 @@ class LeastLoaded final : public Policy {
 
   static bool is_possible(const View& view, const Question& question, PeerIndex worker) {
     return worker < question.pool.is_member.size() && question.pool.is_member[worker] &&
-           view.workers.has_resources(worker, question.requirement);
+           is_able(view, question, worker);
   }
 
   void consider(const View& view, PeerIndex worker) {
@@ -206,11 +206,11 @@ class LeastLoaded final : public Policy {
 PeerIndex least_loaded_worker(const View& view, const Question& question) {
   const IndexedHeap& open = question.pool.open;
   if (open.empty()) return no_peer;
-  if (view.workers.has_resources(open.top(), question.requirement)) return open.top();
+  if (is_able(view, question, open.top())) return open.top();
   PeerIndex best = no_peer;
   for (const PeerIndex worker : question.pool.members) {
     if (!open.contains(worker)) continue;
-    if (!view.workers.has_resources(worker, question.requirement)) continue;
+    if (!is_able(view, question, worker)) continue;
     if (best == no_peer || open.key(worker) < open.key(best)) best = worker;
   }
   return best;

@@ -33,6 +33,13 @@ struct Question {
   PeerIndex recent = no_peer;
 };
 
+/// Whether the worker has the resources for the task now, and may ever hold its outputs.
+inline bool is_able(const View& view, const Question& question, PeerIndex worker) {
+  const std::uint64_t limit = view.workers.at(worker).memory_limit;
+  return view.workers.has_resources(worker, question.requirement) &&
+         (limit == 0 || question.output_bytes <= limit);
+}
+
 class Policy {
  public:
   virtual ~Policy() = default;

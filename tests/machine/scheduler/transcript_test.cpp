@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <optional>
 
 #include "scheduler/scheduler_engine.hpp"
 
@@ -35,10 +36,12 @@ class Transcript : public ::testing::Test {
  protected:
   Transcript() { step(SessionOpened{session, driver, {}}); }
 
-  void join(std::uint32_t id, std::vector<std::string> kernels = {"add"}) {
+  void join(std::uint32_t id, std::vector<std::string> kernels = {"add"},
+            std::uint64_t memory_limit = 0) {
     protocol::Hello hello;
     hello.name = "w" + std::to_string(id);
     hello.slots = 1;
+    hello.memory_limit = memory_limit;
     hello.kernels = std::move(kernels);
     hello.endpoint.host_identity = "host";
     step(WorkerJoined{PeerId{id}, hello});
@@ -51,7 +54,17 @@ class Transcript : public ::testing::Test {
     step(FromWorker{PeerId{worker},
                     protocol::TasksDone{{session, 0}, {task}, {attempt}, {1000}, {}}});
   }
-  void lose(std::uint32_t worker) { step(WorkerLost{PeerId{worker}, "SIGKILL"}); }
+  void say(std::uint32_t worker, protocol::WorkerToScheduler message) {
+    step(FromWorker{PeerId{worker}, std::move(message)});
+  }
+  void wait(Duration time) {
+    step(Tick{});
+    now_ = now_ + time;
+    step(Tick{});
+  }
+  void lose(std::uint32_t worker, std::optional<std::vector<DatumId>> running = {}) {
+    step(WorkerLost{PeerId{worker}, "SIGKILL", running});
+  }
 
   void step(Event event) {
     actions_.clear();
@@ -251,6 +264,17 @@ TEST_F(Transcript, ATaskThatKillsThreeWorkersIsGivenUp) {
                 ErrorKind::task_failed);
 }
 
+TEST_F(Transcript, OnlyTasksThatTheWorkerWasInAreBlamed) {
+  submit(0, graph_of({{}, {}}, {0, 1}));
+  for (std::uint32_t w = 1; w <= 3; ++w) {
+    join(w);
+    ASSERT_EQ(sent<protocol::AssignTasks>(w)[0].task.size(), 2u);
+    lose(w, {{{{session, 0}, 1}}});
+  }
+  expect_failed("task 1, kernel \"add\", main.cpp:7 main: took down 3 workers",
+                ErrorKind::task_failed);
+}
+
 TEST_F(Transcript, ImpossibleClaimsDropThePeer) {
   join(1);
   submit(0, graph_of({{}}, {0}));
@@ -259,6 +283,65 @@ TEST_F(Transcript, ImpossibleClaimsDropThePeer) {
   step(FromDriver{session, protocol::ReleaseData{{{{session, 50}, 0}}}});
   EXPECT_EQ(dropped(), 1u);
   EXPECT_EQ(engine_.counters().peers_dropped, 2u);
+}
+
+TEST_F(Transcript, ARunFailsWhenNothingCanGoOnForWantOfMemory) {
+  join(1, {"add"}, 12);
+  join(2, {"add"}, 12);
+  auto graph = graph_of({{}, {}, {}, {}}, {0, 1, 2, 3});
+  graph->flops.assign(4, 1e8F);  // two for each worker
+  submit(0, graph);
+  const auto first = sent<protocol::AssignTasks>(1).at(0).task;
+  const auto second = sent<protocol::AssignTasks>(2).at(0).task;
+  ASSERT_TRUE(first.size() == 2 && second.size() == 2);
+  done(1, first[0]);
+  say(1, protocol::MemoryShort{1, 8, {{{session, 0}, first[1]}}, {8}});
+  wait(Duration::seconds(10));
+  EXPECT_TRUE(told<protocol::RunEnded>().empty()) << "worker 2 may be running something";
+  done(2, second[0]);
+  say(2, protocol::MemoryShort{0, 8, {{{session, 0}, second[1]}}, {8}});
+  wait(Duration::seconds(10));
+  EXPECT_TRUE(told<protocol::RunEnded>().empty()) << "it has not seen all that was sent";
+  say(2, protocol::MemoryShort{1, 8, {{{session, 0}, second[1]}}, {8}});
+  wait(Duration::milliseconds(500));
+  EXPECT_TRUE(told<protocol::RunEnded>().empty()) << "the program may release something";
+  wait(Duration::milliseconds(600));
+  expect_failed(
+      "main.cpp:7 main: out of memory: needs 8 bytes on worker w1, where 8 of 12 are in "
+      "use, and nothing runs that could free any; in all 2 tasks wait for memory on 2 "
+      "workers, which hold 16 of 24 bytes: use smaller chunks, more workers",
+      ErrorKind::overloaded);
+  EXPECT_EQ(engine_.unfinished_tasks(), 0u);
+}
+
+TEST_F(Transcript, ReleasedMemoryEndsAShortage) {
+  join(1, {"add"}, 20);
+  submit(0, graph_of({{}}, {0}));
+  done(1, 0);
+  submit(1, graph_of({{}}, {0}));
+  say(1, protocol::MemoryShort{2, 8, {{{session, 1}, 0}}, {16}});
+  wait(Duration::milliseconds(900));
+  step(FromDriver{session, protocol::ReleaseData{{{{session, 0}, 0}}}});
+  ASSERT_EQ(sent<protocol::FreeData>(1).size(), 1u);
+  wait(Duration::seconds(9));
+  EXPECT_TRUE(told<protocol::RunEnded>().empty()) << "it has yet to see that";
+  EXPECT_EQ(engine_.unfinished_tasks(), 1u);
+}
+
+TEST_F(Transcript, ATaskThatFitsIntoNoWorkerIsRefusedAtOnce) {
+  join(1, {"add"}, 4);
+  join(2, {"add"}, 7);
+  submit(0, graph_of({{}}, {0}));
+  expect_failed(
+      "task 0, kernel \"add\", main.cpp:7 main: its outputs take 8 bytes, more than any "
+      "worker may hold (the highest limit is 7): use smaller chunks",
+      ErrorKind::overloaded);
+  join(3, {"add"}, 8);
+  submit(1, graph_of({{}, {}, {}}, {0}));
+  EXPECT_EQ(sent<protocol::AssignTasks>(3).size(), 1u) << "the one with the memory";
+  EXPECT_TRUE(sent<protocol::AssignTasks>(1).empty());
+  step(WorkerLost{PeerId{3}, "SIGKILL"});
+  expect_failed("the highest limit is 7", ErrorKind::overloaded);
 }
 
 TEST_F(Transcript, AClosedSessionLeavesNothing) {

@@ -187,20 +187,42 @@ TEST(WorkerTranscript, AnInputOthersReadIsNotTakenOver) {
 TEST(WorkerTranscript, TasksWaitForMemory) {
   Rig rig(2, 25);
   EXPECT_EQ(rig.told(assignment({{0, {}, {0}}, {1, {}, {1}}, {2, {}, {2}}})), "start 0; start 1");
-  EXPECT_EQ(rig({TaskEnded{0, 1}, TaskEnded{1, 1}}), "done 0 1");
+  EXPECT_EQ(rig({TaskEnded{0, 1}, TaskEnded{1, 1}}),
+            "done 0 1; short after 1, 20 used: 2 needs 10");
   EXPECT_EQ(rig.told(protocol::FreeData{{datum(0)}}), "drop 0; start 2");
 }
 
 TEST(WorkerTranscript, ATaskThatCannotFitFailsWithTheNumbers) {
   Rig rig(1, 25);
   EXPECT_EQ(rig.told(assignment({{0, {}, {0}, 1, 0, 30}})),
-            "failed 0 \"out of memory: 30 bytes needed, 0 in use, limit 25\"");
+            "failed 0 \"out of memory: 30 bytes needed, 0 in use, limit 25; its data fit into no "
+            "worker like this: use smaller chunks or a higher memory limit\"");
   EXPECT_TRUE(rig.engine.is_empty());
-  rig.told(assignment({{1, {}, {1}, 1, 0, 20}, {2, {}, {2}, 1, 0, 20}}));
-  EXPECT_EQ(rig.ended(0), "done 1");
-  EXPECT_EQ(rig.later(Duration::seconds(9)), "");
-  EXPECT_EQ(rig.later(Duration::seconds(2)),
-            "failed 2 \"out of memory: 20 bytes needed, 20 in use, limit 25\"");
+}
+
+TEST(WorkerTranscript, AWorkerThatIsStuckOnMemorySaysSoOnce) {
+  Rig rig(1, 25);
+  rig.told(assignment({{1, {}, {1}, 1, 0, 20}, {2, {}, {2}, 1, 0, 20}, {3, {}, {3}, 1, 0, 10}}));
+  EXPECT_EQ(rig.ended(0), "done 1; short after 1, 20 used: 2 needs 20 3 needs 10");
+  EXPECT_EQ(rig.later(Duration::seconds(100)), "") << "it stays as it was said";
+  EXPECT_EQ(rig.told(protocol::Heartbeat{}), "");
+  EXPECT_EQ(rig.told(protocol::FreeData{{datum(9)}}),
+            "short after 2, 20 used: 2 needs 20 3 needs 10");
+  EXPECT_EQ(rig.told(protocol::FreeData{{datum(1)}}), "drop 1; start 1");
+}
+
+TEST(WorkerTranscript, AFetchWithoutRoomIsAShortage) {
+  Rig rig(1, 25);
+  rig.told(peer_info(2, "there"));
+  rig.told(peer_info(3, "here"));
+  EXPECT_EQ(rig.told(assignment({{1, {}, {1}, 1, 0, 20}})), "start 0");
+  EXPECT_EQ(rig.told(assignment({{4, {{0, 2}}, {4}}, {5, {{8, 3}}, {5}, 1, 9}})), "fetch 8@3")
+      << "what takes no memory does not wait for what does";
+  EXPECT_EQ(rig.ended(0), "done 1; short after 4, 20 used: 4 needs 20");
+  EXPECT_EQ(rig({FetchDone{datum(8), 10, true}}),
+            "acquired 8 local 10 remote 0; short after 4, 20 used: 4 needs 20 5 needs 10");
+  EXPECT_EQ(rig.told(protocol::FreeData{{datum(1)}}), "drop 1; start 2");
+  EXPECT_EQ(rig.ended(2), "fetch 0@2; done 5");
 }
 
 TEST(WorkerTranscript, ALaterTaskThatFitsGoesAheadWhenNothingRuns) {

@@ -193,6 +193,11 @@ void RandomMessages::fill(protocol::DataMissing& out) {
   out = {ids(n), peers(n)};
 }
 
+void RandomMessages::fill(protocol::MemoryShort& out) {
+  const std::size_t n = count();
+  out = {u64(), u64(), ids(n), sizes(n)};
+}
+
 void RandomMessages::fill(protocol::LeaseReturned& out) {
   out.requests = list<std::uint64_t>(count(), [&] { return u64(); });
 }

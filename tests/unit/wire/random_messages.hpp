@@ -69,6 +69,7 @@ class RandomMessages {
   void fill(protocol::DataAcquired& out) { out = {run(), ids(count()), u64(), u64()}; }
   void fill(protocol::DataMissing& out);
   void fill(protocol::Leaving& out) { out = {text()}; }
+  void fill(protocol::MemoryShort& out);
   void fill(protocol::Fetch& out) { out = {u64(), datum()}; }
   void fill(protocol::FetchCancel& out) { out = {u64()}; }
   void fill(protocol::ArenaShared& out) { out = {u32(), size()}; }

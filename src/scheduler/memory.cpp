@@ -1,0 +1,167 @@
+#include <algorithm>
+#include <tuple>
+#include <utility>
+
+#include "scheduler/core.hpp"
+
+namespace ashlar::scheduler {
+namespace {
+
+constexpr const char* remedy =
+    "use smaller chunks, more workers or a higher memory limit for each, or keep fewer arrays "
+    "on the workers at once";
+
+std::uint64_t output_bytes_of(const graph::TaskGraph& graph, std::uint32_t task) {
+  std::uint64_t total = 0;
+  for (std::uint32_t d = graph.output_offsets[task]; d < graph.output_offsets[task + 1]; ++d) {
+    const std::uint64_t bytes = graph.output_bytes[d];
+    if (bytes != graph::TaskGraph::dynamic_bytes) total += std::min(bytes, ~total);
+  }
+  return total;
+}
+
+}  // namespace
+
+void Core::on_worker(PeerIndex worker, const protocol::MemoryShort& message) {
+  if (message.bytes.size() != message.tasks.size() || message.received > workers_.at(worker).sent) {
+    drop_peer(worker, "contradicts itself about its want of memory");
+    return;
+  }
+  auto& shortage = workers_.edit(worker).shortage.emplace(message);
+  if (!std::ranges::is_sorted(shortage.tasks)) {
+    std::vector<std::pair<DatumId, std::uint64_t>> order;
+    for (std::size_t i = 0; i < message.tasks.size(); ++i) {
+      order.emplace_back(message.tasks[i], message.bytes[i]);
+    }
+    std::ranges::sort(order);
+    for (std::size_t i = 0; i < order.size(); ++i) {
+      std::tie(shortage.tasks[i], shortage.bytes[i]) = order[i];
+    }
+  }
+}
+
+/// Whether an assigned task can certainly not start before another one has ended or data are
+/// released: an input is not made yet, or is to be made again on its worker; or the worker has no
+/// memory for it and runs nothing.
+bool Core::is_held_up(const Run& run, std::uint32_t task) {
+  const PeerIndex index = run.tasks.at(task).worker;
+  for (const std::uint32_t name : run.graph->inputs_of(task)) {
+    const DataRef ref = run.resolve(name);
+    Datum& d = datum(ref);
+    if (!d.is_made) return true;
+    const auto* replica = replicas_.find(d, index);
+    if (maker_of(ref) == index && d.primary != index && !(replica && replica->is_actual)) {
+      return true;
+    }
+  }
+  const Peer& worker = workers_.at(index);
+  return worker.is_short() &&
+         std::ranges::binary_search(worker.shortage->tasks, DatumId{run.id, task});
+}
+
+/// Whether no assigned task can start any more, and no message that would help is on its way.
+///
+/// That this is so when each task is held up: the first task to start against it would do so on a
+/// word from the scheduler, which a worker that is short has not been sent, or on the arrival of
+/// an input. Somebody made that input and had reported it, or started its task after it said that
+/// it could not; then this was not the first.
+bool Core::is_stuck_on_memory() {
+  bool is_any_short = false;
+  for (PeerIndex p = 0; p < workers_.size(); ++p) is_any_short |= workers_.at(p).is_short();
+  if (!is_any_short || !outbox_.is_empty()) return false;
+  for (const auto& run : runs_) {
+    if (!run || run->tasks.count(TaskState::assigned) == 0) continue;
+    for (std::uint32_t t = 0; t < run->tasks.size(); ++t) {
+      if (run->tasks.state(t) == TaskState::assigned && !is_held_up(*run, t)) return false;
+    }
+  }
+  return true;
+}
+
+/// What all workers lack together, and the first waiting task of the youngest run: its failure
+/// undoes the least.
+Core::Shortage Core::total_shortage() {
+  Shortage total;
+  for (PeerIndex p = 0; p < workers_.size(); ++p) {
+    const Peer& worker = workers_.at(p);
+    if (!worker.is_short()) continue;
+    ++total.workers;
+    total.used += worker.shortage->memory_used;
+    total.limit += worker.memory_limit;
+    total.tasks += worker.shortage->tasks.size();
+    for (std::size_t i = 0; i < worker.shortage->tasks.size(); ++i) {
+      const DatumId id = worker.shortage->tasks[i];
+      const Run* run = find_run(id.run);
+      if (run == nullptr || id.index >= run->tasks.size() ||
+          run->tasks.state(id.index) != TaskState::assigned) {
+        continue;
+      }
+      const auto key = [this](std::uint32_t slot, std::uint32_t task) {
+        return std::pair{~run_at(slot).sequence, run_at(slot).tasks.rank(task)};
+      };
+      if (total.run == DataRef::no_run || key(run->slot, id.index) < key(total.run, total.task)) {
+        total.run = run->slot;
+        total.task = id.index;
+        total.bytes = worker.shortage->bytes[i];
+      }
+    }
+  }
+  return total;
+}
+
+/// Fails a run when nothing in the cluster can go on for want of memory, and has not for a while.
+void Core::relieve_memory() {
+  if (!is_stuck_on_memory()) {
+    is_stuck_ = false;
+    return;
+  }
+  if (!is_stuck_) stuck_since_ = now_;
+  is_stuck_ = true;
+  if (now_ - stuck_since_ < limits_.memory_wait) return;
+  is_stuck_ = false;
+  const Shortage total = total_shortage();
+  if (total.run == DataRef::no_run) return;
+  const Run& run = run_at(total.run);
+  const Peer& worker = workers_.at(run.tasks.at(total.task).worker);
+  fail_later(run, protocol::RunOutcome::failed, ErrorKind::overloaded,
+             run.label(total.task) + ": out of memory: needs " + std::to_string(total.bytes) +
+                 " bytes on worker " + worker.name + ", where " +
+                 std::to_string(worker.shortage->memory_used) + " of " +
+                 std::to_string(worker.memory_limit) +
+                 " are in use, and nothing runs that could free any; in all " +
+                 std::to_string(total.tasks) + " tasks wait for memory on " +
+                 std::to_string(total.workers) + " workers, which hold " +
+                 std::to_string(total.used) + " of " + std::to_string(total.limit) +
+                 " bytes: " + remedy);
+  apply_failures();
+  workers_.settle();
+  place();
+}
+
+/// Fails a run with a task whose outputs exceed the limit of every worker that could run it.
+void Core::fail_too_large(Run& run) {
+  if (run.tasks.count(TaskState::waiting) + run.tasks.count(TaskState::assignable) == 0) return;
+  std::vector<std::uint64_t> most;  // by class
+  for (const TaskClass& task_class : run.tasks.classes()) {
+    std::uint64_t highest = 0;
+    for (const PeerIndex p : workers_.pool(workers_.pool_of(task_class.requirement)).members) {
+      const std::uint64_t limit = workers_.at(p).memory_limit;
+      highest = std::max(highest, limit == 0 ? ~std::uint64_t{0} : limit);
+    }
+    most.push_back(highest);
+  }
+  for (std::uint32_t t = 0; t < run.tasks.size(); ++t) {
+    if (run.tasks.state(t) > TaskState::assignable) continue;
+    const std::uint64_t limit = most[run.tasks.at(t).task_class];
+    const std::uint64_t bytes = output_bytes_of(*run.graph, t);
+    if (limit == 0 || bytes <= limit) continue;  // zero: no worker at all, which is another story
+    fail_later(run, protocol::RunOutcome::failed, ErrorKind::overloaded,
+               run.label(t) + ": its outputs take " + std::to_string(bytes) +
+                   " bytes, more than any worker may hold (the highest limit is " +
+                   std::to_string(limit) +
+                   "): use smaller chunks, or workers with a higher memory limit");
+    return;
+  }
+}
+
+}  // namespace ashlar::scheduler
