@@ -153,16 +153,17 @@ void SchedulerShell::lose(Connection& connection, const std::string& reason) {
   if (connection.is_closed_) return;
   connection.is_closed_ = true;
   if (connection.is_introduced_) {
-    std::string why = reason;
+    Death death{reason};
     by_peer_.erase(connection.peer_);
     if (connection.hello_.role == protocol::Role::worker) {
-      if (options_.certify_death) why = options_.certify_death(connection.hello_, reason);
-      events_.push_back(scheduler::WorkerLost{connection.peer_, why});
+      if (options_.certify_death) death = options_.certify_death(connection.hello_, reason);
+      events_.push_back(
+          scheduler::WorkerLost{connection.peer_, death.reason, std::move(death.running)});
     } else {
       by_session_.erase(connection.session_);
       events_.push_back(scheduler::SessionClosed{connection.session_});
     }
-    log_.info("lost " + connection.hello_.name + ": " + why);
+    log_.info("lost " + connection.hello_.name + ": " + death.reason);
   } else {
     ++lost_newcomers_;
   }

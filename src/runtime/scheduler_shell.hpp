@@ -7,6 +7,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -24,13 +25,18 @@ namespace ashlar::runtime {
 /// in the same process. Threads: on the loop's turn, or before the loop starts.
 class SchedulerShell {
  public:
+  struct Death {
+    std::string reason;
+    std::optional<std::vector<DatumId>> running = {};  ///< run and task of each
+  };
   struct Options {
     scheduler::Limits limits;
     std::string token;
     /// A worker or driver that has said nothing for so long is taken for dead.
     Duration silence_max = Duration::seconds(5);
-    /// Turns a worker's end into words ("killed by signal 9"); may be empty.
-    std::function<std::string(const protocol::Hello&, const std::string& reason)> certify_death;
+    /// Told of each worker's end: turns it into words ("killed by signal 9"), and says what it was
+    /// running if that is known. May be empty.
+    std::function<Death(const protocol::Hello&, const std::string& reason)> certify_death;
     /// Told of each change in the number of workers; may be empty.
     std::function<void(std::size_t workers)> on_workers;
   };

@@ -79,7 +79,7 @@ WorkerShell::WorkerShell(const kernels::Registry& registry, telemetry::Log& log,
       loop_(options_.loop),
       exchange_(loop_, arena_, table_, *this, log, options_.exchange),
       timer_(loop_.io()),
-      jobs_(std::size_t{options_.slots} * (options_.limits.started_per_slot_max + 1)) {
+      jobs_(record_positions(options_.slots, options_.limits)) {
   for (std::size_t i = jobs_.size(); i-- > 0;) {
     jobs_[i] = std::make_unique<Job>();
     free_jobs_.push_back(static_cast<std::uint32_t>(i));
@@ -289,6 +289,7 @@ void WorkerShell::run(std::uint32_t position) {
     loop_.try_turn();
   }
   Job& job = *jobs_[position];
+  options_.record.begin(position, job.task.run, job.task.task);
   const Instant begin = now();
   try {
     if (job.kernel == nullptr || !job.kernel->cpu) {
@@ -312,6 +313,7 @@ void WorkerShell::run(std::uint32_t position) {
     job.error.emplace(ErrorKind::task_failed, "threw something that is no std::exception");
   }
   job.elapsed_ns = static_cast<std::uint64_t>((now() - begin).ns);
+  options_.record.end(position);
 }
 
 void WorkerShell::on_fetched(DatumId datum, std::uint64_t bytes, bool is_in_place,

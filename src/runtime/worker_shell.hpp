@@ -16,6 +16,7 @@
 #include "runtime/data_table.hpp"
 #include "runtime/exchange.hpp"
 #include "runtime/loop.hpp"
+#include "runtime/run_record.hpp"
 #include "store/arena.hpp"
 #include "telemetry/log.hpp"
 #include "worker/worker_engine.hpp"
@@ -34,7 +35,13 @@ class WorkerShell : private ExchangeEvents, private net::LinkEvents {
     std::uint32_t slots = 1;
     std::uint64_t memory_limit = 0;
     std::vector<std::pair<std::string, double>> resources;
+    RunRecord record;  ///< or empty
   };
+
+  /// Positions that a RunRecord needs for so many slots.
+  static std::size_t record_positions(std::uint32_t slots, const worker::Limits& limits = {}) {
+    return std::size_t{slots} * (limits.started_per_slot_max + 1);
+  }
 
   /// Errors: as store::Arena and Exchange.
   WorkerShell(const kernels::Registry& registry, telemetry::Log& log, Options options);

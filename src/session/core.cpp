@@ -24,6 +24,11 @@ constexpr Duration workers_start_max = Duration::seconds(30);
 constexpr Duration farewell_max = Duration::milliseconds(200);
 constexpr int worker_grace_ms = 500;
 constexpr std::uint32_t default_workers_max = 8;
+/// Workers replaced in a row without a task that ended between: a task that kills its worker is
+/// given up after three, and several such tasks may take turns.
+constexpr std::uint32_t replacements_max = 16;
+/// How long runs wait for a replacement when no other worker is left.
+constexpr Duration replacement_start_max = Duration::seconds(10);
 
 std::string process_name() {
   char host[256] = {};
@@ -62,10 +67,10 @@ std::shared_ptr<Core> Core::local(const LocalOptions& options) {
   core->shows_progress_ = options.progress;
   core->cluster_ = std::make_unique<LocalCluster>();
   runtime::SchedulerShell::Options scheduler;
-  scheduler.limits.no_worker_wait = {};  // nobody else will join
+  scheduler.limits.no_worker_wait = replacement_start_max;
   Core* self = core.get();
   scheduler.certify_death = [self](const protocol::Hello& hello, const std::string& reason) {
-    return self->cluster_->certify_death(hello.name, reason);
+    return self->replace_worker(hello.name, reason);
   };
   scheduler.on_workers = [self](std::size_t workers) { self->workers_ = workers; };
   core->scheduler_ =
@@ -103,8 +108,7 @@ void Core::start_workers(const LocalOptions& options) {
       const auto first = numbers.begin() + i * slots_per_worker_;
       process.cores.assign(first, first + slots_per_worker_);
     }
-    store::FileDescriptor socket = cluster_->start_worker(process);
-    scheduler_->accept(net::Link::adopt(loop_.io(), socket.release()));
+    accept_worker(cluster_->start_worker(process));
   }
   loop_.start();
   const Instant deadline = runtime::now() + workers_start_max;
@@ -118,6 +122,31 @@ void Core::start_workers(const LocalOptions& options) {
                                                        : options.worker_program) +
                        ", whose main must begin with ashlar::init");
   }
+}
+
+void Core::accept_worker(store::FileDescriptor socket) {
+  scheduler_->accept(net::Link::adopt(loop_.io(), socket.release()));
+}
+
+runtime::SchedulerShell::Death Core::replace_worker(const std::string& name,
+                                                    const std::string& reason) {
+  auto death = cluster_->certify_death(name, reason);
+  if (is_closed_) return death;
+  const auto& counters = scheduler_->engine().counters();
+  const std::uint64_t ended = counters.tasks_done + counters.tasks_failed;
+  if (std::exchange(ended_at_replacement_, ended) != ended) replacements_ = 0;
+  if (replacements_ == replacements_max) {
+    death.reason += "; it is not replaced: " + std::to_string(replacements_max) +
+                    " workers were, and no task ended";
+    return death;
+  }
+  ++replacements_;
+  try {
+    accept_worker(cluster_->replace_worker(name));
+  } catch (const Error& error) {
+    death.reason += std::string("; it is not replaced: ") + error.what();
+  }
+  return death;
 }
 
 std::shared_ptr<Core> Core::connect(const std::string& address, const ConnectOptions& options) {

@@ -140,6 +140,9 @@ class Core : public detail::SessionPort,
  private:
   Core(runtime::Loop::Options loop, telemetry::LogOptions log);
   void start_workers(const LocalOptions& options);
+  void accept_worker(store::FileDescriptor socket);
+  /// Says what became of a worker and starts another one in its place. On the loop's turn.
+  runtime::SchedulerShell::Death replace_worker(const std::string& name, const std::string& reason);
   void check_open() const;
 
   void make_driver(runtime::Exchange::Options exchange);
@@ -174,6 +177,8 @@ class Core : public detail::SessionPort,
   std::atomic<std::uint32_t> next_run_{1};
   std::atomic<std::size_t> workers_{0};
   std::uint32_t slots_per_worker_ = 1;
+  std::uint32_t replacements_ = 0;          ///< of workers, since a task last ended; on the turn
+  std::uint64_t ended_at_replacement_ = 0;  ///< tasks that had ended then
   SessionId session_;
 };
 

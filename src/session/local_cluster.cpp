@@ -17,6 +17,7 @@
 #include <cstring>
 #include <thread>
 
+#include "runtime/worker_shell.hpp"
 #include "session/worker_process.hpp"
 
 extern char** environ;
@@ -26,6 +27,7 @@ namespace ashlar::session {
 namespace {
 
 constexpr int control_descriptor = 3;
+constexpr int record_descriptor = 4;
 constexpr int death_wait_ms = 200;
 
 /// Waits until a process is over, at most so long. A pidfd tells without a signal handler, which
@@ -44,18 +46,22 @@ LocalCluster::~LocalCluster() { stop(0); }
 std::string LocalCluster::worker_name(pid_t pid) { return "local:" + std::to_string(pid); }
 
 store::FileDescriptor LocalCluster::start_worker(const WorkerProcessOptions& options) {
+  auto record = runtime::RunRecord::create(runtime::WorkerShell::record_positions(options.slots));
   int ends[2];
   if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) {
     throw Overloaded(std::string("cannot make a socket for a worker process: ") +
                      std::strerror(errno));
   }
   store::FileDescriptor mine(ends[0]);
-  // dup2 onto itself would keep close-on-exec: move the other end out of the way of descriptor 3.
-  store::FileDescriptor theirs(::fcntl(ends[1], F_DUPFD_CLOEXEC, control_descriptor + 1));
+  // dup2 onto itself would keep close-on-exec: move what it gets out of the way.
+  store::FileDescriptor theirs(::fcntl(ends[1], F_DUPFD_CLOEXEC, record_descriptor + 1));
   ::close(ends[1]);
+  store::FileDescriptor shown(
+      ::fcntl(record.descriptor().get(), F_DUPFD_CLOEXEC, record_descriptor + 1));
 
   WorkerProcessEnvironment environment;
   environment.descriptor = control_descriptor;
+  environment.record = record_descriptor;
   environment.slots = options.slots;
   environment.memory_limit = options.memory_limit;
   environment.spin_ns = options.spin_ns;
@@ -77,6 +83,7 @@ store::FileDescriptor LocalCluster::start_worker(const WorkerProcessOptions& opt
   posix_spawn_file_actions_t files;
   posix_spawn_file_actions_init(&files);
   posix_spawn_file_actions_adddup2(&files, theirs.get(), control_descriptor);
+  posix_spawn_file_actions_adddup2(&files, shown.get(), record_descriptor);
   pid_t pid = -1;
   const int error =
       ::posix_spawn(&pid, program.c_str(), &files, nullptr, arguments, pointers.data());
@@ -84,8 +91,31 @@ store::FileDescriptor LocalCluster::start_worker(const WorkerProcessOptions& opt
   if (error != 0) {
     throw Overloaded("cannot start the worker program " + program + ": " + std::strerror(error));
   }
-  children_.push_back({pid});
+  Child& child = children_.emplace_back();
+  child.pid = pid;
+  child.options = options;
+  child.record = std::move(record);
   return mine;
+}
+
+std::vector<LocalCluster::Child>::iterator LocalCluster::find(const std::string& name) {
+  return std::find_if(children_.begin(), children_.end(),
+                      [&](const Child& child) { return worker_name(child.pid) == name; });
+}
+
+void LocalCluster::end(Child& child) {
+  ::kill(child.pid, SIGKILL);
+  ::waitpid(child.pid, &child.status, 0);
+  child.is_reaped = true;
+}
+
+store::FileDescriptor LocalCluster::replace_worker(const std::string& name) {
+  const auto child = find(name);
+  if (child == children_.end()) throw BadInput(name + " is no worker process of this session");
+  if (!reap(*child, 0)) end(*child);  // it hangs, or speaks nonsense
+  const WorkerProcessOptions options = child->options;
+  children_.erase(child);
+  return start_worker(options);
 }
 
 bool LocalCluster::reap(Child& child, int timeout_ms) {
@@ -97,15 +127,14 @@ bool LocalCluster::reap(Child& child, int timeout_ms) {
   return child.is_reaped;
 }
 
-std::string LocalCluster::certify_death(const std::string& name, const std::string& reason) {
-  const auto child = std::find_if(children_.begin(), children_.end(), [&](const Child& c) {
-    return worker_name(c.pid) == name;
-  });
-  if (child == children_.end()) return reason;
-  if (!reap(*child, death_wait_ms)) {
-    return "worker process " + std::to_string(child->pid) + " closed its connection: " + reason;
-  }
-  return describe(*child);
+runtime::SchedulerShell::Death LocalCluster::certify_death(const std::string& name,
+                                                           const std::string& reason) {
+  const auto child = find(name);
+  if (child == children_.end()) return {reason};
+  const bool is_over = reap(*child, death_wait_ms);
+  const std::string closed =
+      "worker process " + std::to_string(child->pid) + " closed its connection: " + reason;
+  return {is_over ? describe(*child) : closed, child->record.running()};
 }
 
 std::string LocalCluster::describe(const Child& child) {
@@ -130,9 +159,7 @@ void LocalCluster::stop(int grace_ms) {
     const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
         deadline - std::chrono::steady_clock::now());
     if (reap(child, std::max(0, static_cast<int>(left.count())))) continue;
-    ::kill(child.pid, SIGKILL);
-    ::waitpid(child.pid, &child.status, 0);
-    child.is_reaped = true;
+    end(child);
   }
   children_.clear();
 }

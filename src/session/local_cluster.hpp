@@ -6,6 +6,9 @@
 #include <string>
 #include <vector>
 
+#include "base/ids.hpp"
+#include "runtime/run_record.hpp"
+#include "runtime/scheduler_shell.hpp"
 #include "store/arena.hpp"
 
 namespace ashlar::session {
@@ -35,9 +38,15 @@ class LocalCluster {
   /// Errors: Overloaded when the system does not let us.
   store::FileDescriptor start_worker(const WorkerProcessOptions& options);
 
+  /// Starts another process in place of a worker that is lost, with its options, and returns this
+  /// side's end of its control socket. Errors: BadInput when it is not one of ours; as
+  /// start_worker.
+  store::FileDescriptor replace_worker(const std::string& worker_name);
+
   /// What became of a worker process, in words: "killed by signal 9 (Killed)"; `reason` when it
-  /// is not one of ours. Waits a moment for it to be over.
-  std::string certify_death(const std::string& worker_name, const std::string& reason);
+  /// is not one of ours; and what it was running. Waits a moment for it to be over.
+  runtime::SchedulerShell::Death certify_death(const std::string& worker_name,
+                                               const std::string& reason);
 
   /// What became of the first worker process that is over, or empty.
   std::string first_death();
@@ -52,7 +61,11 @@ class LocalCluster {
     pid_t pid = -1;
     bool is_reaped = false;
     int status = 0;
+    WorkerProcessOptions options;
+    runtime::RunRecord record;
   };
+  std::vector<Child>::iterator find(const std::string& worker_name);
+  static void end(Child& child);
   bool reap(Child& child, int timeout_ms);
   static std::string describe(const Child& child);
 

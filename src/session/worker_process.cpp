@@ -65,6 +65,7 @@ runtime::Loop::Options loop_options(std::int64_t spin_ns) {
 std::vector<std::string> WorkerProcessEnvironment::variables() const {
   const std::string p = prefix;
   std::vector<std::string> out{p + "DESCRIPTOR=" + std::to_string(descriptor),
+                               p + "RECORD=" + std::to_string(record),
                                p + "SLOTS=" + std::to_string(slots),
                                p + "MEMORY_LIMIT=" + std::to_string(memory_limit),
                                p + "SPIN_NS=" + std::to_string(spin_ns),
@@ -89,6 +90,7 @@ std::optional<WorkerProcessEnvironment> WorkerProcessEnvironment::read() {
   if (variable("DESCRIPTOR").empty()) return std::nullopt;
   WorkerProcessEnvironment environment;
   environment.descriptor = number<int>("DESCRIPTOR");
+  environment.record = number<int>("RECORD");
   environment.slots = number<std::uint32_t>("SLOTS");
   environment.memory_limit = number<std::uint64_t>("MEMORY_LIMIT");
   environment.spin_ns = number<std::int64_t>("SPIN_NS");
@@ -119,6 +121,7 @@ int serve_local(const WorkerProcessEnvironment& environment, const Tasks& tasks)
   options.slots = environment.slots;
   options.memory_limit = environment.memory_limit;
   options.loop = loop_options(environment.spin_ns);
+  options.record = runtime::RunRecord::open(store::FileDescriptor(environment.record));
   runtime::WorkerShell worker(registry, log, std::move(options));
   const auto end = worker.serve(net::Link::adopt(worker.loop().io(), environment.descriptor));
   log.info("ends: " + end.reason);

@@ -15,6 +15,7 @@ namespace ashlar::session {
 /// How a worker process of a local session learns what it is: through its environment.
 struct WorkerProcessEnvironment {
   int descriptor = -1;  ///< the control socket it inherits
+  int record = -1;      ///< of what it runs, inherited too
   std::uint32_t slots = 1;
   std::uint64_t memory_limit = 0;
   std::int64_t spin_ns = 0;

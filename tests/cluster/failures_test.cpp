@@ -6,10 +6,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 #include <functional>
+#include <optional>
 #include <thread>
 
 #include "fixture.hpp"
@@ -29,16 +32,39 @@ bool eventually(const std::function<bool()>& holds) {
   return false;
 }
 
+/// Whether the worker is gone and the session has its full number again.
+bool is_replaced(const Session& session, int pid, std::size_t workers_now) {
+  const std::vector<int> pids = workers();
+  return std::find(pids.begin(), pids.end(), pid) == pids.end() && pids.size() == workers_now &&
+         session.worker_count() == workers_now;
+}
+
+/// The text of the error that a call ends with.
+template <class Call>
+std::string error_of(Call call) {
+  try {
+    call();
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "no error";
+}
+
+bool contains(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
+
 TEST(Failures, AKilledWorkerChangesNoBit) {
   auto session = two_workers();
   auto a = random::uniform({1600, 1600}, {.chunks = {100, 100}, .seed = 3});
   const auto expression = matmul(a, a) - 1.0;
   const HostArray expected = session.compute(expression);
   auto future = session.compute_async(expression);
-  ASSERT_EQ(0, ::kill(workers().front(), SIGKILL));
+  const int killed = workers().front();
+  ASSERT_EQ(0, ::kill(killed, SIGKILL));
   const HostArray found = future.get();
   EXPECT_EQ(0, std::memcmp(found.bytes().data(), expected.bytes().data(), expected.size_bytes()));
-  EXPECT_TRUE(eventually([&] { return session.worker_count() == 1; }));
+  EXPECT_TRUE(eventually([&] { return is_replaced(session, killed, 2); }));
   const HostArray again = session.compute(expression);
   EXPECT_EQ(0, std::memcmp(again.bytes().data(), expected.bytes().data(), expected.size_bytes()));
 }
@@ -53,32 +79,99 @@ TEST(Failures, WhatADeadWorkerKeptIsMadeAgain) {
   EXPECT_EQ(0, std::memcmp(before.bytes().data(), after.bytes().data(), before.size_bytes()));
 }
 
-TEST(Failures, NoWorkerLeftIsAnErrorNotAHang) {
+TEST(Failures, TheOnlyWorkerIsReplaced) {
   auto session = Session::local({.workers = 1, .threads_per_worker = 1, .progress = false});
-  TemporaryFolder folder;
-  const auto future = session.submit<wait_for_file>(folder / "never");
-  EXPECT_FALSE(future.wait_for(std::chrono::milliseconds(10)));
-  ASSERT_EQ(0, ::kill(workers().front(), SIGKILL));
-  try {
-    future.get();
-    FAIL() << "no worker could have run it";
-  } catch (const Error& error) {
-    EXPECT_NE(std::string(error.what()).find("signal 9"), std::string::npos) << error.what();
-    EXPECT_NE(std::string(error.what()).find("wait_for_file"), std::string::npos) << error.what();
-  }
+  const int first = session.submit<pid_of_worker>().get();
+  ASSERT_EQ(0, ::kill(first, SIGKILL));
+  const int second = session.submit<pid_of_worker>().get();
+  EXPECT_NE(second, first);
+  EXPECT_EQ(session.worker_count(), 1u);
 }
 
-TEST(Failures, ATaskThatKillsItsWorkersIsGivenUp) {
-  auto session = Session::local({.workers = 4, .threads_per_worker = 1, .progress = false});
-  const auto future = session.submit<kill_own_worker>();
-  try {
-    future.get();
-    FAIL() << "it never succeeds";
-  } catch (const Error& error) {
-    EXPECT_NE(std::string(error.what()).find("kill_own_worker"), std::string::npos)
-        << error.what();
+TEST(Failures, ATaskWhoseWorkerIsKilledAgainAndAgainIsGivenUp) {
+  auto session = Session::local({.workers = 1, .threads_per_worker = 1, .progress = false});
+  TemporaryFolder folder;
+  const auto future = session.submit<report_and_wait>(folder / "pid");
+  for (int i = 0; i < 3; ++i) {
+    int pid = 0;
+    ASSERT_TRUE(eventually([&] { return std::ifstream(folder / "pid") >> pid && pid > 0; }));
+    std::filesystem::remove(folder / "pid");
+    ASSERT_EQ(0, ::kill(pid, SIGKILL));
   }
-  EXPECT_EQ(session.submit<add_one>(1).get(), 2) << "the fourth worker lives";
+  const std::string error = error_of([&] { future.get(); });
+  EXPECT_TRUE(contains(error, "signal 9") && contains(error, "report_and_wait") &&
+              contains(error, "3 workers"))
+      << error;
+  EXPECT_EQ(session.submit<add_one>(1).get(), 2);
+}
+
+TEST(Failures, ATaskThatCrashesIsGivenUpAndTheRestGoesOn) {
+  auto session = two_workers();
+  std::vector<Future<int>> others;
+  for (int i = 0; i < 20; ++i) others.push_back(session.submit<add_one>(i));
+  const auto bad = session.submit<crash>(1);
+  for (int i = 20; i < 40; ++i) others.push_back(session.submit<add_one>(i));
+  const std::string error = error_of([&] { bad.get(); });
+  EXPECT_TRUE(contains(error, "kernel \"crash\"") && contains(error, "failures_test.cpp:") &&
+              contains(error, "signal 11") && contains(error, "took down 3 workers"))
+      << error;
+  for (int i = 0; i < 40; ++i) EXPECT_EQ(others[static_cast<std::size_t>(i)].get(), i + 1);
+  EXPECT_TRUE(eventually([&] { return session.worker_count() == 2; }));
+  const auto a = random::uniform({400, 400}, {.chunks = {100, 100}, .seed = 3});
+  EXPECT_EQ(session.compute(sum(a * 0.0)).item<double>(), 0.0) << "the session is usable";
+}
+
+TEST(Failures, TasksThatKeepCrashingAreGivenUpOneByOne) {
+  auto session = Session::local({.workers = 1, .threads_per_worker = 1, .progress = false});
+  std::vector<Future<int>> bad;
+  for (int i = 0; i < 5; ++i) bad.push_back(session.submit<crash>(i));
+  for (const auto& future : bad) {
+    EXPECT_TRUE(contains(error_of([&] { future.get(); }), "signal 11"));
+  }
+  EXPECT_EQ(session.submit<add_one>(1).get(), 2) << "each was given up";
+}
+
+TEST(Failures, WhatDoesNotFitIntoMemoryIsAnErrorNotAHang) {
+  auto session = Session::local({.workers = 2,
+                                 .threads_per_worker = 1,
+                                 .memory_per_worker = std::uint64_t{64} << 20,
+                                 .progress = false});
+  {
+    const auto kept =
+        session.persist(random::uniform({8000, 8000}, {.chunks = {500, 500}, .seed = 1}));
+    const std::string error = error_of([&] { session.wait(kept); });
+    EXPECT_TRUE(contains(error, "out of memory") && contains(error, "2000000 bytes") &&
+                contains(error, "67108864") && contains(error, "failures_test.cpp:") &&
+                contains(error, "smaller chunks"))
+        << error;
+  }
+  const auto small = random::uniform({1000, 1000}, {.chunks = {500, 500}, .seed = 1});
+  EXPECT_EQ(session.compute(sum(small * 0.0)).item<double>(), 0.0) << "the session is usable";
+}
+
+TEST(Failures, ARunThatWaitsForMemoryGoesOnWhenSomeIsReleased) {
+  auto session = Session::local({.workers = 2,
+                                 .threads_per_worker = 1,
+                                 .memory_per_worker = std::uint64_t{64} << 20,
+                                 .progress = false});
+  const auto array = random::uniform({3200, 3200}, {.chunks = {400, 400}, .seed = 1});
+  std::optional<Array> first = session.persist(array);  // 82 of 134 MB
+  session.wait(*first);
+  const auto second = session.persist(array + 1.0);
+  first.reset();
+  EXPECT_EQ(error_of([&] { session.wait(second); }), "no error");
+}
+
+TEST(Failures, AChunkThatFitsNowhereIsRefusedAtOnce) {
+  auto session = Session::local({.workers = 1,
+                                 .threads_per_worker = 1,
+                                 .memory_per_worker = std::uint64_t{64} << 20,
+                                 .progress = false});
+  const auto large = random::uniform({8000, 8000}, {.chunks = {4000, 4000}, .seed = 1});
+  const std::string error = error_of([&] { session.compute(large); });
+  EXPECT_TRUE(contains(error, "128000000 bytes") && contains(error, "67108864") &&
+              contains(error, "failures_test.cpp:") && contains(error, "smaller chunks"))
+      << error;
 }
 
 TEST(Failures, ClosingFailsWhatIsPending) {

@@ -14,7 +14,9 @@ double sum_of(View<const double, 2> x);
 std::string fail_with(const std::string& why);
 int wait_for_file(const std::string& path);
 int pid_of_worker();
-void kill_own_worker();
+/// Writes the worker's pid to a file, and waits for ever.
+int report_and_wait(const std::string& path);
+int crash(int x);
 void add_into(View<const double, 2> a, View<double, 2> c);
 HostArray make_block(std::int64_t n, double value);
 double total(const std::vector<double>& values);
