@@ -77,13 +77,8 @@ GraphBuilder::Ref GraphBuilder::add_task(std::string_view kernel,
 Lowered GraphBuilder::finish(std::vector<LoweredRoot> roots) && {
   const std::uint32_t tasks = graph_.task_count();
   std::vector<bool> is_needed(tasks);
-  std::vector<bool> is_external_needed(externals_.size());
   const auto need = [&](Ref ref) {
-    if (is_external(ref)) {
-      is_external_needed[ref & ~external_bit] = true;
-    } else {
-      is_needed[ref] = true;
-    }
+    if (!is_external(ref)) is_needed[ref] = true;
   };
   for (const auto& root : roots) {
     for (Ref ref : root.data) need(ref);
@@ -100,16 +95,18 @@ Lowered GraphBuilder::finish(std::vector<LoweredRoot> roots) && {
   out->sources = std::move(graph_.sources);
   const auto kept =
       static_cast<std::uint32_t>(std::count(is_needed.begin(), is_needed.end(), true));
-  std::vector<std::uint32_t> external_datum(externals_.size());
-  for (std::size_t i = 0; i < externals_.size(); ++i) {
-    if (!is_external_needed[i]) continue;
-    external_datum[i] = kept + static_cast<std::uint32_t>(lowered.externals.size());
-    lowered.externals.push_back(std::move(externals_[i]));
-    out->external_bytes.push_back(graph_.external_bytes[i]);
-  }
-  std::vector<std::uint32_t> datum(tasks);
+  // Externals in order of first use: so they are brought, and the first tasks need not wait.
+  constexpr std::uint32_t unnamed = ~std::uint32_t{0};
+  std::vector<std::uint32_t> external_datum(externals_.size(), unnamed), datum(tasks);
   const auto datum_of = [&](Ref ref) {
-    return is_external(ref) ? external_datum[ref & ~external_bit] : datum[ref];
+    if (!is_external(ref)) return datum[ref];
+    const std::uint32_t i = ref & ~external_bit;
+    if (external_datum[i] == unnamed) {
+      external_datum[i] = kept + static_cast<std::uint32_t>(lowered.externals.size());
+      lowered.externals.push_back(std::move(externals_[i]));
+      out->external_bytes.push_back(graph_.external_bytes[i]);
+    }
+    return external_datum[i];
   };
   for (std::uint32_t task = 0; task < tasks; ++task) {
     if (!is_needed[task]) continue;

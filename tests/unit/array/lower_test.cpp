@@ -189,6 +189,20 @@ TEST(Lower, external_results_are_copied_only_if_asked) {
   EXPECT_TRUE(bare.graph->wanted.empty());
 }
 
+TEST(Lower, externals_come_in_order_of_first_use) {
+  const HostArray values(DType::float64, {6, 6});
+  const ChunkOptions cut{.chunks = {2, 2}};
+  const auto lowered = lower_one(matmul(from_host(values, cut), from_host(values, cut)));
+  const auto& graph = *lowered.graph;
+  ASSERT_EQ(lowered.externals.size(), 18u);
+  std::uint32_t next = graph.output_count();
+  for (const std::uint32_t datum : graph.inputs) {
+    EXPECT_LE(datum, next);
+    if (datum == next) ++next;
+  }
+  EXPECT_EQ(next, graph.output_count() + 18);
+}
+
 TEST(Lower, persisted_data_are_externals) {
   std::vector<DatumRef> data;
   const auto alive = std::make_shared<int>(0);
