@@ -34,7 +34,7 @@ constexpr int crowded_spins_max = 2;
 constexpr Duration no_spin_pause = Duration::milliseconds(2);
 
 /// After this many lingers without a guest's return the background thread sleeps for good.
-constexpr int lingers_until_asleep = 20;
+constexpr int lingers_until_asleep = 3;
 
 /// Moves the calling thread to another of the cores it may use, if there is one: the system likes
 /// to wake a thread on the core of the one that wrote to it, which then polls for the answer.
@@ -90,7 +90,9 @@ void Loop::stop() {
 
 bool Loop::is_in_turn() const { return current_loop == this; }
 
-void Loop::wake() { boost::asio::post(io_, [] {}); }
+void Loop::wake() {
+  boost::asio::post(io_, [] {});
+}
 
 bool Loop::try_acquire() {
   std::lock_guard lock(mutex_);
@@ -113,6 +115,16 @@ void Loop::release() {
   }
   if (guests_waiting_ > 0) guests_.notify_all();
   if (wake_standby) standby_.notify_one();
+}
+
+void Loop::stand_in() {
+  {
+    std::lock_guard lock(mutex_);
+    if (has_holder_) return;
+    is_stand_in_wanted_ = true;
+    is_standby_asleep_ = false;
+  }
+  standby_.notify_one();
 }
 
 bool Loop::turn(Poll poll) {
@@ -243,6 +255,7 @@ void Loop::background() {
   int quiet_lingers = 0;
   while (!is_stopping_) {
     if (has_holder_ || guests_waiting_ > 0) {
+      is_stand_in_wanted_ = false;
       quiet_lingers = releases_seen == releases_ ? quiet_lingers + 1 : 0;
       releases_seen = releases_;
       if (quiet_lingers < lingers_until_asleep) {
@@ -257,12 +270,13 @@ void Loop::background() {
       continue;
     }
     const Duration free_for = releases_ == 0 ? options_.linger : now() - last_release_;
-    if (free_for < options_.linger) {
+    if (free_for < options_.linger && !is_stand_in_wanted_) {
       standby_.wait_for(lock, std::chrono::nanoseconds((options_.linger - free_for).ns));
       continue;
     }
     has_holder_ = true;
     is_background_holder_ = true;
+    is_stand_in_wanted_ = false;
     while (!is_stopping_ && !is_wanted_) {
       lock.unlock();
       wait_for_events(never);

@@ -68,6 +68,10 @@ class Loop {
   /// Errors: BadInput when called from inside one of the loop's own handlers.
   bool drive_until(const std::function<bool()>& done, Instant deadline);
 
+  /// The calling thread, no longer a guest, will be away for longer than `linger`: the background
+  /// thread takes the turn at once.
+  void stand_in();
+
   /// One turn without waiting, if nobody has it. Returns whether it was free.
   bool try_turn();
 
@@ -101,13 +105,14 @@ class Loop {
   std::atomic<bool> has_holder_{false};  ///< changed under the mutex
   bool is_background_holder_ = false;
   bool is_standby_asleep_ = false;
+  bool is_stand_in_wanted_ = false;
   std::atomic<bool> is_stopping_{false};
   std::uint64_t releases_ = 0;
   Instant last_release_;
   std::atomic<int> guests_waiting_{0};
   std::atomic<bool> is_wanted_{false};  ///< the background holder should let go
 
-  Duration usual_gap_;  ///< smoothed time between events, capped; only with the turn
+  Duration usual_gap_;      ///< smoothed time between events, capped; only with the turn
   Instant no_spin_before_;  ///< only with the turn
   int crowded_spins_ = 0;   ///< in a row, that another thread ended; only with the turn
   bool has_changed_core_ = false;

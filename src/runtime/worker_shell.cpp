@@ -288,6 +288,9 @@ void WorkerShell::run(std::uint32_t position) {
   if (now().ns - last_turn_ns_.load(std::memory_order_relaxed) > report_interval.ns) {
     loop_.try_turn();
   }
+  if (jobs_[position]->task.expected_ns > static_cast<std::uint64_t>(options_.loop.linger.ns)) {
+    loop_.stand_in();
+  }
   Job& job = *jobs_[position];
   options_.record.begin(position, job.task.run, job.task.task);
   const Instant begin = now();

@@ -25,6 +25,7 @@ PeerIndex WorkerTable::add(PeerId id, const protocol::Hello& hello, bool is_work
   Peer& peer = peers_.emplace_back();
   is_open_.push_back(false);
   is_idle_.push_back(false);
+  is_filling_.push_back(true);
   is_dirty_.push_back(false);
   index_[id] = index;
   peer.id = id;
@@ -150,12 +151,16 @@ bool WorkerTable::refresh_pools() {
   return true;
 }
 
-bool WorkerTable::has_room(PeerIndex worker, std::uint32_t windows) const {
-  const Peer& peer = peers_[worker];
-  if (!is_usable(peer)) return false;
+bool WorkerTable::is_below(const Peer& peer, double windows) const {
   if (peer.assigned < 2 * peer.slots) return true;
   return peer.assigned < limits_.window_tasks * windows &&
-         peer.queued_ns < limits_.window_time.ns * peer.slots * windows;
+         static_cast<double>(peer.queued_ns) <
+             static_cast<double>(limits_.window_time.ns) * peer.slots * windows;
+}
+
+bool WorkerTable::has_room(PeerIndex worker, std::uint32_t windows) const {
+  const Peer& peer = peers_[worker];
+  return is_usable(peer) && (windows > 1 || is_filling_[worker]) && is_below(peer, windows);
 }
 
 bool WorkerTable::has_resources(PeerIndex worker, const Requirement& requirement) const {
@@ -207,6 +212,11 @@ void WorkerTable::settle() {
 }
 
 void WorkerTable::update_heaps(PeerIndex worker) {
+  if (is_below(peers_[worker], 0.5)) {
+    is_filling_[worker] = true;
+  } else if (!is_below(peers_[worker], 1)) {
+    is_filling_[worker] = false;
+  }
   const bool is_open = has_room(worker);
   if (is_open != is_open_[worker]) {
     is_open_[worker] = is_open;

@@ -99,6 +99,8 @@ class WorkerTable {
     return kernel < positions.size() ? positions[kernel] : Peer::none_position;
   }
   bool is_usable(PeerIndex worker) const { return is_usable(peers_[worker]); }
+  /// A window is filled once it has run half empty, so that tasks travel in batches. With more
+  /// than one window, half empty or not.
   bool has_room(PeerIndex worker, std::uint32_t windows = 1) const;
   bool has_resources(PeerIndex worker, const Requirement& requirement) const;
   /// Queued time per slot, as a key for comparison.
@@ -116,6 +118,7 @@ class WorkerTable {
   bool is_usable(const Peer& peer) const {
     return peer.is_worker && peer.is_alive && !peer.is_leaving;
   }
+  bool is_below(const Peer& peer, double windows) const;
   bool meets(const Peer& peer, const Requirement& requirement) const;
   std::uint32_t resource_id(const std::string& name);
   std::uint32_t intern_pool(std::vector<PeerIndex> members);
@@ -132,6 +135,7 @@ class WorkerTable {
   std::vector<Pool> pools_;
   std::map<std::vector<PeerIndex>, std::uint32_t> pool_ids_;
   std::vector<bool> is_open_, is_idle_;
+  std::vector<bool> is_filling_;  ///< its window, after it had run half empty
   std::vector<PeerIndex> dirty_;
   std::vector<bool> is_dirty_;
   std::size_t worker_count_ = 0, usable_count_ = 0, open_count_ = 0, idle_count_ = 0;
