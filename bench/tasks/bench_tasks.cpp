@@ -1,5 +1,6 @@
-// What a task costs: rates of empty tasks from one graph, the round trip of one, and the start of a
-// session. Real worker processes; medians over repetitions, with the range.
+// What a task costs: rates of empty tasks from one graph, the round trip of one (beside that of
+// bare bytes), and the start of a session. Real worker processes; medians over repetitions, with
+// the range.
 #include <ashlar/ashlar.hpp>
 
 #include <CLI/CLI.hpp>
@@ -12,6 +13,13 @@
 #include <iostream>
 #include <string>
 #include <vector>
+
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
 
 namespace {
 
@@ -77,12 +85,62 @@ std::vector<double> round_trips(ashlar::Session& session, int repeats) {
     std::vector<double> times;
     for (int i = 0; i < trips; ++i) {
       times.push_back(1e6 * seconds_of([&] {
-        if (session.submit<next>(i).get() != i + 1) throw std::runtime_error("wrong result");
-      }));
+                        if (session.submit<next>(i).get() != i + 1)
+                          throw std::runtime_error("wrong result");
+                      }));
     }
     std::nth_element(times.begin(), times.begin() + trips / 2, times.end());
     if (r >= 0) medians.push_back(times[trips / 2]);
   }
+  return medians;
+}
+
+/// One end of a ping-pong over a Unix socket: waits for a message, polling or in epoll.
+bool receive(int socket, int events, bool polls) {
+  char message[64];
+  while (true) {
+    epoll_event event;
+    if (!polls) epoll_wait(events, &event, 1, -1);
+    const auto got = recv(socket, message, sizeof message, MSG_DONTWAIT);
+    if (got >= 0) return got > 0;
+    if (errno != EAGAIN && errno != EINTR) return false;
+  }
+}
+
+/// What no runtime can undercut: 64 bytes to another process and back, with nothing done to them.
+std::vector<double> ping_pongs(bool polls, int repeats) {
+  constexpr int trips = 2000;
+  constexpr char message[64] = {};
+  int ends[2];
+  if (socketpair(AF_UNIX, SOCK_STREAM, 0, ends) != 0) throw std::runtime_error("no socket pair");
+  const pid_t child = fork();
+  const int mine = ends[child == 0 ? 1 : 0];
+  close(ends[child == 0 ? 0 : 1]);
+  const int events = epoll_create1(0);
+  epoll_event readable{.events = EPOLLIN, .data = {}};
+  epoll_ctl(events, EPOLL_CTL_ADD, mine, &readable);
+  if (child == 0) {
+    while (receive(mine, events, polls) && send(mine, message, sizeof message, MSG_NOSIGNAL) > 0) {
+    }
+    _exit(0);
+  }
+  std::vector<double> medians;
+  for (int r = -1; r < repeats; ++r) {
+    std::vector<double> times;
+    for (int i = 0; i < trips; ++i) {
+      times.push_back(1e6 * seconds_of([&] {
+                        if (send(mine, message, sizeof message, MSG_NOSIGNAL) < 0 ||
+                            !receive(mine, events, polls)) {
+                          throw std::runtime_error("the other process is gone");
+                        }
+                      }));
+    }
+    std::nth_element(times.begin(), times.begin() + trips / 2, times.end());
+    if (r >= 0) medians.push_back(times[trips / 2]);
+  }
+  close(mine);
+  close(events);
+  waitpid(child, nullptr, 0);
   return medians;
 }
 
@@ -128,6 +186,7 @@ int main(int argc, char** argv) {
     }
     if (wants("roundtrip")) {
       print("submit(fn).get(), spinning while active", round_trips(session, repeats), "us");
+      print("  bytes there and back between processes, polling", ping_pongs(true, repeats), "us");
     }
     session.close();
     if (wants("blocking")) {
@@ -135,6 +194,7 @@ int main(int argc, char** argv) {
       sleeper.spin = {};
       auto sleepy = ashlar::Session::local(sleeper);
       print("submit(fn).get(), never spinning", round_trips(sleepy, repeats), "us");
+      print("  bytes there and back between processes, sleeping", ping_pongs(false, repeats), "us");
     }
     return 0;
   } catch (const std::exception& error) {
