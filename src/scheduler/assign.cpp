@@ -18,10 +18,13 @@ void Core::place() {
 }
 
 /// Sessions take turns, each gives its best task, until no worker has room or nothing can be
-/// placed. Rooms only shrink during a round, so what found none is not asked again.
+/// placed. Rooms only shrink during a round, so what found none is not asked again. What is to be
+/// kept is kept a part at a time: those it is kept for are at work and give rise to more rounds.
 void Core::place_ready() {
+  constexpr std::size_t kept_a_time = 4096;
+  const std::size_t kept_most = kept_.size() + kept_a_time;
   std::uint16_t task_class = 0;
-  while (workers_.open_count() > 0) {
+  while (workers_.open_count() > 0 && kept_.size() < kept_most) {
     Run* run = next_run(task_class);
     if (run == nullptr) break;
     TaskClass& asked = run->tasks.classes()[task_class];
