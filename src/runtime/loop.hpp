@@ -33,7 +33,7 @@ class Loop {
     /// sooner than that; zero: always sleep at once.
     Duration spin = Duration::microseconds(60);
     /// How long the background thread waits for a guest to come back.
-    Duration linger = Duration::milliseconds(1);
+    Duration linger = Duration::milliseconds(4);
   };
 
   explicit Loop(Options options);

@@ -61,10 +61,14 @@ void Output::then(std::function<void()> f) {
     std::lock_guard lock(mutex_);
     if (!is_ready()) {
       callbacks_.push_back(std::move(f));
-      return;
+      f = nullptr;
     }
   }
-  f();
+  if (f) {
+    f();
+  } else {
+    core_->loop().stand_in();  // the program goes on without waiting
+  }
 }
 
 void Output::settle(State state) {

@@ -20,7 +20,10 @@ detail::Bytes RunEnd::get() {
 
 void RunEnd::cancel() { core_->cancel(run_->number); }
 
-void RunEnd::then(std::function<void()> f) { run_->then(std::move(f)); }
+void RunEnd::then(std::function<void()> f) {
+  run_->then(std::move(f));
+  core_->loop().stand_in();  // the program goes on without waiting
+}
 
 RunReport RunEnd::report() { return core_->report_of(*run_); }
 

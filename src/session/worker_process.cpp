@@ -57,7 +57,6 @@ std::string join(const std::vector<int>& numbers) {
 runtime::Loop::Options loop_options(std::int64_t spin_ns) {
   runtime::Loop::Options options;
   options.spin = Duration{spin_ns};
-  options.linger = Duration::milliseconds(4);  // before longer tasks, slots have it stand in
   return options;
 }
 
