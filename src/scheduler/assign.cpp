@@ -136,14 +136,14 @@ bool Core::place_task(Run& run, std::uint32_t task) {
     if (g.output_bytes[d] != graph::TaskGraph::dynamic_bytes) output_bytes += g.output_bytes[d];
   }
   const std::int64_t task_ns = predicted_ns(run, task);
-  const placement::View view{workers_, replicas_, kept_, limits_};
   const Pool& pool = workers_.pool(workers_.pool_of(wanted.requirement));
   const bool is_root = inputs_.empty();
   const PeerIndex sibling = is_root && run.sibling_left > 0 ? run.sibling : no_peer;
   const PeerIndex worker =
-      policy_->choose(view, {entry_of(run, task), inputs_, taken_over, output_bytes, task_ns, pool,
-                             workers_.requirement(wanted.requirement), sibling,
-                             is_root ? recent_root_worker_ : no_peer});
+      policy_->choose(view(), {entry_of(run, task), inputs_, taken_over, output_bytes, task_ns,
+                               pool, workers_.requirement(wanted.requirement), sibling,
+                               is_root ? recent_root_worker_ : no_peer,
+                               run.planned.empty() ? no_peer : run.planned[task]});
   if (worker == no_peer) return false;
   if (!workers_.has_room(worker, limits_.holder_windows)) {
     keep(run, task, worker, task_ns);
@@ -152,6 +152,23 @@ bool Core::place_task(Run& run, std::uint32_t task) {
   if (is_root) take_root(run, pool, worker);
   assign(run, task, worker, task_ns);
   return true;
+}
+
+placement::View Core::view() const { return {workers_, replicas_, kept_, limits_}; }
+
+placement::Submission Core::submission(const Run& run) const {
+  return {*run.graph, run.producer, run.consumers,
+          [this, &run](std::uint32_t task) { return predicted_ns(run, task); }};
+}
+
+/// Requires that the pools are fresh.
+void Core::plan(Run& run) {
+  placement::Submission submitted = submission(run);
+  submitted.pool = [this, &run](std::uint32_t task) -> const Pool& {
+    const TaskClass& wanted = run.tasks.classes()[run.tasks.at(task).task_class];
+    return workers_.pool(workers_.pool_of(wanted.requirement));
+  };
+  run.planned = policy_->plan(view(), submitted);
 }
 
 std::int64_t Core::predicted_ns(const Run& run, std::uint32_t task) const {

@@ -30,6 +30,7 @@ void Core::step(std::span<const Event> events, Instant now, Actions& actions) {
   apply_failures();
   fail_what_cannot_run();
   workers_.settle();
+  for (const std::uint32_t slot : std::exchange(new_runs_, {})) plan(run_at(slot));
   place();
   if (std::exchange(has_ticked_, false)) relieve_memory();
   send_ready();

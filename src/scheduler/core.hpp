@@ -160,6 +160,9 @@ class Core {
   void let_go(Run& run, std::uint32_t task);
   void let_go_all(PeerIndex worker);
   void dismiss_leaving();
+  placement::View view() const;
+  placement::Submission submission(const Run& run) const;
+  void plan(Run& run);
   std::int64_t predicted_ns(const Run& run, std::uint32_t task) const;
   std::uint64_t expected_on(PeerIndex worker, std::int64_t task_ns) const;
   void take_root(Run& run, const Pool& pool, PeerIndex worker);

@@ -88,7 +88,8 @@ void Core::on_driver(SessionId session, const protocol::SubmitRun& message) {
     refuse_run(session, message.run, kind, std::move(wrong));
     return;
   }
-  Run& run = adopt(make_run({session, message.run}, message.graph, workers_));
+  const auto ranks = [this](const Run& made) { return policy_->ranks(view(), submission(made)); };
+  Run& run = adopt(make_run({session, message.run}, message.graph, workers_, ranks));
   run.delivers = message.deliver;
   bind_externals(run, message.externals);
   unblock_roots(run);

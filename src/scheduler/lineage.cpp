@@ -342,7 +342,6 @@ void Core::fail_what_cannot_run() {
   } else {
     for (const std::uint32_t slot : new_runs_) fail_impossible(run_at(slot));
   }
-  new_runs_.clear();
   fail_unattended();
   apply_failures();
 }

@@ -6,8 +6,7 @@
 namespace ashlar::scheduler {
 namespace {
 
-TaskTable make_tasks(const graph::TaskGraph& graph) {
-  std::vector<std::uint32_t> rank = graph::depth_first_ranks(graph);
+TaskTable make_tasks(const graph::TaskGraph& graph, std::vector<std::uint32_t> rank) {
   std::vector<std::uint32_t> order(rank.size());
   for (std::uint32_t t = 0; t < rank.size(); ++t) order[rank[t]] = t;
   if (!graph.priority.empty()) {
@@ -50,7 +49,8 @@ std::size_t bytes_of(const std::vector<T>& vector) {
 }  // namespace
 
 std::unique_ptr<Run> make_run(RunId id, std::shared_ptr<const graph::TaskGraph> graph,
-                              WorkerTable& workers) {
+                              WorkerTable& workers,
+                              const std::function<std::vector<std::uint32_t>(const Run&)>& ranks) {
   auto run = std::make_unique<Run>();
   run->id = id;
   run->graph = std::move(graph);
@@ -58,7 +58,7 @@ std::unique_ptr<Run> make_run(RunId id, std::shared_ptr<const graph::TaskGraph> 
   run->consumers = graph::consumers(g);
   run->producer = graph::producers(g);
   for (const std::string& kernel : g.kernels) run->kernel_ids.push_back(workers.kernel_id(kernel));
-  run->tasks = make_tasks(g);
+  run->tasks = make_tasks(g, ranks(*run));
   group_tasks(*run, workers);
   for (std::uint32_t task = 0; task < g.task_count(); ++task) {
     run->roots += g.inputs_of(task).empty() ? 1 : 0;
@@ -94,7 +94,8 @@ std::string Run::label(std::uint32_t task) const {
 std::size_t Run::bytes() const {
   std::size_t total = sizeof(Run) + bytes_of(consumers.offsets) + bytes_of(consumers.tasks) +
                       bytes_of(producer) + tasks.bytes() + bytes_of(data) + bytes_of(externals) +
-                      bytes_of(shares) + watchers.size() * (sizeof(Watcher) + 40);
+                      bytes_of(planned) + bytes_of(shares) +
+                      watchers.size() * (sizeof(Watcher) + 40);
   if (!graph) return total;
   const graph::TaskGraph& g = *graph;
   return total + bytes_of(g.kernel) + bytes_of(g.input_offsets) + bytes_of(g.inputs) +

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <set>
 #include <string>
@@ -43,6 +44,7 @@ struct Run {
   TaskTable tasks;
   std::vector<Datum> data;         ///< outputs, or put data
   std::vector<DataRef> externals;  ///< no_run: gone
+  std::vector<PeerIndex> planned;  ///< the policy's, by task, or empty
   std::set<Watcher> watchers;
 
   bool is_ended = false;  ///< its RunEnded was sent
@@ -94,9 +96,11 @@ struct Run {
   std::size_t bytes() const;
 };
 
-/// Builds a run of a valid graph: orders its tasks by user priority, then depth first, and groups
+/// Builds a run of a valid graph: orders its tasks by user priority, then by rank, and groups
 /// them by what they need. External data are bound by the caller.
+/// `ranks` gives the order apart from user priority.
 std::unique_ptr<Run> make_run(RunId id, std::shared_ptr<const graph::TaskGraph> graph,
-                              WorkerTable& workers);
+                              WorkerTable& workers,
+                              const std::function<std::vector<std::uint32_t>(const Run&)>& ranks);
 
 }  // namespace ashlar::scheduler

@@ -5,6 +5,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <variant>
 #include <vector>
 
@@ -81,7 +82,11 @@ using Actions = std::vector<Action>;
 // ---- the engine ------------------------------------------------------------------------------
 
 /// How a task's worker is chosen; placement/ has one file for each idea.
-enum class PolicyKind : std::uint8_t { least_loaded, round_robin, random };
+enum class PolicyKind : std::uint8_t { least_loaded, locality, heft, lshs, round_robin, random };
+inline constexpr PolicyKind policy_kinds[] = {PolicyKind::least_loaded, PolicyKind::locality,
+                                              PolicyKind::heft,         PolicyKind::lshs,
+                                              PolicyKind::round_robin,  PolicyKind::random};
+std::string_view name_of(PolicyKind policy);
 
 /// Bounds on what the engine keeps and does, each with its reason.
 struct Limits {

@@ -18,14 +18,15 @@ class Play {
  public:
   Play(const Config& config, std::uint64_t seed)
       : world_(config, seed),
-        scheduler_({}, seed),
+        scheduler_(config.limits, seed),
         inbox_(world_, [this](std::vector<scheduler::Event> events) { step(std::move(events)); }) {
     world_.to_scheduler = [this](scheduler::Event event) { inbox_.post(std::move(event)); };
   }
 
   Outcome run() {
     const Config& config = world_.config;
-    for (std::uint32_t i = 0; i < config.workers; ++i) add_worker();
+    const std::size_t workers = config.machine ? config.machine->speeds.size() : config.workers;
+    for (std::size_t i = 0; i < workers; ++i) add_worker();
     for (std::uint32_t i = 0; i < config.drivers; ++i) add_driver();
     const Duration act_one = Duration::milliseconds(200);
     for (std::uint32_t i = 0; i < config.kills; ++i) {
@@ -36,6 +37,12 @@ class Play {
     }
     for (std::uint32_t i = 0; i < config.driver_kills && i < drivers_.size(); ++i) {
       world_.after(world_.any_duration(act_one), [this, i] { drivers_[i]->kill(); });
+    }
+    if (config.machine && config.machine->vanishes_after.ns > 0) {
+      world_.on_last_submission = [this] {
+        world_.after(world_.config.machine->vanishes_after,
+                     [this] { workers_.rbegin()->second->kill(); });
+      };
     }
     tick();
     while (!is_over_ && world_.outcome.problem.empty() && world_.happen()) {
@@ -50,8 +57,13 @@ class Play {
 
   void add_worker() {
     const PeerId id{world_.next_peer++};
-    auto worker = std::make_unique<WorkerNode>(world_, id, any_host(),
-                                               1 + world_.below(world_.config.slots_max));
+    std::string host = any_host();
+    WorkerNode::Power power{1 + world_.below(world_.config.slots_max), 1};
+    if (const Machine* machine = world_.config.machine.get()) {
+      host = "host of " + std::to_string(id.value);
+      power = {machine->slots, machine->speeds[workers_.size()]};
+    }
+    auto worker = std::make_unique<WorkerNode>(world_, id, std::move(host), power);
     workers_[id] = worker.get();
     world_.peers[id] = std::move(worker);
     workers_[id]->join();
@@ -60,7 +72,8 @@ class Play {
   void add_driver() {
     const PeerId id{world_.next_peer++};
     const SessionId session{static_cast<std::uint32_t>(drivers_.size())};
-    auto driver = std::make_unique<DriverNode>(world_, id, any_host(), session);
+    auto driver = std::make_unique<DriverNode>(
+        world_, id, world_.config.machine ? "host of the driver" : any_host(), session);
     drivers_.push_back(driver.get());
     world_.peers[id] = std::move(driver);
     drivers_.back()->connect();
@@ -95,7 +108,11 @@ class Play {
                   });
     } else if (auto* home = std::get_if<scheduler::ToDriver>(&action)) {
       DriverNode* driver = drivers_.at(home->session.value);
-      if (const auto* end = std::get_if<protocol::RunEnded>(&home->message)) check_end(*end);
+      if (const auto* end = std::get_if<protocol::RunEnded>(&home->message)) {
+        check_end(*end);
+        world_.outcome.makespan = Duration{end->stats.makespan_ns};
+        world_.outcome.remote_bytes += end->stats.remote_bytes;
+      }
       world_.send(scheduler_id, driver->id(),
                   [driver, message = std::move(home->message)] { driver->told(message); });
     } else if (const auto* drop = std::get_if<scheduler::DropPeer>(&action)) {
@@ -124,7 +141,7 @@ class Play {
       are_done = are_done && (driver->is_done() || !driver->is_alive());
     }
     if (!are_done) {
-      settled_at_ = world_.now + Duration::seconds(5);
+      settled_at_ = world_.now + Duration::seconds(world_.config.machine ? 0.5 : 5);
     } else if (world_.now > settled_at_) {
       is_over_ = true;
     }

@@ -3,10 +3,29 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "base/time.hpp"
+#include "graph/task_graph.hpp"
+#include "scheduler/scheduler_engine.hpp"
 
 namespace ashlar::simulate {
+
+/// Hosts, one for each worker, and the network between them.
+struct Machine {
+  std::vector<double> speeds = {};  ///< of each worker; a task takes its seconds over this
+  std::uint32_t slots = 2;          ///< of each worker
+  double bandwidth = 1.25e9;        ///< bytes/s of a host's link, each way; streams share it fairly
+  Duration latency = Duration::microseconds(30);      ///< of the network, one way
+  Duration engine_delay = Duration::microseconds(5);  ///< from an event to what is done about it
+  Duration vanishes_after = {};  ///< after the last submission a worker dies; 0: never
+};
+
+/// A graph of the kernels that simulated workers have, and the seconds each task takes at speed 1.
+struct Program {
+  graph::TaskGraph graph;
+  std::vector<double> task_seconds;
+};
 
 /// What a simulated cluster is made of and what befalls it.
 struct Config {
@@ -27,6 +46,11 @@ struct Config {
   Duration task_time_max = Duration::milliseconds(5);
   Duration patience = Duration::seconds(300);  ///< virtual time after which it is a hang
   std::uint32_t check_every = 1;               ///< steps between checks of an engine's invariants
+  scheduler::Limits limits = {};
+  /// When given, times come from it instead of chance: it says what workers there are, and one
+  /// driver runs the programs, one after the other.
+  std::shared_ptr<const Machine> machine = {};
+  std::vector<std::shared_ptr<const Program>> programs = {};
 };
 
 struct Outcome {
@@ -40,6 +64,8 @@ struct Outcome {
   std::uint64_t data_compared = 0;  ///< results that equalled sequential execution
   std::uint64_t digest = 0;         ///< of everything that happened, in order
   Duration took;                    ///< virtual time
+  Duration makespan;                ///< of the last run, from its submission to its last task
+  std::uint64_t remote_bytes = 0;   ///< fetched from other hosts by workers, as they report it
 };
 
 /// A whole cluster in one thread under virtual time: the real engines, with messages that are

@@ -10,7 +10,8 @@ DriverNode::DriverNode(World& world, PeerId id, std::string host, SessionId sess
       session_(session),
       engine_(session, {}, host),
       inbox_(world, [this](std::vector<driver::Event> events) { step(std::move(events)); }),
-      unfinished_(world.config.runs) {}
+      unfinished_(world.config.machine ? static_cast<std::uint32_t>(world.config.programs.size())
+                                       : world.config.runs) {}
 
 void DriverNode::connect() {
   protocol::Hello hello;
@@ -20,6 +21,10 @@ void DriverNode::connect() {
   world_.send(id_, scheduler_id, [this, hello] {
     world_.to_scheduler(scheduler::SessionOpened{session_, id_, hello});
   });
+  if (world_.config.machine) {
+    world_.after(submission_pause, [this] { submit_one(); });
+    return;
+  }
   put_some();
   for (std::uint32_t i = 0; i < world_.config.runs; ++i) {
     world_.after(world_.any_duration(Duration::milliseconds(100)), [this] { submit_one(); });
@@ -56,9 +61,15 @@ void DriverNode::submit_one() {
   if (!is_alive_) return;
   const std::uint32_t run = next_run_++;
   Submitted& submitted = runs_[run];
-  submitted.job = make_job(world_.config, world_.random, sources_);
-  submitted.bring_home = world_.below(3) > 0;
-  submitted.is_cancelled = world_.below(100) < world_.config.cancels;
+  if (world_.config.machine) {
+    submitted.job = job_of(world_.config.programs[run]->graph);
+    submitted.bring_home = false;
+    if (next_run_ == world_.config.programs.size()) world_.on_last_submission();
+  } else {
+    submitted.job = make_job(world_.config, world_.random, sources_);
+    submitted.bring_home = world_.below(3) > 0;
+    submitted.is_cancelled = world_.below(100) < world_.config.cancels;
+  }
   for (const auto& [index, chunk] : submitted.job.expected) {
     const DatumId datum{{session_, run}, index};
     expected_[datum] = chunk;
@@ -166,6 +177,9 @@ void DriverNode::finished(const driver::RunFinished& action) {
   if (run.is_finished) world_.fail(title + " finished twice");
   run.is_finished = true;
   --unfinished_;
+  if (world_.config.machine && unfinished_ > 0) {
+    world_.after(submission_pause, [this] { submit_one(); });
+  }
   const auto& graph = *run.job.graph;
   const bool must_fail = std::count(graph.kernel.begin(), graph.kernel.end(),
                                     static_cast<std::uint32_t>(Kernel::fail)) > 0;
@@ -193,7 +207,7 @@ void DriverNode::finished(const driver::RunFinished& action) {
     const DatumId datum{{session_, action.run}, index};
     if (owed_[datum] > 0) world_.fail(title + " finished and owes " + name_of(datum));
     // Some are released as soon as they can be, while later runs that read them go on.
-    if (world_.below(4) == 0) release(datum);
+    if (!world_.config.machine && world_.below(4) == 0) release(datum);
   }
 }
 

@@ -14,6 +14,7 @@ PeerNode* World::find(PeerId peer) {
 
 void PeerNode::die() {
   is_alive_ = false;
+  world_.cut_off(id_);
   for (const auto& entry : world_.peers) {
     const PeerId other = entry.first;
     if (other == id_) continue;
@@ -74,7 +75,7 @@ void PeerNode::end_fetch(std::uint64_t request, const Chunk* chunk, bool is_in_p
 
 void PeerNode::answer(PeerId peer, std::uint64_t request, const DatumId& datum) {
   const Chunk chunk = chunk_of(datum, "answer a fetch");
-  world_.send(id_, peer, [this, peer, request, chunk] {
+  world_.send_bytes(id_, peer, chunk.bytes, [this, peer, request, chunk] {
     if (PeerNode* node = world_.find(peer)) {
       node->end_fetch(request, &chunk, node->host_ == host_);
     }
@@ -89,7 +90,7 @@ void PeerNode::refuse(PeerId peer, std::uint64_t request) {
 
 void PeerNode::push(PeerId peer, const DatumId& datum) {
   const Chunk chunk = chunk_of(datum, "push");
-  world_.send(id_, peer, [this, peer, datum, chunk] {
+  world_.send_bytes(id_, peer, chunk.bytes, [this, peer, datum, chunk] {
     if (PeerNode* node = world_.find(peer)) node->pushed(datum, chunk);
   });
 }

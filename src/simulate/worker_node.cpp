@@ -5,12 +5,12 @@
 
 namespace ashlar::simulate {
 
-WorkerNode::WorkerNode(World& world, PeerId id, std::string host, std::uint32_t slots)
+WorkerNode::WorkerNode(World& world, PeerId id, std::string host, Power power)
     : PeerNode(world, id, host),
-      engine_(id, slots, world.config.memory_limit, {}, host),
+      engine_(id, power.slots, world.config.memory_limit, {}, host),
       inbox_(world, [this](std::vector<worker::Event> events) { step(std::move(events)); }),
       kernels_(std::begin(kernel_names), std::end(kernel_names)),
-      slots_(slots) {
+      power_(power) {
   std::rotate(kernels_.begin(), kernels_.begin() + id.value % 3, kernels_.end());
 }
 
@@ -18,7 +18,7 @@ void WorkerNode::join() {
   protocol::Hello hello;
   hello.name = name();
   hello.endpoint.host_identity = host_;
-  hello.slots = slots_;
+  hello.slots = power_.slots;
   hello.memory_limit = world_.config.memory_limit;
   hello.kernels = kernels_;
   world_.send(id_, scheduler_id, [this, hello] {
@@ -107,13 +107,20 @@ void WorkerNode::start(const worker::StartTask& action) {
 }
 
 void WorkerNode::fill_slots() {
-  while (busy_ < slots_ && !queue_.empty()) {
+  while (busy_ < power_.slots && !queue_.empty()) {
     ++busy_;
     Started started = std::move(queue_.front());
     queue_.pop_front();
-    world_.after(world_.any_duration(world_.config.task_time_max),
-                 [this, started] { finish(started); });
+    started.takes = time_of(started.handle);
+    world_.after(started.takes, [this, started] { finish(started); });
   }
+}
+
+Duration WorkerNode::time_of(std::uint32_t handle) {
+  if (!world_.config.machine) return world_.any_duration(world_.config.task_time_max);
+  const worker::TaskView view = engine_.task(handle);
+  const Program& program = *world_.config.programs[view.run.number];
+  return Duration::seconds(program.task_seconds[view.task] / power_.speed);
 }
 
 void WorkerNode::finish(const Started& started) {
@@ -126,7 +133,9 @@ void WorkerNode::finish(const Started& started) {
   const Kernel kernel{static_cast<std::uint32_t>(named - std::begin(kernel_names))};
   worker::TaskEnded ended;
   ended.handle = started.handle;
-  ended.elapsed_ns = 1000 + world_.below(100'000);
+  // What a worker says of times need not be true, except where times are what is looked at.
+  ended.elapsed_ns = world_.config.machine ? static_cast<std::uint64_t>(started.takes.ns)
+                                           : 1000 + world_.below(100'000);
   if (kernel == Kernel::fail) {
     ended.is_ok = false;
     ended.error = "this kernel fails";

@@ -12,7 +12,11 @@ namespace ashlar::simulate {
 /// A worker process: the engine, slots that compute, and a store.
 class WorkerNode : public PeerNode {
  public:
-  WorkerNode(World& world, PeerId id, std::string host, std::uint32_t slots);
+  struct Power {
+    std::uint32_t slots = 1;
+    double speed = 1;
+  };
+  WorkerNode(World& world, PeerId id, std::string host, Power power);
 
   /// Says hello to the scheduler.
   void join();
@@ -27,6 +31,7 @@ class WorkerNode : public PeerNode {
   struct Started {
     std::uint32_t handle = 0;
     std::vector<Chunk> inputs;
+    Duration takes = {};  ///< once it runs
   };
 
   void fetched(const DatumId& datum, const Chunk& chunk, bool is_in_place) override;
@@ -40,12 +45,13 @@ class WorkerNode : public PeerNode {
   void perform(worker::Action& action);
   void start(const worker::StartTask& action);
   void fill_slots();
+  Duration time_of(std::uint32_t handle);
   void finish(const Started& started);
 
   worker::WorkerEngine engine_;
   Inbox<worker::Event> inbox_;
   std::vector<std::string> kernels_;  ///< each worker lists them in an order of its own
-  std::uint32_t slots_;
+  Power power_;
   std::uint32_t busy_ = 0;
   std::deque<Started> queue_;
   std::uint64_t steps_ = 0;

@@ -71,6 +71,18 @@ std::map<std::uint32_t, Chunk> execute(const graph::TaskGraph& graph,
   return data;
 }
 
+void complete(Job& job, std::shared_ptr<const graph::TaskGraph> graph,
+              std::span<const Chunk> externals) {
+  const std::string wrong = graph::validate(*graph);
+  ASHLAR_CHECK(wrong.empty(), wrong);
+  const auto data = execute(*graph, externals);
+  for (const std::uint32_t wanted : graph->wanted) {
+    const auto found = data.find(wanted);
+    if (found != data.end()) job.expected.insert(*found);
+  }
+  job.graph = std::move(graph);
+}
+
 }  // namespace
 
 Chunk compute(Kernel kernel, std::span<const std::byte> params, std::span<const Chunk> inputs,
@@ -80,6 +92,12 @@ Chunk compute(Kernel kernel, std::span<const std::byte> params, std::span<const 
   for (const Chunk& input : inputs) value = blend(value, input.value);
   const bool is_dynamic = announced == graph::TaskGraph::dynamic_bytes;
   return {value, is_dynamic ? value % 2000 : announced};
+}
+
+Job job_of(const graph::TaskGraph& graph) {
+  Job job;
+  complete(job, std::make_shared<graph::TaskGraph>(graph), {});
+  return job;
 }
 
 Job make_job(const Config& config, SplitMix64& random, std::span<const Source> sources) {
@@ -109,14 +127,7 @@ Job make_job(const Config& config, SplitMix64& random, std::span<const Source> s
   for (std::uint32_t output = 0; output < outputs; ++output) {
     if (random.below(6) == 0 || output + 1 == outputs) graph->wanted.push_back(output);
   }
-  const std::string wrong = graph::validate(*graph);
-  ASHLAR_CHECK(wrong.empty(), wrong);
-  const auto data = execute(*graph, externals);
-  for (const std::uint32_t wanted : graph->wanted) {
-    const auto found = data.find(wanted);
-    if (found != data.end()) job.expected.insert(*found);
-  }
-  job.graph = std::move(graph);
+  complete(job, std::move(graph), externals);
   return job;
 }
 

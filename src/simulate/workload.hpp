@@ -41,6 +41,9 @@ struct Job {
   bool may_fail = false;
 };
 
+/// The graph, which has no external data, and its results when executed in sequence.
+Job job_of(const graph::TaskGraph& graph);
+
 /// A random graph that reads some of the sources, and its results when executed in sequence.
 Job make_job(const Config& config, SplitMix64& random, std::span<const Source> sources);
 

@@ -13,14 +13,18 @@
 #include "base/time.hpp"
 #include "scheduler/scheduler_engine.hpp"
 #include "simulate/cluster.hpp"
+#include "simulate/network.hpp"
 
 namespace ashlar::simulate {
-
 
 class PeerNode;
 
 /// The scheduler's place on the network; peers have the numbers from 1 on.
 inline constexpr PeerId scheduler_id{0};
+
+/// When the driver of a machine submits a program, after the last or the start: every worker has
+/// joined by then.
+inline constexpr Duration submission_pause = Duration::milliseconds(10);
 
 /// Virtual time, the network and everybody on it.
 class World {
@@ -41,11 +45,23 @@ class World {
     return true;
   }
 
-  /// Delivers on the link after a random delay; what is sent on one link arrives in order.
+  /// Delivers on the link after a delay; what is sent on one link arrives in order.
   void send(PeerId from, PeerId to, std::function<void()> deliver) {
     Instant& last = links_[{from, to}];
-    last = std::max(now + any_duration(config.delay_max), last + Duration{1});
+    const Duration delay =
+        config.machine ? config.machine->latency : any_duration(config.delay_max);
+    last = std::max(now + delay, last + Duration{1});
     at(last, std::move(deliver));
+  }
+  /// Delivers when so many bytes have come through the network; on a machine each peer has a host
+  /// of its own.
+  void send_bytes(PeerId from, PeerId to, std::uint64_t bytes, std::function<void()> deliver);
+  /// What goes from and to the peer does not arrive.
+  void cut_off(PeerId peer);
+  /// How long events of an engine gather before it sees them.
+  Duration engine_delay() {
+    return config.machine ? config.machine->engine_delay
+                          : any_duration(Duration::microseconds(300));
   }
 
   Duration any_duration(Duration max) {
@@ -73,8 +89,13 @@ class World {
   std::uint32_t kills = 0;
   /// Where messages to the scheduler arrive.
   std::function<void(scheduler::Event)> to_scheduler;
+  std::function<void()> on_last_submission = [] {};
 
  private:
+  void watch_network();
+
+  Network network_;
+  std::uint64_t network_changes_ = 0;
   std::map<std::pair<Instant, std::uint64_t>, std::function<void()>> queue_;
   std::map<std::pair<PeerId, PeerId>, Instant> links_;
   std::uint64_t sequence_ = 0;
@@ -90,8 +111,7 @@ class Inbox {
   void post(Event event) {
     events_.push_back(std::move(event));
     if (events_.size() > 1) return;
-    world_.after(world_.any_duration(Duration::microseconds(300)),
-                 [this] { step_(std::exchange(events_, {})); });
+    world_.after(world_.engine_delay(), [this] { step_(std::exchange(events_, {})); });
   }
 
  private:

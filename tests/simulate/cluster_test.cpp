@@ -124,6 +124,22 @@ TEST(Simulation, MemoryForEverythingAtOnceIsEnough) {
   EXPECT_EQ(sum.runs_failed, 0u);
 }
 
+TEST(Simulation, EveryPolicyGivesTheSameResultsUnderFaults) {
+  for (const scheduler::PolicyKind policy : scheduler::policy_kinds) {
+    SCOPED_TRACE(scheduler::name_of(policy));
+    Config config{.workers = 5,
+                  .hosts = 3,
+                  .drivers = 2,
+                  .kills = 2,
+                  .joins = 2,
+                  .failing_tasks = 5,
+                  .cancels = 15};
+    config.limits.policy = policy;
+    const Outcome sum = run_seeds(config, 40);
+    EXPECT_GT(sum.data_compared, 0u);
+  }
+}
+
 TEST(Simulation, TheSameSeedGivesTheSameHistory) {
   const Config config{.workers = 4, .drivers = 2, .kills = 1, .failing_tasks = 5, .cancels = 20};
   EXPECT_EQ(Cluster(config).run(7).digest, Cluster(config).run(7).digest);

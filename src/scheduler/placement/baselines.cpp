@@ -46,16 +46,4 @@ class Random final : public Policy {
 std::unique_ptr<Policy> make_round_robin() { return std::make_unique<RoundRobin>(); }
 std::unique_ptr<Policy> make_random(std::uint64_t seed) { return std::make_unique<Random>(seed); }
 
-std::unique_ptr<Policy> make_policy(PolicyKind kind, std::uint64_t seed) {
-  switch (kind) {
-    case PolicyKind::least_loaded:
-      return make_least_loaded();
-    case PolicyKind::round_robin:
-      return make_round_robin();
-    case PolicyKind::random:
-      return make_random(seed);
-  }
-  return make_least_loaded();
-}
-
 }  // namespace ashlar::scheduler::placement

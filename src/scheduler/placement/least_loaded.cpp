@@ -19,10 +19,6 @@ struct Candidate {
   std::uint32_t host;
 };
 
-std::uint64_t bytes_of(const Datum& datum) {
-  return datum.bytes == graph::TaskGraph::dynamic_bytes ? 0 : datum.bytes;
-}
-
 /// The least estimate of when the task would be finished, over the workers that hold its inputs
 /// and the least loaded one.
 class LeastLoaded final : public Policy {
@@ -42,8 +38,6 @@ class LeastLoaded final : public Policy {
   }
 
  private:
-  static constexpr std::uint32_t holders_per_input = 16;
-
   /// Whether a worker that was given something just now would be done with it before an idle one
   /// could be woken.
   static bool is_awake(const View& view, const Question& question, PeerIndex idle) {
@@ -85,11 +79,6 @@ class LeastLoaded final : public Policy {
     return best;
   }
 
-  static bool is_possible(const View& view, const Question& question, PeerIndex worker) {
-    return worker < question.pool.is_member.size() && question.pool.is_member[worker] &&
-           is_able(view, question, worker);
-  }
-
   void consider(const View& view, PeerIndex worker) {
     if (worker >= at_worker_.size()) at_worker_.resize(view.workers.size());
     const std::uint32_t host = view.workers.at(worker).host;
@@ -105,7 +94,7 @@ class LeastLoaded final : public Policy {
     for (Held* held : {&at_worker_[holder], &at_host_[view.workers.at(holder).host]}) {
       if (held->last_input == input) continue;
       held->last_input = input;
-      held->bytes += bytes_of(datum);
+      held->bytes += known_bytes(datum);
       ++held->count;
     }
   }
@@ -116,16 +105,9 @@ class LeastLoaded final : public Policy {
     latest_ = {};
     for (const Datum* datum : question.inputs) {
       ++input;
-      total_bytes_ += bytes_of(*datum);
-      count(view, datum->primary, *datum, input);
+      total_bytes_ += known_bytes(*datum);
+      for_holders(view, *datum, [&](PeerIndex holder) { count(view, holder, *datum, input); });
       if (!datum->is_made) note_unmade(view, datum->primary);
-      std::uint32_t looked_at = 0;
-      for (std::uint32_t node = datum->replicas;
-           node != ReplicaPool::end && looked_at < holders_per_input; ++looked_at) {
-        const ReplicaPool::Replica& replica = view.replicas.at(node);
-        count(view, replica.peer, *datum, input);
-        node = replica.next;
-      }
     }
   }
 
@@ -155,7 +137,7 @@ class LeastLoaded final : public Policy {
     moving += static_cast<double>((far_count + near_count) * view.limits.fetch_work.ns);
     if (question.taken_over != nullptr && question.taken_over->primary != worker) {
       moving +=
-          1e9 * static_cast<double>(bytes_of(*question.taken_over)) / view.limits.copy_bandwidth;
+          1e9 * static_cast<double>(known_bytes(*question.taken_over)) / view.limits.copy_bandwidth;
     }
     if (far_count > 0) {
       moving += static_cast<double>(view.limits.remote_latency.ns);
@@ -202,19 +184,6 @@ class LeastLoaded final : public Policy {
 };
 
 }  // namespace
-
-PeerIndex least_loaded_worker(const View& view, const Question& question) {
-  const IndexedHeap& open = question.pool.open;
-  if (open.empty()) return no_peer;
-  if (is_able(view, question, open.top())) return open.top();
-  PeerIndex best = no_peer;
-  for (const PeerIndex worker : question.pool.members) {
-    if (!open.contains(worker)) continue;
-    if (!is_able(view, question, worker)) continue;
-    if (best == no_peer || open.key(worker) < open.key(best)) best = worker;
-  }
-  return best;
-}
 
 std::unique_ptr<Policy> make_least_loaded() { return std::make_unique<LeastLoaded>(); }
 

@@ -1,9 +1,12 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
+#include <vector>
 
+#include "graph/task_graph.hpp"
 #include "scheduler/data_table.hpp"
 #include "scheduler/kept_tasks.hpp"
 #include "scheduler/scheduler_engine.hpp"
@@ -31,6 +34,16 @@ struct Question {
   PeerIndex sibling = no_peer;
   /// For a task without inputs: where the one before it went, whichever its run.
   PeerIndex recent = no_peer;
+  PeerIndex planned = no_peer;  ///< what plan() said when the run was submitted
+};
+
+/// A run that was submitted.
+struct Submission {
+  const graph::TaskGraph& graph;
+  const std::vector<std::uint32_t>& producer;  ///< by output datum
+  const graph::Consumers& consumers;
+  std::function<std::int64_t(std::uint32_t task)> task_ns;   ///< predicted, average worker
+  std::function<const Pool&(std::uint32_t task)> pool = {};  ///< plan() only: who could run it
 };
 
 /// Whether the worker has the resources for the task now, and may ever hold its outputs.
@@ -40,9 +53,40 @@ inline bool is_able(const View& view, const Question& question, PeerIndex worker
          (limit == 0 || question.output_bytes <= limit);
 }
 
+inline bool is_possible(const View& view, const Question& question, PeerIndex worker) {
+  return worker < question.pool.is_member.size() && question.pool.is_member[worker] &&
+         is_able(view, question, worker);
+}
+
+/// 0 when it is not known yet.
+inline std::uint64_t known_bytes(const Datum& datum) {
+  return datum.bytes == graph::TaskGraph::dynamic_bytes ? 0 : datum.bytes;
+}
+
+/// Visits who has the datum, or will: the primary, and some of the other ones.
+template <class Visit>
+void for_holders(const View& view, const Datum& datum, Visit visit) {
+  constexpr std::uint32_t holders_per_input = 16;
+  visit(datum.primary);
+  std::uint32_t looked_at = 0;
+  for (std::uint32_t node = datum.replicas;
+       node != ReplicaPool::end && looked_at < holders_per_input; ++looked_at) {
+    const ReplicaPool::Replica& replica = view.replicas.at(node);
+    visit(replica.peer);
+    node = replica.next;
+  }
+}
+
 class Policy {
  public:
   virtual ~Policy() = default;
+  /// The order in which the run's tasks are placed and started, producers before consumers: a
+  /// permutation of 0 … task_count-1.
+  virtual std::vector<std::uint32_t> ranks(const View&, const Submission& run) {
+    return graph::depth_first_ranks(run.graph);
+  }
+  /// A worker for each task of the run, for choose() to be reminded of; empty: no plan.
+  virtual std::vector<PeerIndex> plan(const View&, const Submission&) { return {}; }
   /// A worker of the pool with resources for the task; no_peer when there is none. One without
   /// room (Limits::holder_windows) is worth waiting for.
   virtual PeerIndex choose(const View& view, const Question& question) = 0;
@@ -52,6 +96,9 @@ class Policy {
 PeerIndex least_loaded_worker(const View& view, const Question& question);
 
 std::unique_ptr<Policy> make_least_loaded();
+std::unique_ptr<Policy> make_locality();
+std::unique_ptr<Policy> make_heft();
+std::unique_ptr<Policy> make_lshs();
 std::unique_ptr<Policy> make_round_robin();
 std::unique_ptr<Policy> make_random(std::uint64_t seed);
 std::unique_ptr<Policy> make_policy(PolicyKind kind, std::uint64_t seed);

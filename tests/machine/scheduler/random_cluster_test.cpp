@@ -21,8 +21,8 @@ struct ModelRun {
 /// A driver, an engine and model workers, joined by queues that are emptied in random order.
 class Cluster {
  public:
-  explicit Cluster(std::uint64_t seed, bool with_faults)
-      : random_(seed), with_faults_(with_faults), engine_(limits()) {
+  Cluster(std::uint64_t seed, bool with_faults, PolicyKind policy)
+      : random_(seed), with_faults_(with_faults), engine_(limits(policy), seed) {
     step(SessionOpened{session, driver_peer, {}});
     for (std::uint64_t n = 1 + random_.below(4); n-- > 0;) join();
     put();
@@ -57,8 +57,9 @@ class Cluster {
   const Counters& counters() const { return engine_.counters(); }
 
  private:
-  static Limits limits() {
+  static Limits limits(PolicyKind policy) {
     Limits limits;
+    limits.policy = policy;
     limits.window_tasks = 6;
     limits.attempts_killed = 200;
     return limits;
@@ -392,13 +393,14 @@ class Cluster {
   bool put_is_released_ = false;
 };
 
-void play_seeds(std::uint64_t count, bool with_faults) {
+void play_seeds(std::uint64_t count, bool with_faults,
+                PolicyKind policy = PolicyKind::least_loaded) {
   const char* one = std::getenv("ASHLAR_TEST_SEED");
   const std::uint64_t first = one != nullptr ? std::strtoull(one, nullptr, 10) : 0;
   Counters sum;
   for (std::uint64_t seed = first; seed < (one != nullptr ? first + 1 : count); ++seed) {
     SCOPED_TRACE("ASHLAR_TEST_SEED=" + std::to_string(seed));
-    Cluster cluster{seed, with_faults};
+    Cluster cluster{seed, with_faults, policy};
     cluster.play();
     if (!::testing::Test::HasFailure()) cluster.check_end();
     if (::testing::Test::HasFailure()) FAIL() << "ASHLAR_TEST_SEED=" << seed;
@@ -417,6 +419,14 @@ void play_seeds(std::uint64_t count, bool with_faults) {
 TEST(RandomCluster, EveryRunEndsAndNothingLeaks) { play_seeds(1500, false); }
 
 TEST(RandomCluster, EveryRunEndsThoughWorkersDie) { play_seeds(2500, true); }
+
+TEST(RandomCluster, EveryRunEndsUnderEveryPolicy) {
+  for (const PolicyKind policy : policy_kinds) {
+    SCOPED_TRACE(name_of(policy));
+    play_seeds(100, false, policy);
+    play_seeds(200, true, policy);
+  }
+}
 
 }  // namespace
 }  // namespace ashlar::scheduler

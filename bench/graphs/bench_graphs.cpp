@@ -1,0 +1,136 @@
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "simulate/suite.hpp"
+
+/// How good the scheduler's decisions are: well-known graphs on simulated clusters, in virtual
+/// time, through the production engines. Prints makespan / lower bound for each graph, cluster and
+/// policy as a Markdown table, then median and worst of each policy.
+///
+/// Usage: bench_graphs [--tasks-per-slot N] [--policies a,b] [--graph NAME] [WORKERS ...]
+namespace {
+
+using namespace ashlar;
+using namespace ashlar::simulate;
+using scheduler::PolicyKind;
+
+struct Options {
+  std::uint32_t tasks_per_slot = 30;
+  std::vector<PolicyKind> policies{std::begin(scheduler::policy_kinds),
+                                   std::end(scheduler::policy_kinds)};
+  std::string graph;  ///< empty: all
+  std::vector<std::uint32_t> workers;
+};
+
+/// Clusters of so many workers and more run a part of the suite only.
+constexpr std::uint32_t large = 256;
+
+bool is_in_part(suite::Shape shape, const std::string& site) {
+  using enum suite::Shape;
+  const bool has_shape = shape == cholesky || shape == stencil || shape == layered;
+  return has_shape && (site == "equal" || site == "two speeds");
+}
+
+Options read(int argc, char** argv) {
+  Options options;
+  for (int i = 1; i < argc; ++i) {
+    const std::string word = argv[i];
+    const bool has_value = i + 1 < argc;
+    if (word == "--tasks-per-slot" && has_value) {
+      options.tasks_per_slot = static_cast<std::uint32_t>(std::atoi(argv[++i]));
+    } else if (word == "--graph" && has_value) {
+      options.graph = argv[++i];
+    } else if (word == "--policies" && has_value) {
+      const std::string wanted = std::string{","}.append(argv[++i]).append(",");
+      std::erase_if(options.policies, [&](PolicyKind policy) {
+        const std::string word_of_list = std::string{","}.append(name_of(policy)).append(",");
+        return wanted.find(word_of_list) == std::string::npos;
+      });
+    } else if (std::atoi(word.c_str()) > 0) {
+      options.workers.push_back(static_cast<std::uint32_t>(std::atoi(word.c_str())));
+    } else {
+      std::fprintf(stderr,
+                   "usage: bench_graphs [--tasks-per-slot N] [--policies a,b] [--graph NAME] "
+                   "[WORKERS ...]\n");
+      std::exit(2);
+    }
+  }
+  if (options.workers.empty()) options.workers = {2, 8, 32};
+  return options;
+}
+
+double median(std::vector<double> values) {
+  std::ranges::sort(values);
+  return values[values.size() / 2];
+}
+
+class Table {
+ public:
+  explicit Table(const Options& options) : options_(options) {
+    std::printf("| graph | tasks | workers | cluster |");
+    for (const PolicyKind policy : options.policies) std::printf(" %s |", text(policy).c_str());
+    std::printf("\n|---|--:|--:|---|");
+    for (std::size_t p = 0; p < options.policies.size(); ++p) std::printf("--:|");
+    std::printf("\n");
+  }
+
+  void add_row(suite::Shape shape, std::uint32_t workers, const suite::Site& site,
+               const std::shared_ptr<const Program>& program) {
+    std::printf("| %s | %u | %u | %s |", suite::name_of(shape).c_str(), program->graph.task_count(),
+                workers, site.name.c_str());
+    for (const PolicyKind policy : options_.policies) {
+      const suite::Trial trial = suite::try_policy(program, site, policy, 1);
+      if (!trial.problem.empty()) {
+        std::fprintf(stderr, "%s\n", trial.problem.c_str());
+        std::exit(1);
+      }
+      std::printf(" %.2f |", trial.ratio);
+      std::fflush(stdout);
+      ratios_[policy].push_back(trial.ratio);
+    }
+    std::printf("\n");
+  }
+
+  void print_summary() const {
+    std::printf("\n| policy | median | worst |\n|---|--:|--:|\n");
+    for (const auto& [policy, ratios] : ratios_) {
+      std::printf("| %s | %.2f | %.2f |\n", text(policy).c_str(), median(ratios),
+                  *std::ranges::max_element(ratios));
+    }
+  }
+
+ private:
+  static std::string text(PolicyKind policy) {
+    return std::string{"`"}.append(name_of(policy)).append("`");
+  }
+
+  const Options& options_;
+  std::map<PolicyKind, std::vector<double>> ratios_;
+};
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const Options options = read(argc, argv);
+  Table table(options);
+  for (const std::uint32_t workers : options.workers) {
+    for (const suite::Shape shape : suite::shapes) {
+      if (!options.graph.empty() && options.graph != suite::name_of(shape)) continue;
+      std::shared_ptr<const Program> program;
+      for (const suite::Site& site : suite::sites(workers)) {
+        if (workers >= large && !is_in_part(shape, site.name)) continue;
+        if (!program) {
+          program = std::make_shared<const Program>(
+              suite::make_program(shape, options.tasks_per_slot * site.machine.slots * workers, 1));
+        }
+        table.add_row(shape, workers, site, program);
+      }
+    }
+  }
+  table.print_summary();
+}

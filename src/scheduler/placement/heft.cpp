@@ -1,0 +1,152 @@
+#include <algorithm>
+#include <numeric>
+#include <vector>
+
+#include "scheduler/placement/policy.hpp"
+
+namespace ashlar::scheduler::placement {
+namespace {
+
+/// The times in which one slot is to be busy.
+class Lane {
+ public:
+  explicit Lane(std::int64_t free_from) : busy_{{0, free_from}} {}
+
+  /// When a task could start that is not to start before `ready`.
+  std::int64_t start(std::int64_t ready, std::int64_t length) const {
+    auto next = first_after(ready);
+    std::int64_t at = ready;
+    for (; next != busy_.end() && next->begin < at + length; ++next) at = std::max(at, next->end);
+    return at;
+  }
+
+  void insert(std::int64_t begin, std::int64_t end) {
+    auto next = busy_.begin() + (first_after(begin) - busy_.begin());
+    if (next != busy_.begin() && std::prev(next)->end == begin) {
+      std::prev(next)->end = end;
+    } else {
+      busy_.insert(next, {begin, end});
+    }
+  }
+
+ private:
+  struct Busy {
+    std::int64_t begin, end;
+  };
+  std::vector<Busy>::const_iterator first_after(std::int64_t time) const {
+    return std::ranges::upper_bound(busy_, time, {}, &Busy::end);
+  }
+  std::vector<Busy> busy_;  ///< ascending
+};
+
+/// Heterogeneous earliest finish time (Topcuoglu, Hariri and Wu, 2002): when a run is submitted,
+/// its tasks are placed one after the other, the one with the longest way to the end first, where
+/// each would be finished first, in gaps between others if they are long enough. A task whose
+/// worker has gone goes to the least loaded one. Planning takes time for each task and worker.
+class Heft final : public Policy {
+ public:
+  PeerIndex choose(const View& view, const Question& question) override {
+    if (question.planned != no_peer && is_possible(view, question, question.planned)) {
+      return question.planned;
+    }
+    return least_loaded_worker(view, question);
+  }
+
+  /// Ranks fall with the longest way to the end, means of moving the data counted.
+  std::vector<std::uint32_t> ranks(const View& view, const Submission& run) override {
+    const graph::TaskGraph& g = run.graph;
+    // Consumers after producers; equal ways keep the depth-first order.
+    const std::vector<std::uint32_t> depth_first = graph::depth_first_ranks(g);
+    std::vector<std::uint32_t> order(depth_first.size());
+    for (std::uint32_t t = 0; t < order.size(); ++t) order[depth_first[t]] = t;
+    std::vector<std::int64_t> way(order.size(), 0);
+    for (std::size_t i = order.size(); i-- > 0;) {
+      const std::uint32_t t = order[i];
+      for (std::uint32_t d = g.output_offsets[t]; d < g.output_offsets[t + 1]; ++d) {
+        const std::int64_t moving = moving_ns(view, g.output_bytes[d]);
+        for (const std::uint32_t user : run.consumers.of(d)) {
+          way[t] = std::max(way[t], moving + way[user]);
+        }
+      }
+      way[t] += run.task_ns(t);
+    }
+    std::ranges::stable_sort(order, [&](auto a, auto b) { return way[a] > way[b]; });
+    std::vector<std::uint32_t> rank(order.size());
+    for (std::uint32_t r = 0; r < order.size(); ++r) rank[order[r]] = r;
+    return rank;
+  }
+
+  std::vector<PeerIndex> plan(const View& view, const Submission& run) override {
+    const std::vector<std::uint32_t> rank = ranks(view, run);
+    std::vector<std::uint32_t> order(rank.size());
+    for (std::uint32_t t = 0; t < rank.size(); ++t) order[rank[t]] = t;
+    lanes_.assign(view.workers.size(), {});
+    place_.assign(rank.size(), no_peer);
+    end_.assign(rank.size(), 0);
+    for (const std::uint32_t task : order) place(view, run, task);
+    return std::move(place_);
+  }
+
+ private:
+  struct Spot {
+    PeerIndex worker = no_peer;
+    std::size_t lane = 0;
+    std::int64_t begin = 0, end = 0;
+  };
+
+  static std::int64_t moving_ns(const View& view, std::uint64_t bytes) {
+    const double known = bytes == graph::TaskGraph::dynamic_bytes ? 0 : static_cast<double>(bytes);
+    return view.limits.remote_latency.ns +
+           static_cast<std::int64_t>(1e9 * known / view.limits.remote_bandwidth);
+  }
+
+  void place(const View& view, const Submission& run, std::uint32_t task) {
+    Spot best;
+    const std::int64_t task_ns = run.task_ns(task);
+    for (const PeerIndex worker : run.pool(task).members) {
+      const Peer& peer = view.workers.at(worker);
+      if (lanes_[worker].empty()) {
+        lanes_[worker].assign(peer.slots, Lane(view.workers.load_ns(worker)));
+      }
+      const std::int64_t ready = ready_at(view, run, task, worker);
+      const auto length = static_cast<std::int64_t>(static_cast<double>(task_ns) * peer.slowness);
+      for (std::size_t lane = 0; lane < lanes_[worker].size(); ++lane) {
+        if (best.worker != no_peer && ready + length >= best.end) break;
+        const std::int64_t begin = lanes_[worker][lane].start(ready, length);
+        if (best.worker == no_peer || begin + length < best.end) {
+          best = {worker, lane, begin, begin + length};
+        }
+      }
+    }
+    if (best.worker == no_peer) return;
+    lanes_[best.worker][best.lane].insert(best.begin, best.end);
+    place_[task] = best.worker;
+    end_[task] = best.end;
+  }
+
+  /// When the inputs could be there.
+  std::int64_t ready_at(const View& view, const Submission& run, std::uint32_t task,
+                        PeerIndex worker) const {
+    std::int64_t ready = 0;
+    for (const std::uint32_t datum : run.graph.inputs_of(task)) {
+      if (datum >= run.graph.output_count()) continue;
+      const std::uint32_t maker = run.producer[datum];
+      const PeerIndex from = place_[maker];
+      const bool is_near = from == worker || from == no_peer ||
+                           view.workers.at(from).host == view.workers.at(worker).host;
+      const std::int64_t moving = is_near ? 0 : moving_ns(view, run.graph.output_bytes[datum]);
+      ready = std::max(ready, end_[maker] + moving);
+    }
+    return ready;
+  }
+
+  std::vector<std::vector<Lane>> lanes_;  ///< by worker; of the plan being made
+  std::vector<PeerIndex> place_;          ///< by task
+  std::vector<std::int64_t> end_;
+};
+
+}  // namespace
+
+std::unique_ptr<Policy> make_heft() { return std::make_unique<Heft>(); }
+
+}  // namespace ashlar::scheduler::placement

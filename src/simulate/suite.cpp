@@ -1,0 +1,56 @@
+#include "simulate/suite.hpp"
+
+#include <algorithm>
+#include <numeric>
+#include <utility>
+
+namespace ashlar::simulate::suite {
+
+std::vector<Site> sites(std::uint32_t workers) {
+  const Machine equal{.speeds = std::vector<double>(workers, 1.0)};
+  std::vector<Site> all{{"equal", equal},
+                        {"two speeds", equal},
+                        {"one slow", equal},
+                        {"one vanishing", equal},
+                        {"slow network", equal}};
+  for (std::uint32_t w = 0; w < workers; w += 2) all[1].machine.speeds[w] = 2;
+  all[2].machine.speeds[0] = 0.25;
+  all[3].machine.vanishes_after = Duration{1};
+  all[4].machine.bandwidth /= 10;
+  return all;
+}
+
+double lower_bound_seconds(const Program& program, const Machine& machine) {
+  const graph::Bounds bounds = graph::bounds(program.graph, program.task_seconds);
+  const double speeds =
+      machine.slots * std::accumulate(machine.speeds.begin(), machine.speeds.end(), 0.0);
+  double busy = bounds.total_seconds / speeds;
+  const double vanishes = machine.vanishes_after.in_seconds();
+  if (vanishes > 0 && busy > vanishes) {
+    const double left = speeds - machine.slots * machine.speeds.back();
+    busy = vanishes + (bounds.total_seconds - vanishes * speeds) / left;
+  }
+  return std::max(busy, bounds.critical_path_seconds / *std::ranges::max_element(machine.speeds));
+}
+
+Trial try_policy(std::shared_ptr<const Program> program, const Site& site,
+                 scheduler::PolicyKind policy, std::uint64_t seed) {
+  Machine machine = site.machine;
+  if (machine.vanishes_after.ns > 0) {
+    machine.vanishes_after = {};
+    machine.vanishes_after = Duration::seconds(lower_bound_seconds(*program, machine) / 3);
+  }
+  const double bound = lower_bound_seconds(*program, machine);
+  Config config{.memory_limit = std::uint64_t{1} << 40, .check_every = 1u << 30};
+  config.limits.policy = policy;
+  config.machine = std::make_shared<const Machine>(std::move(machine));
+  const std::size_t slots = site.machine.speeds.size() * site.machine.slots;
+  const auto first = static_cast<std::uint32_t>(20 * slots);
+  config.programs = {std::make_shared<const Program>(make_program(Shape::layered, first, 99)),
+                     std::move(program)};
+  const Outcome outcome = Cluster(config).run(seed);
+  const double seconds = outcome.makespan.in_seconds();
+  return {outcome.problem, seconds, seconds / bound, outcome.remote_bytes, outcome.digest};
+}
+
+}  // namespace ashlar::simulate::suite

@@ -1,0 +1,123 @@
+#include "simulate/suite.hpp"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <memory>
+#include <vector>
+
+namespace ashlar::simulate::suite {
+namespace {
+
+using scheduler::PolicyKind;
+
+std::shared_ptr<const Program> program_of(Shape shape, std::uint32_t tasks) {
+  return std::make_shared<const Program>(make_program(shape, tasks, 1));
+}
+
+TEST(Suite, ProgramsAreSoundAndOfTheSizeAskedFor) {
+  for (const Shape shape : shapes) {
+    const Program program = make_program(shape, 500, 3);
+    EXPECT_EQ(graph::validate(program.graph), "") << name_of(shape);
+    EXPECT_EQ(program.task_seconds.size(), program.graph.task_count());
+    EXPECT_GT(program.graph.task_count(), 190u) << name_of(shape);
+    EXPECT_LT(program.graph.task_count(), 800u) << name_of(shape);
+    EXPECT_EQ(program.graph, make_program(shape, 500, 3).graph);
+    EXPECT_FALSE(program.graph.wanted.empty());
+  }
+}
+
+TEST(Suite, TheBoundCountsSpeedsChainsAndTheTimeAWorkerIsThere) {
+  Program program;
+  program.graph = make_program(Shape::tree, 8, 1).graph;
+  program.task_seconds.assign(program.graph.task_count(), 1.0);
+  ASSERT_EQ(program.graph.task_count(), 7u) << "four leaves and three sums";
+  Machine machine{.speeds = {1, 1}, .slots = 1};
+  EXPECT_DOUBLE_EQ(lower_bound_seconds(program, machine), 3.5);
+  machine.speeds = {1, 4};
+  EXPECT_DOUBLE_EQ(lower_bound_seconds(program, machine), 1.4);
+  machine.vanishes_after = Duration::seconds(1);
+  EXPECT_DOUBLE_EQ(lower_bound_seconds(program, machine), 3.0) << "two are left after a second";
+  machine = {.speeds = std::vector<double>(100, 2.0), .slots = 1};
+  EXPECT_DOUBLE_EQ(lower_bound_seconds(program, machine), 1.5) << "three one after the other";
+}
+
+TEST(Suite, TasksTakeTheirTimeOverTheSpeedAndDataTheirTimeOnTheNetwork) {
+  // A chain has one schedule: what the worker that gets it takes.
+  const auto matmul = program_of(Shape::matmul, 8);
+  Site site{"one worker", {.speeds = {2}, .slots = 1}};
+  const Trial alone = try_policy(matmul, site, PolicyKind::least_loaded, 1);
+  EXPECT_EQ(alone.problem, "");
+  EXPECT_GT(alone.ratio, 1);
+  EXPECT_LT(alone.ratio, 1.02) << "a single worker has no choice but the order";
+  EXPECT_EQ(alone.remote_bytes, 0u);
+}
+
+TEST(Suite, TheSameSeedGivesTheSameHistory) {
+  const auto program = program_of(Shape::cholesky, 100);
+  for (const PolicyKind policy : scheduler::policy_kinds) {
+    const Site site = sites(3)[3];
+    const Trial one = try_policy(program, site, policy, 5),
+                two = try_policy(program, site, policy, 5);
+    EXPECT_EQ(one.problem, "");
+    EXPECT_EQ(one.digest, two.digest) << name_of(policy);
+  }
+}
+
+TEST(Suite, EveryPolicyGivesRightResultsThoughAWorkerVanishes) {
+  for (const Shape shape : shapes) {
+    const auto program = program_of(shape, 150);
+    for (const PolicyKind policy : scheduler::policy_kinds) {
+      const Trial trial = try_policy(program, sites(4)[3], policy, 2);
+      EXPECT_EQ(trial.problem, "") << name_of(shape) << ", " << name_of(policy);
+      EXPECT_GE(trial.ratio, 1) << name_of(shape) << ", " << name_of(policy);
+    }
+  }
+}
+
+TEST(Suite, LeastLoadedStaysCloseToTheBound) {
+  std::vector<double> ratios;
+  for (const Shape shape : shapes) {
+    for (const Site& site : sites(4)) {
+      const Trial trial = try_policy(program_of(shape, 240), site, PolicyKind::least_loaded, 1);
+      ASSERT_EQ(trial.problem, "");
+      ratios.push_back(trial.ratio);
+    }
+  }
+  std::ranges::sort(ratios);
+  std::printf("median %.2f, worst %.2f\n", ratios[ratios.size() / 2], ratios.back());
+  EXPECT_LT(ratios[ratios.size() / 2], 1.5);
+  EXPECT_LT(ratios.back(), 4.0);
+}
+
+/// Seconds and bytes moved over a few graphs on equal workers.
+Trial total(PolicyKind policy) {
+  Trial sum;
+  for (const Shape shape : {Shape::matmul, Shape::cholesky, Shape::stencil, Shape::fft}) {
+    const Trial trial = try_policy(program_of(shape, 240), sites(4)[0], policy, 1);
+    EXPECT_EQ(trial.problem, "");
+    sum.seconds += trial.seconds;
+    sum.remote_bytes += trial.remote_bytes;
+  }
+  return sum;
+}
+
+TEST(Suite, EachPolicyIsBetterThanChanceAtWhatItIsFor) {
+  const Trial chance = total(PolicyKind::random);
+  for (const PolicyKind policy : scheduler::policy_kinds) {
+    const Trial sum = total(policy);
+    std::printf("%-12s %.2f s, %.0f MB moved\n", name_of(policy).data(), sum.seconds,
+                static_cast<double>(sum.remote_bytes) * 1e-6);
+  }
+  EXPECT_LT(total(PolicyKind::least_loaded).seconds, 0.85 * chance.seconds);
+  EXPECT_LT(total(PolicyKind::heft).seconds, 0.85 * chance.seconds);
+  for (const PolicyKind policy : {PolicyKind::locality, PolicyKind::lshs}) {
+    EXPECT_LT(static_cast<double>(total(policy).remote_bytes),
+              0.85 * static_cast<double>(chance.remote_bytes))
+        << name_of(policy);
+  }
+}
+
+}  // namespace
+}  // namespace ashlar::simulate::suite
