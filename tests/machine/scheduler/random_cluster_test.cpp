@@ -357,7 +357,8 @@ class Cluster {
   bool is_quiet() const {
     if (!to_scheduler_.empty() || !to_driver_.empty()) return false;
     return std::ranges::all_of(workers_, [](const auto& entry) {
-      return entry.second.inbox.empty() && entry.second.outbox.empty();
+      const ModelWorker& worker = entry.second;
+      return worker.inbox.empty() && worker.outbox.empty() && worker.tasks.empty();
     });
   }
 
