@@ -44,7 +44,6 @@ TEST(Suite, TheBoundCountsSpeedsChainsAndTheTimeAWorkerIsThere) {
 }
 
 TEST(Suite, TasksTakeTheirTimeOverTheSpeedAndDataTheirTimeOnTheNetwork) {
-  // A chain has one schedule: what the worker that gets it takes.
   const auto matmul = program_of(Shape::matmul, 8);
   Site site{"one worker", {.speeds = {2}, .slots = 1}};
   const Trial alone = try_policy(matmul, site, PolicyKind::least_loaded, 1);
@@ -87,8 +86,8 @@ TEST(Suite, LeastLoadedStaysCloseToTheBound) {
   }
   std::ranges::sort(ratios);
   std::printf("median %.2f, worst %.2f\n", ratios[ratios.size() / 2], ratios.back());
-  EXPECT_LT(ratios[ratios.size() / 2], 1.5);
-  EXPECT_LT(ratios.back(), 4.0);
+  EXPECT_LT(ratios[ratios.size() / 2], 1.65);
+  EXPECT_LT(ratios.back(), 3.5);
 }
 
 /// Seconds and bytes moved over a few graphs on equal workers.
