@@ -46,12 +46,12 @@ struct Hello {
   std::string software_version;
   Role role = Role::worker;
   std::string token;
-  std::string name;                    ///< for people: "host:pid"
+  std::string name;  ///< for people: "host:pid"
   Endpoint endpoint;
-  PeerId peer;                         ///< Role::peer only: who connects
-  std::uint32_t slots = 0;             ///< workers: tasks at once
-  std::uint64_t memory_limit = 0;      ///< workers: bytes
-  std::vector<std::string> kernels;    ///< workers: names; assignments refer to positions here
+  PeerId peer;                       ///< Role::peer only: who connects
+  std::uint32_t slots = 0;           ///< workers: tasks at once
+  std::uint64_t memory_limit = 0;    ///< workers: bytes
+  std::vector<std::string> kernels;  ///< workers: names; assignments refer to positions here
   std::vector<std::pair<std::string, double>> resources;  ///< workers
   friend bool operator==(const Hello&, const Hello&) = default;
 };
@@ -59,8 +59,8 @@ struct Hello {
 /// The answer to Hello when the link is accepted.
 struct Welcome {
   std::uint32_t protocol_version = version;
-  PeerId peer;           ///< the newcomer's id (peer links: the answering peer's id)
-  SessionId session;     ///< drivers only
+  PeerId peer;        ///< the newcomer's id (peer links: the answering peer's id)
+  SessionId session;  ///< drivers only
   friend bool operator==(const Welcome&, const Welcome&) = default;
 };
 
@@ -150,18 +150,18 @@ struct WorkerShare {
   std::string name;
   std::uint32_t slots = 0;
   std::uint64_t tasks = 0;
-  std::int64_t busy_ns = 0;            ///< summed over its slots
+  std::int64_t busy_ns = 0;  ///< summed over its slots
   friend bool operator==(const WorkerShare&, const WorkerShare&) = default;
 };
 
 /// The measured figures of one run, as the scheduler saw it.
 struct RunStats {
   std::uint64_t tasks = 0;
-  std::int64_t task_ns = 0;            ///< T1: sum of measured task times
-  std::int64_t critical_path_ns = 0;   ///< from measured task times
-  std::int64_t makespan_ns = 0;        ///< submission to last completion, scheduler's clock
-  std::uint64_t local_bytes = 0;       ///< read by workers from other processes of their host
-  std::uint64_t remote_bytes = 0;      ///< and from other hosts
+  std::int64_t task_ns = 0;           ///< T1: sum of measured task times
+  std::int64_t critical_path_ns = 0;  ///< from measured task times
+  std::int64_t makespan_ns = 0;       ///< submission to last completion, scheduler's clock
+  std::uint64_t local_bytes = 0;      ///< read by workers from other processes of their host
+  std::uint64_t remote_bytes = 0;     ///< and from other hosts
   std::vector<WorkerShare> workers;
   friend bool operator==(const RunStats&, const RunStats&) = default;
 };
@@ -174,7 +174,7 @@ struct RunEnded {
   std::uint32_t run = 0;
   RunOutcome outcome = RunOutcome::done;
   ErrorKind error_kind = ErrorKind::task_failed;
-  std::string error;                   ///< names kernel, task, worker and source line
+  std::string error;  ///< names kernel, task, worker and source line
   RunStats stats;
   friend bool operator==(const RunEnded&, const RunEnded&) = default;
 };
@@ -212,23 +212,23 @@ struct AssignTasks {
   // One entry per task.
   std::vector<std::uint32_t> task;
   std::vector<Attempt> attempt;
-  std::vector<std::uint32_t> kernel;          ///< position in the worker's Hello::kernels
-  std::vector<std::uint32_t> rank;            ///< lower starts first
-  std::vector<std::uint64_t> expected_ns;     ///< predicted task time; 0: unknown
+  std::vector<std::uint32_t> kernel;       ///< position in the worker's Hello::kernels
+  std::vector<std::uint32_t> rank;         ///< lower starts first
+  std::vector<std::uint64_t> expected_ns;  ///< predicted task time; 0: unknown
   /// As in TaskGraph; only when the input dies here. When the task is done the worker's copy is
   /// gone, whether its buffer could be taken over or not.
   std::vector<std::uint32_t> reuse_input;
   std::vector<std::uint32_t> input_count;
   std::vector<std::uint32_t> output_count;
   std::vector<std::uint32_t> param_bytes;
-  std::vector<std::uint8_t> deliver;          ///< 1: push the outputs to `driver`
-  PeerId driver;                              ///< the session's driver
+  std::vector<std::uint8_t> deliver;  ///< 1: push the outputs to `driver`
+  PeerId driver;                      ///< the session's driver
   // Concatenated over the tasks.
   std::vector<DatumId> inputs;
   std::vector<std::uint64_t> input_bytes;
-  std::vector<PeerId> input_holder;           ///< who has it or will make it
-  std::vector<std::uint32_t> outputs;         ///< datum indices in `run`
-  std::vector<std::uint64_t> output_bytes;    ///< TaskGraph::dynamic_bytes: the kernel decides
+  std::vector<PeerId> input_holder;         ///< who has it or will make it
+  std::vector<std::uint32_t> outputs;       ///< datum indices in `run`
+  std::vector<std::uint64_t> output_bytes;  ///< TaskGraph::dynamic_bytes: the kernel decides
   std::vector<std::byte> params;
   friend bool operator==(const AssignTasks&, const AssignTasks&) = default;
 };
@@ -271,7 +271,7 @@ struct TasksDone {
   RunId run;
   std::vector<std::uint32_t> task;
   std::vector<Attempt> attempt;
-  std::vector<std::uint64_t> elapsed_ns;      ///< time in the kernel
+  std::vector<std::uint64_t> elapsed_ns;  ///< time in the kernel
   /// Only when some task's outputs were dynamic: bytes of all outputs of all tasks, else empty.
   std::vector<std::uint64_t> output_bytes;
   friend bool operator==(const TasksDone&, const TasksDone&) = default;
@@ -282,7 +282,7 @@ struct TaskFailed {
   std::uint32_t task = 0;
   Attempt attempt = 0;
   ErrorKind kind = ErrorKind::task_failed;
-  std::string what;                           ///< what the kernel said
+  std::string what;  ///< what the kernel said
   friend bool operator==(const TaskFailed&, const TaskFailed&) = default;
 };
 
@@ -298,7 +298,7 @@ struct DataAcquired {
 /// A fetch failed: the peer has no such datum, or cannot be reached.
 struct DataMissing {
   std::vector<DatumId> data;
-  std::vector<PeerId> peer;                   ///< who was asked
+  std::vector<PeerId> peer;  ///< who was asked
   friend bool operator==(const DataMissing&, const DataMissing&) = default;
 };
 
@@ -306,6 +306,13 @@ struct DataMissing {
 struct Leaving {
   std::string reason;
   friend bool operator==(const Leaving&, const Leaving&) = default;
+};
+
+/// Slots on which tasks still run that were taken back a while ago: a kernel is never interrupted.
+/// Sent when their number changes.
+struct SlotsHeld {
+  std::uint32_t slots = 0;
+  friend bool operator==(const SlotsHeld&, const SlotsHeld&) = default;
 };
 
 /// Nothing runs on the worker, and these tasks wait for room under its memory limit: for outputs,
@@ -319,14 +326,14 @@ struct MemoryShort {
   friend bool operator==(const MemoryShort&, const MemoryShort&) = default;
 };
 
-using WorkerToScheduler =
-    std::variant<TasksDone, TaskFailed, DataAcquired, DataMissing, Leaving, Heartbeat, MemoryShort>;
+using WorkerToScheduler = std::variant<TasksDone, TaskFailed, DataAcquired, DataMissing, Leaving,
+                                       Heartbeat, MemoryShort, SlotsHeld>;
 
 // ---- peer <-> peer: the data plane -----------------------------------------------------------
 
 /// Asks for a datum; answered once the peer has it.
 struct Fetch {
-  std::uint64_t request = 0;                  ///< chosen by the asker, unique on its link
+  std::uint64_t request = 0;  ///< chosen by the asker, unique on its link
   DatumId datum;
   friend bool operator==(const Fetch&, const Fetch&) = default;
 };
@@ -339,7 +346,7 @@ struct FetchCancel {
 
 /// An arena whose file descriptor travels with this frame; Unix sockets only.
 struct ArenaShared {
-  std::uint32_t arena = 0;                    ///< number chosen by the sender
+  std::uint32_t arena = 0;  ///< number chosen by the sender
   std::uint64_t bytes = 0;
   friend bool operator==(const ArenaShared&, const ArenaShared&) = default;
 };

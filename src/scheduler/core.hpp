@@ -114,6 +114,8 @@ class Core {
   void on_worker(PeerIndex worker, const protocol::DataMissing& message);
   void on_worker(PeerIndex worker, const protocol::Leaving& message);
   void on_worker(PeerIndex worker, const protocol::Heartbeat& message);
+  void on_worker(PeerIndex worker, const protocol::SlotsHeld& message);
+  void take_back(PeerIndex worker);
   void on_worker(PeerIndex worker, const protocol::MemoryShort& message);
   std::string check_done(const Run& run, const protocol::TasksDone& message) const;
   Existence find_task_run(PeerIndex worker, RunId id, Run*& run);

@@ -285,6 +285,38 @@ void Core::dismiss_leaving() {
   });
 }
 
+void Core::on_worker(PeerIndex worker, const protocol::SlotsHeld& message) {
+  workers_.set_held(worker, message.slots);
+  if (workers_.has_free_slot(worker)) {
+    freed_.push_back(worker);
+    return;
+  }
+  let_go_all(worker);
+  take_back(worker);
+}
+
+/// Has everything that was assigned to the worker done elsewhere.
+void Core::take_back(PeerIndex worker) {
+  if (workers_.at(worker).assigned == 0) return;
+  for (const auto& run : runs_) {
+    if (!run || run->tasks.count(TaskState::assigned) == 0) continue;
+    for (std::uint32_t t = 0; t < run->tasks.size(); ++t) {
+      const TaskRecord& record = run->tasks.at(t);
+      if (record.state == TaskState::assigned && record.worker == worker) revoke(*run, t);
+    }
+  }
+  drain_unavailable();
+  for (const auto& run : runs_) {
+    if (!run || run->tasks.count(TaskState::waiting) == 0) continue;
+    for (std::uint32_t t = 0; t < run->tasks.size(); ++t) {
+      const TaskRecord& record = run->tasks.at(t);
+      if (record.state == TaskState::waiting && record.blocked == 0) {
+        transition(*run, t, TaskState::assignable);
+      }
+    }
+  }
+}
+
 void Core::on_worker(PeerIndex worker, const protocol::Heartbeat& message) {
   workers_.edit(worker).memory_used = message.memory_used;
 }

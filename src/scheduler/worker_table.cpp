@@ -160,7 +160,8 @@ bool WorkerTable::is_below(const Peer& peer, double windows) const {
 
 bool WorkerTable::has_room(PeerIndex worker, std::uint32_t windows) const {
   const Peer& peer = peers_[worker];
-  return is_usable(peer) && (windows > 1 || is_filling_[worker]) && is_below(peer, windows);
+  return is_usable(peer) && has_free_slot(worker) && (windows > 1 || is_filling_[worker]) &&
+         is_below(peer, windows);
 }
 
 bool WorkerTable::has_resources(PeerIndex worker, const Requirement& requirement) const {
@@ -194,6 +195,11 @@ void WorkerTable::give_back(PeerIndex worker, const Requirement& requirement,
   for (const auto& [resource, amount] : requirement.resources) {
     peer.resources_free[resource] += amount;
   }
+  mark_dirty(worker);
+}
+
+void WorkerTable::set_held(PeerIndex worker, std::uint32_t slots) {
+  peers_[worker].slots_held = std::min(slots, peers_[worker].slots);
   mark_dirty(worker);
 }
 

@@ -37,6 +37,7 @@ struct Peer {
   std::vector<std::int64_t> resources_total;
   std::uint32_t assigned = 0;
   std::int64_t queued_ns = 0;
+  std::uint32_t slots_held = 0;      ///< by tasks that were taken back and still run
   std::int64_t kept_ns = 0;          ///< of tasks kept for it while it is full
   double slowness = 1;               ///< measured time over that of the average worker
   std::vector<std::uint32_t> pools;  ///< it is a member of
@@ -110,6 +111,11 @@ class WorkerTable {
   /// Gives back what take() took; settle() then makes the room visible.
   void give_back(PeerIndex worker, const Requirement& requirement, std::uint64_t expected_ns);
   void settle();
+  void set_held(PeerIndex worker, std::uint32_t slots);
+  /// Some slot is not held by a task that was taken back.
+  bool has_free_slot(PeerIndex worker) const {
+    return peers_[worker].slots_held < peers_[worker].slots;
+  }
 
   std::size_t bytes() const;
   void check_invariants() const;

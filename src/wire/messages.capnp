@@ -289,6 +289,7 @@ struct WorkerToScheduler {
     leaving @4 :Leaving;
     heartbeat @5 :Heartbeat;
     memoryShort @6 :MemoryShort;
+    slotsHeld @7 :SlotsHeld;
   }
 }
 
@@ -322,6 +323,10 @@ struct DataMissing {
 
 struct Leaving {
   reason @0 :Text;
+}
+
+struct SlotsHeld {
+  slots @0 :UInt32;
 }
 
 struct MemoryShort {

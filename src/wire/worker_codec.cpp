@@ -198,6 +198,7 @@ struct ToScheduler {
     write_ids(shortage.tasks, to.initTasks());
     write_column(shortage.bytes, [&](unsigned n) { return to.initBytes(n); });
   }
+  void operator()(const protocol::SlotsHeld& held) { out.initSlotsHeld().setSlots(held.slots); }
   void operator()(const protocol::Heartbeat& beat) { write_heartbeat(beat, out.initHeartbeat()); }
 };
 
@@ -269,6 +270,8 @@ protocol::WorkerToScheduler read_to_scheduler(schema::WorkerToScheduler::Reader 
               "columns of tasks that wait for memory differ in length");
       return shortage;
     }
+    case WorkerToScheduler::SLOTS_HELD:
+      return protocol::SlotsHeld{in.getSlotsHeld().getSlots()};
   }
   refuse_unknown("the scheduler", in.which());
 }

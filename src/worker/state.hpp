@@ -126,6 +126,13 @@ struct WorkerEngine::State {
   std::uint64_t next_order = 0;
   std::int64_t started_ns = 0;  ///< predicted, of started tasks
   std::uint64_t reserved = 0;   ///< bytes: of data, started tasks and fetches
+  struct Revoked {
+    Instant since;
+    std::uint32_t slot = 0;
+    std::uint64_t order = 0;
+  };
+  std::vector<Revoked> revoked;  ///< started tasks
+  std::uint32_t slots_held = 0;  ///< as told
   std::uint32_t here_count = 0;
   std::uint32_t fetches = 0;
   std::uint32_t fetches_counted = 0;
@@ -172,6 +179,7 @@ struct WorkerEngine::State {
   void told(const protocol::Relocate& message);
   void told(const protocol::Shutdown& message);
   void told(const protocol::Heartbeat& message);
+  void report_held();
   void flush_drops();
   void flush();
 

@@ -344,12 +344,27 @@ void WorkerEngine::State::revoke(std::uint32_t slot) {
   if (task.state == TaskState::started) {
     task_table.erase({task.run, task.task});
     task.is_revoked = true;
+    revoked.push_back({now, slot, task.order});
     unmake_outputs(task, slot);
     return;
   }
   unmake_outputs(task, slot);
   release_inputs(slot);
   retire(slot);
+}
+
+/// Tells how many slots are held by revoked tasks, when that has changed.
+void WorkerEngine::State::report_held() {
+  if (revoked.empty() && slots_held == 0) return;
+  std::erase_if(revoked, [this](const Revoked& entry) {
+    return !tasks.has(entry.slot) || tasks[entry.slot].order != entry.order;
+  });
+  const auto held = std::ranges::count_if(
+      revoked, [this](const Revoked& entry) { return now - entry.since >= limits.revoked_wait; });
+  // Of more tasks than slots some only wait in the slots' queues.
+  const std::uint32_t held_now = std::min(static_cast<std::uint32_t>(held), slots);
+  if (held_now != slots_held) report(protocol::SlotsHeld{held_now});
+  slots_held = held_now;
 }
 
 /// The outputs will not be made by this task.

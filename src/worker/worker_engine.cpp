@@ -74,6 +74,7 @@ void WorkerEngine::State::step(std::span<const Event> events, Instant at, Action
     }
     flush_drops();
   }
+  report_held();
   report_shortage();
   flush();
   if (is_leaving && !has_exited && started_count() == 0) {

@@ -152,6 +152,8 @@ struct Limits {
   /// A request for a datum nobody is to make here may have overtaken its assignment: how long
   /// it is kept. As long, an input that is to be made here waits for its producer's assignment.
   Duration unknown_wait = Duration::seconds(2);
+  /// A revoked task that still runs holds its slot after so long: the scheduler is told.
+  Duration revoked_wait = Duration::milliseconds(50);
   /// Dropped data remembered, so that requests for them are refused at once.
   std::uint32_t dropped_remembered = 65536;
 };

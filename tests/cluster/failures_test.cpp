@@ -88,6 +88,15 @@ TEST(Failures, TheOnlyWorkerIsReplaced) {
   EXPECT_EQ(session.worker_count(), 1u);
 }
 
+TEST(Failures, WorkGoesAroundACancelledTaskThatStillRuns) {
+  auto session = Session::local({.workers = 2, .threads_per_worker = 1, .progress = false});
+  TemporaryFolder folder;
+  const auto endless = session.submit<report_and_wait>(folder / "pid");
+  wait_for_file(folder / "pid");
+  endless.cancel();
+  for (int i = 0; i < 8; ++i) EXPECT_EQ(session.submit<add_one>(i).get(), i + 1);
+}
+
 TEST(Failures, ATaskWhoseWorkerIsKilledAgainAndAgainIsGivenUp) {
   auto session = Session::local({.workers = 1, .threads_per_worker = 1, .progress = false});
   TemporaryFolder folder;

@@ -55,7 +55,7 @@ inline bool is_able(const View& view, const Question& question, PeerIndex worker
 
 inline bool is_possible(const View& view, const Question& question, PeerIndex worker) {
   return worker < question.pool.is_member.size() && question.pool.is_member[worker] &&
-         is_able(view, question, worker);
+         view.workers.has_free_slot(worker) && is_able(view, question, worker);
 }
 
 /// 0 when it is not known yet.

@@ -253,6 +253,28 @@ TEST_F(Transcript, LostDataAreMadeAgainAndStaleReportsIgnored) {
   EXPECT_EQ(told<protocol::RunEnded>().size(), 1u);
 }
 
+TEST_F(Transcript, AWorkerWhoseSlotsAreHeldGetsNothingAndGivesBackWhatItHas) {
+  join(1);
+  submit(0, graph_of({{}}, {0}));
+  step(FromDriver{session, protocol::CancelRun{0}});
+  submit(1, graph_of({{}, {0}}, {1}));
+  EXPECT_EQ(sent<protocol::AssignTasks>(1).size(), 1u) << "nobody knows yet that task 0 goes on";
+  say(1, protocol::SlotsHeld{1});
+  ASSERT_EQ(sent<protocol::RevokeTasks>(1).size(), 1u);
+  EXPECT_EQ(sent<protocol::RevokeTasks>(1)[0].task.size(), 2u);
+  submit(2, graph_of({{}}, {0}));
+  EXPECT_TRUE(sent<protocol::AssignTasks>(1).empty());
+  join(2);
+  std::size_t assigned = 0;
+  for (const auto& message : sent<protocol::AssignTasks>(2)) assigned += message.task.size();
+  EXPECT_EQ(assigned, 3u);
+  submit(3, graph_of({{}, {}, {}}, {0}));
+  EXPECT_TRUE(sent<protocol::AssignTasks>(1).empty());
+  say(1, protocol::SlotsHeld{0});
+  lose(2);
+  EXPECT_FALSE(sent<protocol::AssignTasks>(1).empty()) << "it may run tasks again";
+}
+
 TEST_F(Transcript, ATaskThatKillsThreeWorkersIsGivenUp) {
   submit(0, graph_of({{}}, {0}));
   for (std::uint32_t w = 1; w <= 3; ++w) {

@@ -82,6 +82,8 @@ inline std::string text_of(const protocol::WorkerToScheduler& message) {
     for (std::size_t i = 0; i < missing->data.size(); ++i) {
       out << ' ' << missing->data[i].index << '@' << missing->peer[i].value;
     }
+  } else if (const auto* held = std::get_if<protocol::SlotsHeld>(&message)) {
+    out << "held " << held->slots;
   } else if (const auto* shortage = std::get_if<protocol::MemoryShort>(&message)) {
     out << "short after " << shortage->received << ", " << shortage->memory_used << " used:";
     for (std::size_t i = 0; i < shortage->tasks.size(); ++i) {

@@ -211,6 +211,16 @@ TEST(WorkerTranscript, AWorkerThatIsStuckOnMemorySaysSoOnce) {
   EXPECT_EQ(rig.told(protocol::FreeData{{datum(1)}}), "drop 1; start 1");
 }
 
+TEST(WorkerTranscript, ASlotHeldByARevokedTaskIsReportedUntilItEnds) {
+  Rig rig(1);
+  EXPECT_EQ(rig.told(assignment({{1, {}, {1}}, {2, {}, {2}}})), "start 0; start 1");
+  EXPECT_EQ(rig.told(protocol::RevokeTasks{datum(0).run, {1}, {1}}), "");
+  EXPECT_EQ(rig.later(Duration::milliseconds(40)), "") << "it may end in a moment";
+  EXPECT_EQ(rig.later(Duration::milliseconds(20)), "held 1");
+  EXPECT_EQ(rig.later(Duration::seconds(9)), "");
+  EXPECT_EQ(rig.ended(0), "drop 1; held 0");
+}
+
 TEST(WorkerTranscript, AFetchWithoutRoomIsAShortage) {
   Rig rig(1, 25);
   rig.told(peer_info(2, "there"));
