@@ -3,6 +3,7 @@
 #include <ashlar/tasks.hpp>
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -16,7 +17,7 @@ struct MatmulOptions {
   std::string a;
   std::string b;
   std::string out;
-  std::int64_t chunks = 1024;
+  std::optional<std::int64_t> chunks;  ///< none: 1024, or less for smaller matrices
   std::uint32_t workers = 0;
   std::uint32_t threads = 0;
   std::string scheduler;  ///< address; empty: own worker processes

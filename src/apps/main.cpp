@@ -55,7 +55,7 @@ void add_matmul(CLI::App& app, Arguments& arguments) {
   command->add_option("A", o.a, "left factor, m x k")->required();
   command->add_option("B", o.b, "right factor, k x n")->required();
   command->add_option("--out", o.out, "file for the product; without it only its sum is printed");
-  command->add_option("--chunks", o.chunks, "rows and columns of a chunk")->capture_default_str();
+  command->add_option("--chunks", o.chunks, "rows and columns of a chunk; default: 1024");
   auto* workers = command->add_option("--workers", o.workers, "worker processes to start");
   command->add_option("--threads", o.threads, "threads of each worker");
   command->add_option("--scheduler", o.scheduler, "address of a running scheduler")
@@ -101,6 +101,15 @@ int run(CLI::App& app, Arguments& arguments) {
   if (app.got_subcommand("scheduler")) {
     arguments.scheduler.token = token;
     return ashlar::session::run_scheduler(arguments.scheduler);
+  }
+  const auto* worker = app.get_subcommand("worker");
+  for (const char* option : {"--memory", "--slots"}) {
+    const bool is_zero =
+        option == std::string("--slots") ? arguments.worker.slots == 0 : arguments.memory == 0;
+    if (worker->count(option) > 0 && is_zero) {
+      throw ashlar::BadInput(std::string(option) + ": a worker needs more than none; leave the " +
+                             "option out for what this machine has");
+    }
   }
   ashlar::Tasks tasks;
   ashlar::apps::load_plugins(arguments.libraries, tasks);

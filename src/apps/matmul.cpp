@@ -15,17 +15,31 @@ namespace {
 /// Chunks of the size asked for, but not larger than the array.
 Shape clipped_chunks(const Shape& shape, std::int64_t chunk) {
   Shape chunks;
-  for (const auto extent : shape) chunks.push_back(std::min(chunk, std::max<std::int64_t>(1, extent)));
+  for (const auto extent : shape)
+    chunks.push_back(std::min(chunk, std::max<std::int64_t>(1, extent)));
   return chunks;
 }
 
-Array load_matrix(const std::string& path, std::int64_t chunk) {
-  const Array header = load_npy(path);
-  if (header.ndim() != 2) {
+Array load_matrix(const std::string& path) {
+  Array matrix = load_npy(path);
+  if (matrix.ndim() != 2) {
     throw BadInput(path + ": a matrix has 2 dimensions, this array has shape " +
-                   to_string(header.shape()));
+                   to_string(matrix.shape()));
   }
-  return load_npy(path, {.chunks = clipped_chunks(header.shape(), chunk)});
+  return matrix;
+}
+
+/// Errors: BadInput for a size asked for that is larger than both matrices.
+std::int64_t chunk_size(const MatmulOptions& options, const Shape& a, const Shape& b) {
+  constexpr std::int64_t usual = 1024;
+  if (!options.chunks) return usual;
+  const std::int64_t most = std::max({a[0], a[1], b[0], b[1], std::int64_t{1}});
+  if (*options.chunks <= 0 || *options.chunks > most) {
+    throw BadInput("--chunks " + std::to_string(*options.chunks) +
+                   ": a chunk of these matrices has from 1 to " + std::to_string(most) +
+                   " rows and columns; leave the option out for " + std::to_string(usual));
+  }
+  return *options.chunks;
 }
 
 Session open_session(const MatmulOptions& options) {
@@ -41,12 +55,10 @@ Session open_session(const MatmulOptions& options) {
 }  // namespace
 
 int matmul(const MatmulOptions& options) {
-  if (options.chunks <= 0) {
-    throw BadInput("--chunks " + std::to_string(options.chunks) +
-                   ": chunks need at least one row and column; 1024 is a good start");
-  }
-  const Array a = load_matrix(options.a, options.chunks);
-  const Array b = load_matrix(options.b, options.chunks);
+  const Shape a_shape = load_matrix(options.a).shape(), b_shape = load_matrix(options.b).shape();
+  const std::int64_t chunk = chunk_size(options, a_shape, b_shape);
+  const Array a = load_npy(options.a, {.chunks = clipped_chunks(a_shape, chunk)});
+  const Array b = load_npy(options.b, {.chunks = clipped_chunks(b_shape, chunk)});
   const Array c = ashlar::matmul(a, b);
   Session session = open_session(options);
   // Ctrl-C ends the session first: that removes a file that is not finished.

@@ -30,6 +30,11 @@ void PartialFiles::create(const std::vector<array::WrittenFile>& files) {
     if (std::filesystem::exists(status) && !std::filesystem::is_regular_file(status)) {
       throw BadInput("file \"" + file.path + "\": it is not a regular file");
     }
+    const auto folder = std::filesystem::path(file.path).parent_path();
+    if (!folder.empty() && !std::filesystem::is_directory(folder, error)) {
+      throw BadInput("file \"" + file.path + "\": there is no folder \"" + folder.string() +
+                     "\"; make it first");
+    }
     {
       std::lock_guard lock(mutex_);
       files_.push_back(file);

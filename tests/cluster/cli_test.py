@@ -141,7 +141,9 @@ class BadInput(unittest.TestCase):
             self.expect_error(run("matmul", path("text.npy"), good), "text.npy")
             self.expect_error(run("matmul", path("wide.npy"), good), "(4, 3)", "(4, 4)")
             self.expect_error(run("matmul", good, good, "--chunks", "0"), "chunks")
-            self.expect_error(run("matmul", good, good, "--out", path("no/such/c.npy")), "c.npy")
+            self.expect_error(run("matmul", good, good, "--chunks", "5"), "--chunks 5", "1 to 4")
+            self.expect_error(run("matmul", good, good, "--out", path("no/such/c.npy")),
+                              path("no/such/c.npy"), "make it first")
             self.expect_error(run("matmul", good, good, "--out", folder), folder)
 
     def test_commands(self):
@@ -155,6 +157,9 @@ class BadInput(unittest.TestCase):
             for options in (("--workers", "100000"), ("--threads", "100000"),
                             ("--workers", "70000", "--threads", "70000")):
                 self.expect_error(run("matmul", good, good, *options), options[1], "usable cores")
+        for option in ("--memory", "--slots"):
+            self.expect_error(run("worker", "--scheduler", "tcp://127.0.0.1:1", option, "0"),
+                              option)
         self.expect_error(run("worker", "--scheduler", "tcp://127.0.0.1:1", "--slots", "100000"),
                           "100000", "usable cores")
 
