@@ -327,7 +327,8 @@ void Core::fail_unattended() {
     const std::string last = last_loss_.empty() ? "" : "; the last one: " + last_loss_;
     fail_later(*run, protocol::RunOutcome::failed, ErrorKind::disconnected,
                run->label() + ": no worker is there, and none joined within " +
-                   std::to_string(limits_.no_worker_wait.ns / 1'000'000) + " ms" + last);
+                   std::to_string(limits_.no_worker_wait.ns / 1'000'000) + " ms" + last +
+                   "; on a cluster, start some with: ashlar worker --scheduler ADDRESS");
   }
 }
 
