@@ -29,9 +29,15 @@ class LeastLoaded final : public Policy {
       return question.sibling;
     }
     const PeerIndex idle = least_loaded_worker(view, question);
-    if (question.inputs.empty()) return is_awake(view, question, idle) ? question.recent : idle;
+    const bool uneven = is_uneven(view, question.pool);
+    if (question.inputs.empty() && !uneven) {
+      return is_awake(view, question, idle) ? question.recent : idle;
+    }
     gather(view, question);
     if (idle != no_peer) consider(view, idle);
+    for (const PeerIndex worker : question.pool.members) {
+      if (uneven) consider(view, worker);
+    }
     const PeerIndex best = best_candidate(view, question);
     forget();
     return best;
@@ -45,6 +51,19 @@ class LeastLoaded final : public Policy {
     return recent != no_peer && idle != no_peer && is_possible(view, question, recent) &&
            view.workers.has_room(recent) &&
            view.workers.load_ns(recent) <= view.workers.load_ns(idle) + view.limits.wake_up.ns;
+  }
+
+  /// A few workers of different speeds: the least loaded one need not be the first to finish, so
+  /// that all are compared.
+  static bool is_uneven(const View& view, const Pool& pool) {
+    constexpr std::size_t few = 16;
+    if (pool.members.size() > few) return false;
+    double fastest = std::numeric_limits<double>::max(), slowest = 0;
+    for (const PeerIndex worker : pool.members) {
+      fastest = std::min(fastest, view.workers.at(worker).slowness);
+      slowest = std::max(slowest, view.workers.at(worker).slowness);
+    }
+    return slowest > 1.5 * fastest;
   }
 
   struct Estimate {

@@ -182,5 +182,14 @@ TEST(PolicyQuality, ChainsOfLongTasksStayWhereTheirBufferIsAndKeepEveryWorkerBus
   }
 }
 
+TEST(PolicyQuality, ASlowWorkerGetsNothingThatAFastOneFinishesSooner) {
+  Cluster cluster{2, {}};
+  const auto cost = [](std::uint32_t w, std::uint32_t) {
+    return w == 0 ? 40'000'000 : 400'000'000;
+  };
+  cluster.run_chains(40, 1, cost);
+  EXPECT_LE(cluster.run_chains(5, 1, cost), 5 * 40'000'000);
+}
+
 }  // namespace
 }  // namespace ashlar::scheduler
