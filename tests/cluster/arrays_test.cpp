@@ -31,22 +31,12 @@ void expect_product(const Matrix& found, const Matrix& a, const Matrix& b) {
   EXPECT_TRUE(((found - expected).cwiseAbs().array() <= bound.array() + 1e-300).all());
 }
 
-class Arrays : public ::testing::Test {
- protected:
-  static void SetUpTestSuite() { session_ = new Session(two_workers()); }
-  static void TearDownTestSuite() {
-    delete session_;
-    EXPECT_TRUE(child_processes().empty()) << "worker processes are left";
-  }
-  static Session& session() { return *session_; }
-
- private:
-  static inline Session* session_ = nullptr;
-};
+class Arrays : public SessionTest {};
 
 TEST_F(Arrays, MultipliesRaggedChunksThatDoNotMatch) {
   const Matrix a = Matrix::Random(173, 211), b = Matrix::Random(211, 97);
-  const auto product = matmul(from_eigen(a, {.chunks = {50, 40}}), from_eigen(b, {.chunks = {64, 97}}));
+  const auto product =
+      matmul(from_eigen(a, {.chunks = {50, 40}}), from_eigen(b, {.chunks = {64, 97}}));
   RunReport report;
   expect_product(to_matrix(session().compute(product, &report)), a, b);
   EXPECT_GT(report.tasks, 0u);
@@ -92,8 +82,8 @@ TEST_F(Arrays, ElementwiseBroadcastingAndReductions) {
 TEST_F(Arrays, SlicesTransposesAndRechunks) {
   const Matrix a = Matrix::Random(50, 70);
   auto x = from_eigen(a, {.chunks = {13, 17}});
-  const Matrix part = to_matrix(session().compute(
-      x.slice({{5, 45, 3}, {10, 60}}).T().rechunk({7, 7})));
+  const Matrix part =
+      to_matrix(session().compute(x.slice({{5, 45, 3}, {10, 60}}).T().rechunk({7, 7})));
   const Matrix kept = a(Eigen::seq(5, 44, 3), Eigen::seq(10, 59));
   const Matrix expected = kept.transpose();
   EXPECT_EQ(part, expected);
@@ -113,7 +103,8 @@ TEST_F(Arrays, PersistedArraysAreComputedOnce) {
   session().wait(a);
   EXPECT_EQ(session().report().tasks, 16u);
   const auto first = session().compute(a);
-  const auto direct = session().compute(random::uniform({128, 128}, {.chunks = {64, 64}, .seed = 9}));
+  const auto direct =
+      session().compute(random::uniform({128, 128}, {.chunks = {64, 64}, .seed = 9}));
   EXPECT_EQ(0, std::memcmp(first.bytes().data(), direct.bytes().data(), first.size_bytes()));
   const auto product = session().persist(matmul(a, a));
   expect_product(to_matrix(session().compute(product)), to_matrix(first), to_matrix(first));
@@ -134,8 +125,8 @@ TEST_F(Arrays, NpyFilesAreReadAndWrittenByWorkers) {
   const Matrix a = Matrix::Random(90, 40), b = Matrix::Random(40, 70);
   const auto x = from_eigen(a, {.chunks = {25, 15}});
   session().compute(save_npy(folder / "a.npy", x));
-  session().compute(save_npy(folder / "b.npy", from_eigen(b, {.chunks = {20, 20}}),
-                             {.fortran_order = true}));
+  session().compute(
+      save_npy(folder / "b.npy", from_eigen(b, {.chunks = {20, 20}}), {.fortran_order = true}));
   const auto product = matmul(load_npy(folder / "a.npy", {.chunks = {30, 20}}),
                               load_npy(folder / "b.npy", {.chunks = {40, 35}}));
   session().compute(save_npy(folder / "c.npy", product));

@@ -27,18 +27,7 @@ auto value_of(const Future<T>& future) {
   return ready.get().get();
 }
 
-class Async : public ::testing::Test {
- protected:
-  static void SetUpTestSuite() { session_ = new Session(two_workers()); }
-  static void TearDownTestSuite() {
-    delete session_;
-    EXPECT_TRUE(child_processes().empty()) << "worker processes are left";
-  }
-  static Session& session() { return *session_; }
-
- private:
-  static inline Session* session_ = nullptr;
-};
+class Async : public SessionTest {};
 
 /// One task at a time: what is submitted behind another one waits for it.
 Session one_slot() {

@@ -2,6 +2,8 @@
 
 #include <ashlar/ashlar.hpp>
 
+#include <gtest/gtest.h>
+
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -40,6 +42,20 @@ class TemporaryFolder {
 
  private:
   std::string path_;
+};
+
+/// Tests that share a session of two workers, which leaves no process behind.
+class SessionTest : public ::testing::Test {
+ protected:
+  static void SetUpTestSuite() { session_ = new Session(two_workers()); }
+  static void TearDownTestSuite() {
+    delete session_;
+    EXPECT_TRUE(child_processes().empty()) << "worker processes are left";
+  }
+  static Session& session() { return *session_; }
+
+ private:
+  static inline Session* session_ = nullptr;
 };
 
 }  // namespace ashlar::testing

@@ -11,18 +11,7 @@
 namespace ashlar::testing {
 namespace {
 
-class OwnTasks : public ::testing::Test {
- protected:
-  static void SetUpTestSuite() { session_ = new Session(two_workers()); }
-  static void TearDownTestSuite() {
-    delete session_;
-    EXPECT_TRUE(child_processes().empty()) << "worker processes are left";
-  }
-  static Session& session() { return *session_; }
-
- private:
-  static inline Session* session_ = nullptr;
-};
+class OwnTasks : public SessionTest {};
 
 TEST_F(OwnTasks, ResultsAreArgumentsOfFurtherTasks) {
   Future<int> x = session().submit<add_one>(1);

@@ -410,6 +410,8 @@ void play_seeds(std::uint64_t count, bool with_faults,
     sum.stale_events += cluster.counters().stale_events;
     sum.tasks_failed += cluster.counters().tasks_failed;
   }
+  EXPECT_GT(sum.tasks_done, 0u);
+  EXPECT_TRUE(one != nullptr || !with_faults || sum.tasks_recomputed > 0);
   std::printf("tasks done %llu, recomputed %llu, failed %llu; stale events %llu\n",
               static_cast<unsigned long long>(sum.tasks_done),
               static_cast<unsigned long long>(sum.tasks_recomputed),
