@@ -30,9 +30,9 @@ struct LocalOptions {
   std::uint32_t workers = 0;             ///< 0: as many as usable cores, at most 8
   std::uint32_t threads_per_worker = 0;  ///< 0: usable cores / workers, at least one
   std::uint64_t memory_per_worker = 0;   ///< bytes; 0: nine tenths of the usable memory, shared
-  /// How long a waiting process polls before it sleeps, while answers come that fast: a wake-up
-  /// costs 50 us. Zero: never poll.
-  std::chrono::nanoseconds spin = std::chrono::microseconds(60);
+  /// How long a waiting process polls before it sleeps, while answers come that fast: to sleep and
+  /// be woken takes 50 to 200 us, by machine. Zero: never poll.
+  std::chrono::nanoseconds spin = std::chrono::microseconds(200);
   /// A bar on standard error, if that is a terminal, for anything longer than a second.
   bool progress = true;
   /// Keeps each worker on cores of its own, when the workers' threads are as many as the usable
@@ -48,7 +48,7 @@ struct LocalOptions {
 struct ConnectOptions {
   std::string token = {};  ///< as the scheduler's; empty: $ASHLAR_TOKEN
   std::chrono::milliseconds timeout = std::chrono::seconds(5);
-  std::chrono::nanoseconds spin = std::chrono::microseconds(60);
+  std::chrono::nanoseconds spin = std::chrono::microseconds(200);
   bool progress = true;
   std::string log_level = "off";
   std::string log_file = {};

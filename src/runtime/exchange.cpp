@@ -147,6 +147,7 @@ class Exchange::PeerLink : public net::LinkEvents,
       welcome.peer = exchange_.self_;
       link_->trust();
       link_->send({wire::encode(wire::Handshake(welcome)), {}, {}, -1});
+      link_->share_memory();
     }
     is_greeted_ = true;
   }

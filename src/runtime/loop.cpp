@@ -25,8 +25,10 @@ constexpr Instant never{std::numeric_limits<std::int64_t>::max()};
 /// Hooks may feed each other (scheduler and driver in one process): rounds of them in one turn.
 constexpr int hook_rounds_max = 8;
 
-/// Yielding costs as much as polling; it is for those who share the core.
-constexpr int polls_per_yield = 8;
+/// Looking at memory costs little, at sockets and timers a system call; so does yielding, which is
+/// for those who share the core.
+constexpr int quick_turns_max = 16;
+constexpr int polls_per_yield = 64;
 /// A poll that takes longer lost the core to another thread meanwhile. When that goes on, polling
 /// pauses for a while.
 constexpr Duration poll_max = Duration::microseconds(20);
@@ -129,8 +131,13 @@ void Loop::stand_in() {
 
 bool Loop::turn(Poll poll) {
   InTurn mark(this);
-  // Looking for more after the first event costs a system call that whoever waits pays for.
-  const bool did_anything = (poll == Poll::all ? io_.poll() : io_.poll_one()) > 0;
+  links_.look();
+  bool did_anything = links_.poll();
+  // Whoever waits pays for each system call: one event is enough, and better one from memory.
+  if (poll == Poll::all || ++quick_turns_ >= quick_turns_max) {
+    quick_turns_ = 0;
+    did_anything = (poll == Poll::all ? io_.poll() : io_.poll_one()) > 0 || did_anything;
+  }
   return run_hooks() || did_anything;
 }
 
@@ -142,6 +149,7 @@ bool Loop::run_hooks() {
     for (auto& hook : hooks_) is_busy = hook() || is_busy;
     did_anything = did_anything || is_busy;
   }
+  links_.flush();
   return did_anything;
 }
 
@@ -192,7 +200,7 @@ void Loop::wait_for_events(Instant deadline) {
     const Instant end = std::min(begin + options_.spin, deadline);
     Instant time = begin;
     for (int polls = 1; time < end; ++polls) {
-      if (turn(Poll::one) || is_wanted_) {
+      if (turn(Poll::quick) || is_wanted_) {
         crowded_spins_ = 0;
         has_changed_core_ = false;
         note_gap(now() - begin);
@@ -207,7 +215,7 @@ void Loop::wait_for_events(Instant deadline) {
     }
   }
   if (turn() || is_wanted_) return;
-  {
+  if (!links_.await()) {
     InTurn mark(this);
     if (deadline == never) {
       io_.run_one();

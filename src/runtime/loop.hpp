@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "base/time.hpp"
+#include "net/link_poll.hpp"
 
 namespace ashlar::runtime {
 
@@ -31,7 +32,7 @@ class Loop {
   struct Options {
     /// How long the one who has the turn polls before it sleeps, when events have lately come
     /// sooner than that; zero: always sleep at once.
-    Duration spin = Duration::microseconds(60);
+    Duration spin = Duration::microseconds(200);
     /// How long the background thread waits for a guest to come back.
     Duration linger = Duration::milliseconds(4);
   };
@@ -85,7 +86,7 @@ class Loop {
   void background();
   bool try_acquire();
   void release();
-  enum class Poll { all, one };
+  enum class Poll { all, quick };
   bool turn(Poll poll = Poll::all);
   bool run_hooks();
   void wait_for_events(Instant deadline);
@@ -94,6 +95,7 @@ class Loop {
 
   Options options_;
   boost::asio::io_context io_;
+  net::LinkPoll& links_{net::LinkPoll::of(io_)};
   boost::asio::executor_work_guard<boost::asio::io_context::executor_type> keep_{
       io_.get_executor()};
   std::vector<std::function<bool()>> hooks_;
@@ -114,6 +116,7 @@ class Loop {
 
   Duration usual_gap_;      ///< smoothed time between events, capped; only with the turn
   Instant no_spin_before_;  ///< only with the turn
+  int quick_turns_ = 0;     ///< since sockets and timers were looked at; only with the turn
   int crowded_spins_ = 0;   ///< in a row, that another thread ended; only with the turn
   bool has_changed_core_ = false;
   std::thread thread_;

@@ -147,6 +147,7 @@ void SchedulerShell::introduce(Connection& connection, protocol::Hello hello) {
   connection.is_introduced_ = true;
   connection.link_->trust();
   connection.link_->send({wire::encode(wire::Handshake(welcome)), {}, {}, -1});
+  connection.link_->share_memory();
 }
 
 void SchedulerShell::lose(Connection& connection, const std::string& reason) {
