@@ -331,10 +331,10 @@ using WorkerToScheduler = std::variant<TasksDone, TaskFailed, DataAcquired, Data
 
 // ---- peer <-> peer: the data plane -----------------------------------------------------------
 
-/// Asks for a datum; answered once the peer has it.
+/// Asks for data, one request each; answered one by one, once the peer has them.
 struct Fetch {
-  std::uint64_t request = 0;  ///< chosen by the asker, unique on its link
-  DatumId datum;
+  std::vector<std::uint64_t> requests;  ///< chosen by the asker, unique on its link
+  std::vector<DatumId> data;
   friend bool operator==(const Fetch&, const Fetch&) = default;
 };
 
@@ -351,12 +351,13 @@ struct ArenaShared {
   friend bool operator==(const ArenaShared&, const ArenaShared&) = default;
 };
 
-/// The datum lies in a shared arena of the sender, who keeps it until the lease is returned.
+/// The data lie in a shared arena of the sender, who keeps each until its lease is returned.
 struct FetchInPlace {
-  std::uint64_t request = 0;
   std::uint32_t arena = 0;
-  std::uint64_t offset = 0;
-  std::uint64_t bytes = 0;
+  // One entry per request.
+  std::vector<std::uint64_t> requests;
+  std::vector<std::uint64_t> offsets;
+  std::vector<std::uint64_t> bytes;
   friend bool operator==(const FetchInPlace&, const FetchInPlace&) = default;
 };
 

@@ -227,7 +227,6 @@ bool WorkerShell::process() {
     }
   }
   exchange_.flush();
-  if (link_) link_->flush();
   return has_events;
 }
 

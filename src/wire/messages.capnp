@@ -354,8 +354,8 @@ struct PeerMessage {
 }
 
 struct Fetch {
-  request @0 :UInt64;
-  datum @1 :DatumId;
+  requests @0 :List(UInt64);
+  data @1 :DatumIds;
 }
 
 struct FetchCancel {
@@ -368,10 +368,10 @@ struct ArenaShared {
 }
 
 struct FetchInPlace {
-  request @0 :UInt64;
-  arena @1 :UInt32;
-  offset @2 :UInt64;
-  bytes @3 :UInt64;
+  arena @0 :UInt32;
+  requests @1 :List(UInt64);
+  offsets @2 :List(UInt64);
+  bytes @3 :List(UInt64);
 }
 
 struct FetchBytes {

@@ -233,7 +233,15 @@ TEST(SizesCodec, RefuseDataLargerThanAnyMachine) {
   const std::uint64_t huge = (std::uint64_t{1} << 62) + 1;
   EXPECT_NE(error_of<DriverToScheduler>(PutData{.run = 1, .bytes = {8, huge}}), "");
   EXPECT_NE(error_of<PeerMessage>(FetchBytes{.request = 1, .bytes = huge}), "");
-  EXPECT_NE(error_of<PeerMessage>(FetchInPlace{.request = 1, .offset = huge, .bytes = 1}), "");
+  EXPECT_NE(error_of<PeerMessage>(FetchInPlace{0, {1}, {huge}, {1}}), "");
+  EXPECT_NE(error_of<PeerMessage>(FetchInPlace{0, {1}, {0}, {huge}}), "");
+}
+
+TEST(PeerCodec, RefusesColumnsOfDifferentLengths) {
+  using namespace protocol;
+  EXPECT_NE(error_of<PeerMessage>(Fetch{{1, 2}, {DatumId{{SessionId{1}, 2}, 3}}}), "");
+  EXPECT_NE(error_of<PeerMessage>(FetchInPlace{0, {1, 2}, {0}, {8, 8}}), "");
+  EXPECT_NE(error_of<PeerMessage>(FetchInPlace{0, {1, 2}, {0, 8}, {8}}), "");
 }
 
 TEST(DriverIds, TakeTheSessionOfTheLink) {

@@ -198,6 +198,16 @@ void RandomMessages::fill(protocol::MemoryShort& out) {
   out = {u64(), u64(), ids(n), sizes(n)};
 }
 
+void RandomMessages::fill(protocol::Fetch& out) {
+  const std::size_t n = count();
+  out = {list<std::uint64_t>(n, [&] { return u64(); }), ids(n)};
+}
+
+void RandomMessages::fill(protocol::FetchInPlace& out) {
+  const std::size_t n = count();
+  out = {u32(), list<std::uint64_t>(n, [&] { return u64(); }), sizes(n), sizes(n)};
+}
+
 void RandomMessages::fill(protocol::LeaseReturned& out) {
   out.requests = list<std::uint64_t>(count(), [&] { return u64(); });
 }
