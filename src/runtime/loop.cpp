@@ -223,7 +223,7 @@ void Loop::wait_for_events(Instant deadline) {
       io_.run_one_for(std::chrono::nanoseconds(left));
     }
   }
-  turn();
+  turn(Poll::quick);  // what woke this thread comes first
   note_gap(now() - begin);
 }
 
