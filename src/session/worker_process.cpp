@@ -148,7 +148,7 @@ int serve_scheduler(const WorkerOptions& given, const Tasks& tasks) {
   runtime::WorkerShell worker(registry, log, std::move(options));
   auto link = runtime::dial(worker.loop(), given.scheduler, Duration::seconds(5));
   const runtime::StopSignals signals(worker.loop(),
-                                     [&] { worker.leave("asked to by a signal"); });
+                                     [&](int) { worker.leave("asked to by a signal"); });
   log.info("serves the scheduler at " + given.scheduler);
   const auto end = worker.serve(std::move(link));
   log.info("ends: " + end.reason);

@@ -29,7 +29,7 @@ struct EveryLink : Net, testing::WithParamInterface<std::string> {
       open_by("tcp://127.0.0.1:0");
       share(left);  // does nothing
     } else {
-      open_pair(Limits{.ring_bytes = 4096});
+      open_pair(Limits{.ring_bytes = 64 << 10});
     }
     polls = GetParam() == "polled_ring";
     if (GetParam() == "ring" || polls) share(left);
