@@ -29,7 +29,8 @@ class LeastLoaded final : public Policy {
       return question.sibling;
     }
     const PeerIndex idle = least_loaded_worker(view, question);
-    const bool uneven = is_uneven(view, question.pool);
+    const bool uneven =
+        question.task_ns > view.limits.wake_up.ns && is_uneven(view, question.pool);
     if (question.inputs.empty() && !uneven) {
       return is_awake(view, question, idle) ? question.recent : idle;
     }
