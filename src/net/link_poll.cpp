@@ -8,7 +8,8 @@ namespace ashlar::net {
 void LinkPoll::remove(PolledLink& link) {
   constexpr PolledLink* none = nullptr;
   std::replace(links_.begin(), links_.end(), &link, none);
-  std::replace(due_.begin(), due_.end(), &link, none);
+  std::replace(to_flush_.begin(), to_flush_.end(), &link, none);
+  std::replace(to_listen_.begin(), to_listen_.end(), &link, none);
   if (!is_iterating_) std::erase(links_, none);
 }
 
@@ -27,13 +28,21 @@ bool LinkPoll::poll() {
 }
 
 void LinkPoll::flush() {
-  for (std::size_t i = 0; i < due_.size(); ++i) {
-    if (PolledLink* link = std::exchange(due_[i], nullptr)) link->flush();
+  for (std::size_t i = 0; i < to_flush_.size(); ++i) {
+    if (PolledLink* link = std::exchange(to_flush_[i], nullptr)) link->flush();
   }
-  due_.clear();
+  to_flush_.clear();
+}
+
+void LinkPoll::listen() {
+  for (std::size_t i = 0; i < to_listen_.size(); ++i) {
+    if (PolledLink* link = std::exchange(to_listen_[i], nullptr)) link->listen();
+  }
+  to_listen_.clear();
 }
 
 bool LinkPoll::await() {
+  listen();
   is_looking_ = false;
   bool is_one_ready = false;
   for (PolledLink* link : links_) is_one_ready = link->await() || is_one_ready;
@@ -42,13 +51,14 @@ bool LinkPoll::await() {
 
 void LinkPoll::look() {
   if (is_looking_) return;
-  is_looking_ = true;
+  is_looking_ = has_poller_ = true;
   for (PolledLink* link : links_) link->look();
 }
 
 void LinkPoll::shutdown() {
   links_.clear();
-  due_.clear();
+  to_flush_.clear();
+  to_listen_.clear();
 }
 
 }  // namespace ashlar::net

@@ -96,8 +96,10 @@ void SocketLink::arm_read() {
 
 void SocketLink::socket_ready() {
   is_read_armed_ = false;
-  if (reads_ring_) {
-    bell_ready();
+  if (reads_ring_ && poll_.has_poller()) {
+    poll_.listen_later(*this);  // the bell matters less than what it was rung for
+  } else if (reads_ring_) {
+    listen();
   } else if (is_detached_) {
     discard_ready();
   } else {
@@ -228,7 +230,7 @@ void SocketLink::send(Frame frame) {
                  " bytes are queued, expected at most " + std::to_string(limits_.queued_bytes));
   if (is_flush_due_ || is_write_armed_ || wants_room_) return;
   is_flush_due_ = true;
-  if (poll_.is_looking()) return poll_.flush_later(*this);
+  if (poll_.has_poller()) return poll_.flush_later(*this);
   boost::asio::post(io_, [weak = weak_from_this()] {
     if (const auto link = std::static_pointer_cast<SocketLink>(weak.lock())) link->flush();
   });

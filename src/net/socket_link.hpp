@@ -64,6 +64,7 @@ class SocketLink final : public Link, private FrameSink, private PolledLink {
   void poll() override;
   bool await() override;
   void look() override;
+  void listen() override;
 
   enum class Read { full, partial, nothing };
 
@@ -79,7 +80,6 @@ class SocketLink final : public Link, private FrameSink, private PolledLink {
 
   bool uses_ring() const { return reads_ring_ || writes_ring_; }
   void send_switch(std::uint32_t magic, Descriptor descriptor);
-  void bell_ready();
   long listen_for_bell();
   void ring_turn();
   void await_or_go_on();

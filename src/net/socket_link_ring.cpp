@@ -91,7 +91,7 @@ void SocketLink::look() {
 
 /// Where nobody polls: waits for the peer's wake-up, or goes on soon when there is no need to wait.
 void SocketLink::await_or_go_on() {
-  if (!is_open_ || !uses_ring() || poll_.is_looking() || is_ring_turn_posted_ || !await()) return;
+  if (!is_open_ || !uses_ring() || poll_.has_poller() || is_ring_turn_posted_ || !await()) return;
   is_ring_turn_posted_ = true;
   boost::asio::post(io_, [weak = weak_from_this()] {
     const auto link = std::static_pointer_cast<SocketLink>(weak.lock());
@@ -108,7 +108,9 @@ void SocketLink::ring_turn() {
 
 // ---- the bell ----------------------------------------------------------------------------------
 
-void SocketLink::bell_ready() {
+void SocketLink::listen() {
+  if (!is_open_) return;
+  const auto kept = shared_from_this();
   const long heard = listen_for_bell();
   if (heard == 0 && is_detached_) {
     is_peer_done_ = true;

@@ -29,10 +29,9 @@ constexpr int hook_rounds_max = 8;
 /// for those who share the core.
 constexpr int quick_turns_max = 16;
 constexpr int polls_per_yield = 64;
-/// A poll that takes longer lost the core to another thread meanwhile. When that goes on, polling
-/// pauses for a while.
+/// A poll that takes longer lost the core to another thread meanwhile. When that happens again
+/// soon, polling pauses for a while.
 constexpr Duration poll_max = Duration::microseconds(20);
-constexpr int crowded_spins_max = 2;
 constexpr Duration no_spin_pause = Duration::milliseconds(2);
 
 /// After this many lingers without a guest's return the background thread sleeps for good.
@@ -136,6 +135,7 @@ bool Loop::turn(Poll poll) {
   // Whoever waits pays for each system call: one event is enough, and better one from memory.
   if (poll == Poll::all || ++quick_turns_ >= quick_turns_max) {
     quick_turns_ = 0;
+    links_.listen();
     did_anything = (poll == Poll::all ? io_.poll() : io_.poll_one()) > 0 || did_anything;
   }
   return run_hooks() || did_anything;
@@ -180,17 +180,16 @@ void Loop::note_gap(Duration gap) {
   usual_gap_ = {(3 * usual_gap_.ns + std::min(gap.ns, cap.ns)) / 4};
 }
 
-/// Somebody else needed this core. If that goes on, polling takes it from those with work, unless
-/// another core is free.
-void Loop::note_crowded(Instant time) {
-  if (++crowded_spins_ < crowded_spins_max) return;
-  if (!has_changed_core_) {
-    has_changed_core_ = true;
-    crowded_spins_ = 0;
-    leave_core();
-  } else {
+/// Somebody else needed this core. Perhaps another one is free; if not, polling takes it from those
+/// with work. Returns whether to go on polling.
+bool Loop::may_go_on_crowded(Instant time) {
+  const Duration before = time - std::exchange(crowded_, time);
+  if (before < no_spin_pause) {
     no_spin_before_ = time + no_spin_pause;
+    return false;
   }
+  if (options_.is_mobile) leave_core();
+  return true;
 }
 
 void Loop::wait_for_events(Instant deadline) {
@@ -201,17 +200,14 @@ void Loop::wait_for_events(Instant deadline) {
     Instant time = begin;
     for (int polls = 1; time < end; ++polls) {
       if (turn(Poll::quick) || is_wanted_) {
-        crowded_spins_ = 0;
-        has_changed_core_ = false;
         note_gap(now() - begin);
         return;
       }
       if (polls % polls_per_yield == 0) std::this_thread::yield();
       const Instant before = std::exchange(time, now());
-      if (time - before > poll_max) {
-        note_crowded(time);
-        break;
-      }
+      if (time - before <= poll_max) continue;
+      if (!may_go_on_crowded(time)) break;
+      time = now();
     }
   }
   if (turn() || is_wanted_) return;

@@ -33,6 +33,9 @@ class Loop {
     /// How long the one who has the turn polls before it sleeps, when events have lately come
     /// sooner than that; zero: always sleep at once.
     Duration spin = Duration::microseconds(200);
+    /// Whether the polling thread may go to another core when this one is wanted by others. Only one
+    /// of two that talk to each other, or both go.
+    bool is_mobile = false;
     /// How long the background thread waits for a guest to come back.
     Duration linger = Duration::milliseconds(4);
   };
@@ -91,7 +94,7 @@ class Loop {
   bool run_hooks();
   void wait_for_events(Instant deadline);
   void note_gap(Duration gap);
-  void note_crowded(Instant time);
+  bool may_go_on_crowded(Instant time);
 
   Options options_;
   boost::asio::io_context io_;
@@ -117,8 +120,7 @@ class Loop {
   Duration usual_gap_;      ///< smoothed time between events, capped; only with the turn
   Instant no_spin_before_;  ///< only with the turn
   int quick_turns_ = 0;     ///< since sockets and timers were looked at; only with the turn
-  int crowded_spins_ = 0;   ///< in a row, that another thread ended; only with the turn
-  bool has_changed_core_ = false;
+  Instant crowded_;         ///< when polling last lost the core; only with the turn
   std::thread thread_;
 };
 

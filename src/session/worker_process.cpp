@@ -57,6 +57,7 @@ std::string join(const std::vector<int>& numbers) {
 runtime::Loop::Options loop_options(std::int64_t spin_ns) {
   runtime::Loop::Options options;
   options.spin = Duration{spin_ns};
+  options.is_mobile = true;
   return options;
 }
 
