@@ -163,13 +163,33 @@ void WorkerShell::tick() {
     if (error || !link_) return;
     events_.push_back(worker::Tick{});
     if (engine_) {
-      const protocol::WorkerToScheduler beat =
-          protocol::Heartbeat{.memory_used = arena_->allocated_bytes(), .cpu_percent = 0};
-      link_->send({wire::encode(beat), {}, {}, -1});
+      link_->send({wire::encode(protocol::WorkerToScheduler(heartbeat())), {}, {}, -1});
     }
     if (now() - last_heard_ > silence_max) link_->close("the scheduler is silent");
     tick();
   });
+}
+
+protocol::Heartbeat WorkerShell::heartbeat() {
+  const Instant time = now();
+  const telemetry::Load load = sampler_.sample(time);
+  protocol::Heartbeat beat;
+  beat.memory_used = arena_->allocated_bytes();
+  beat.cpu_percent = load.cpu_percent;
+  beat.slots_percent = slot_time_.take_percent(time);
+  beat.cores = load.cores;
+  beat.cores_busy_percent = load.cores_busy_percent;
+  beat.host_cores = load.host_cores;
+  beat.host_busy_percent = load.host_busy_percent;
+  beat.run_queue = load.run_queue;
+  beat.cpu_stall_percent = load.cpu_stall_percent;
+  beat.process_bytes = load.process_bytes;
+  beat.host_memory_used = load.host_memory_used;
+  beat.host_memory_limit = load.host_memory_limit;
+  beat.cgroup_memory_used = load.cgroup_memory_used;
+  beat.cgroup_memory_limit = load.cgroup_memory_limit;
+  beat.sample = ++samples_;
+  return beat;
 }
 
 void WorkerShell::collect_completed() {
@@ -294,6 +314,7 @@ void WorkerShell::run(std::uint32_t position) {
   Job& job = *jobs_[position];
   options_.record.begin(position, job.task.run, job.task.task);
   const Instant begin = now();
+  slot_time_.begin(begin);
   try {
     if (job.kernel == nullptr || !job.kernel->cpu) {
       throw Unsupported("this worker has no such kernel");
@@ -315,7 +336,9 @@ void WorkerShell::run(std::uint32_t position) {
   } catch (...) {
     job.error.emplace(ErrorKind::task_failed, "threw something that is no std::exception");
   }
-  job.elapsed_ns = static_cast<std::uint64_t>((now() - begin).ns);
+  const Instant end = now();
+  slot_time_.end(end);
+  job.elapsed_ns = static_cast<std::uint64_t>((end - begin).ns);
   options_.record.end(position);
 }
 
