@@ -29,7 +29,8 @@ constexpr Duration report_interval = Duration::microseconds(50);
 
 /// One started task: what the slot needs, and what it says afterwards.
 struct WorkerShell::Job {
-  std::uint32_t handle = 0;
+  static constexpr std::uint32_t no_handle = ~std::uint32_t{0};
+  std::uint32_t handle = no_handle;
   const kernels::Kernel* kernel = nullptr;
   worker::TaskView task;
   std::uint32_t reuse_input = graph::TaskGraph::no_input;
@@ -207,13 +208,32 @@ void WorkerShell::collect_completed() {
     } else {
       publish(job, ended);
     }
-    job.inputs.clear();
-    job.input_bytes.clear();
-    job.outputs.clear();
-    job.error.reset();
-    free_jobs_.push_back(position);
+    release(position);
     events_.push_back(std::move(ended));
   }
+}
+
+void WorkerShell::release(std::uint32_t position) {
+  Job& job = *jobs_[position];
+  job.handle = Job::no_handle;
+  job.inputs.clear();
+  job.input_bytes.clear();
+  job.outputs.clear();
+  job.error.reset();
+  free_jobs_.push_back(position);
+}
+
+/// Seldom: looks at every job.
+void WorkerShell::withdraw(std::uint32_t handle) {
+  std::uint32_t position = 0;
+  while (position < jobs_.size() && jobs_[position]->handle != handle) ++position;
+  if (position == jobs_.size()) return;
+  if (std::erase(starting_, position) == 0 && !slots_->withdraw(position)) return;
+  release(position);
+  worker::TaskEnded ended;
+  ended.handle = handle;
+  ended.is_ok = false;
+  events_.push_back(std::move(ended));
 }
 
 void WorkerShell::publish(Job& job, worker::TaskEnded& ended) {
@@ -269,6 +289,7 @@ void WorkerShell::perform(worker::Action& action) {
     void operator()(worker::KnowPeer& a) { shell.exchange_.know_peer(a.info); }
     void operator()(worker::ForgetPeer& a) { shell.exchange_.forget_peer(a.peer); }
     void operator()(worker::Exit& a) { shell.end(a.reason, true); }
+    void operator()(worker::WithdrawTask& a) { shell.withdraw(a.handle); }
   };
   std::visit(Visitor{*this}, action);
 }

@@ -72,6 +72,8 @@ class WorkerShell : private ExchangeEvents, private net::LinkEvents {
   void start(const worker::StartTask& action);
   void run(std::uint32_t position);
   void collect_completed();
+  void release(std::uint32_t position);
+  void withdraw(std::uint32_t handle);
   void publish(Job& job, worker::TaskEnded& ended);
   void end(const std::string& reason, bool is_orderly);
   void tick();
