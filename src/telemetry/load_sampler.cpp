@@ -85,7 +85,8 @@ Duration process_cpu_time() {
 /// Opened once: reading again is a single call.
 class LoadSampler::File {
  public:
-  explicit File(const std::string& path) : descriptor_(::open(path.c_str(), O_RDONLY | O_CLOEXEC)) {}
+  explicit File(const std::string& path)
+      : descriptor_(::open(path.c_str(), O_RDONLY | O_CLOEXEC)) {}
   ~File() {
     if (is_open()) ::close(descriptor_);
   }
