@@ -143,9 +143,9 @@ struct Limits {
   /// to kill.
   double host_load_hot = 0.85, host_load_cool = 0.6;
   double host_memory_hot = 0.95, host_memory_cool = 0.9;
-  /// Then it is chosen like one with so much more work: four windows, so that cooler workers are
-  /// filled first.
-  Duration hot_cost = Duration::milliseconds(20);
+  /// Then it is chosen like one with so much more work: almost a window, so that cooler workers are
+  /// filled first, but not what one task of unknown time counts: such a task does not wait for it.
+  Duration hot_cost = Duration::milliseconds(4);
   /// How long what a host said of its load holds: ten heartbeats.
   Duration load_age = Duration::seconds(1);
   /// Between two times that waiting tasks are taken back from a worker on a hot host: it takes

@@ -150,15 +150,25 @@ TEST(Rebalancing, AHotNodeGetsNothingNewWhileACoolerOneHasRoom) {
     }
     LoadCluster cluster(std::move(workers));
     cluster.run(ms(1), ms(2000));
+    cluster.submit(1);
+    cluster.run(ms(1));  // learns the time
     for (int i = 0; i < 30; ++i) {
       cluster.submit(2);  // more than one at once, so that idle ones would get some
       cluster.run(ms(1));
     }
-    EXPECT_EQ(cluster.done(0), 60u) << "by memory: " << by_memory;
+    EXPECT_EQ(cluster.done(0), 61u) << "by memory: " << by_memory;
     cluster.submit(200);
     cluster.run(ms(20));
     EXPECT_GT(cluster.done(1), 10u) << "what the cool one cannot take soon they do";
   }
+}
+
+TEST(Rebalancing, TasksOfUnknownTimeDoNotWaitForACoolNode) {
+  LoadCluster cluster({{.host_memory = 0.97}, {}});
+  cluster.run(ms(1), ms(2000));
+  cluster.submit(2);
+  EXPECT_EQ(cluster.held(0), 1u) << "each may take for ever";
+  EXPECT_EQ(cluster.held(1), 1u);
 }
 
 TEST(Rebalancing, WhatWaitsOnANodeThatTurnsHotGoesToOneThatIsIdle) {
