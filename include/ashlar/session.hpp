@@ -108,6 +108,15 @@ class Session : public SessionTasks {
   /// Workers that are there now.
   std::size_t worker_count() const;
 
+  /// What a local session's scheduler has learnt, as a table for people: for each kernel the calls,
+  /// the predicted time and how sure that is; for each worker how slow it is, and what else its host
+  /// does. Not to be called from Future::then.
+  /// Errors: Unsupported when the scheduler is elsewhere; Disconnected.
+  std::string learned() const;
+
+  /// Has the scheduler forget it, as when the machine was not itself. Errors: as learned().
+  void forget_learned();
+
   /// Ends the session now. Futures that are not ready fail with Disconnected. May be repeated.
   void close();
 

@@ -89,9 +89,21 @@ void WorkerNode::perform(worker::Action& action) {
     push(fresh->driver, fresh->datum);
   } else if (const auto* drop = std::get_if<worker::DropDatum>(&action)) {
     store_.erase(drop->datum);
+  } else if (const auto* back = std::get_if<worker::WithdrawTask>(&action)) {
+    withdraw(back->handle);
   } else if (std::holds_alternative<worker::Exit>(action)) {
     kill();
   }
+}
+
+void WorkerNode::withdraw(std::uint32_t handle) {
+  const auto found = std::ranges::find(queue_, handle, &Started::handle);
+  if (found == queue_.end()) return;
+  queue_.erase(found);
+  worker::TaskEnded ended;
+  ended.handle = handle;
+  ended.is_ok = false;
+  inbox_.post(std::move(ended));
 }
 
 void WorkerNode::start(const worker::StartTask& action) {

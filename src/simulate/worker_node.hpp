@@ -44,6 +44,7 @@ class WorkerNode : public PeerNode {
   void step(std::vector<worker::Event> events);
   void perform(worker::Action& action);
   void start(const worker::StartTask& action);
+  void withdraw(std::uint32_t handle);
   void fill_slots();
   Duration time_of(std::uint32_t handle);
   void finish(const Started& started);

@@ -46,7 +46,7 @@ class RandomMessages {
   void fill(protocol::Hello& out);
   void fill(protocol::Welcome& out) { out = {u32(), peer(), SessionId{u32()}}; }
   void fill(protocol::Refusal& out) { out = {text()}; }
-  void fill(protocol::Heartbeat& out) { out = {u64(), u32()}; }
+  void fill(protocol::Heartbeat& out);
   void fill(protocol::SubmitRun& out);
   void fill(protocol::CancelRun& out) { out = {u32()}; }
   void fill(protocol::PutData& out) { out = {u32(), sizes(count())}; }
