@@ -64,7 +64,10 @@ void DriverNode::submit_one() {
   if (world_.config.machine) {
     submitted.job = job_of(world_.config.programs[run]->graph);
     submitted.bring_home = false;
-    if (next_run_ == world_.config.programs.size()) world_.on_last_submission();
+    if (next_run_ == world_.config.programs.size()) {
+      world_.is_last_submitted = true;
+      world_.on_last_submission();
+    }
   } else {
     submitted.job = make_job(world_.config, world_.random, sources_);
     submitted.bring_home = world_.below(3) > 0;
@@ -181,8 +184,9 @@ void DriverNode::finished(const driver::RunFinished& action) {
     world_.after(submission_pause, [this] { submit_one(); });
   }
   const auto& graph = *run.job.graph;
-  const bool must_fail = std::count(graph.kernel.begin(), graph.kernel.end(),
-                                    static_cast<std::uint32_t>(Kernel::fail)) > 0;
+  const bool must_fail = std::ranges::any_of(graph.kernel, [&](std::uint32_t kernel) {
+    return kernel_named(graph.kernels[kernel]) == Kernel::fail;
+  });
   switch (action.outcome) {
     case protocol::RunOutcome::done:
       run.is_done = true;
@@ -206,8 +210,10 @@ void DriverNode::finished(const driver::RunFinished& action) {
   for (const std::uint32_t index : graph.wanted) {
     const DatumId datum{{session_, action.run}, index};
     if (owed_[datum] > 0) world_.fail(title + " finished and owes " + name_of(datum));
-    // Some are released as soon as they can be, while later runs that read them go on.
-    if (!world_.config.machine && world_.below(4) == 0) release(datum);
+    // Some are released as soon as they can be, while later runs that read them go on; those of
+    // a machine's program before the next one is submitted, so that it has the machine to itself.
+    const bool is_over = world_.config.machine ? unfinished_ > 0 : world_.below(4) == 0;
+    if (is_over) release(datum);
   }
 }
 
