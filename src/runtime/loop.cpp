@@ -108,7 +108,7 @@ void Loop::release() {
     std::lock_guard lock(mutex_);
     has_holder_ = false;
     ++releases_;
-    last_release_ = now();
+    if (std::exchange(has_polled_, false)) last_poll_ = now();
     if (guests_waiting_ == 0 && is_standby_asleep_) {
       is_standby_asleep_ = false;
       wake_standby = true;
@@ -130,6 +130,7 @@ void Loop::stand_in() {
 
 bool Loop::turn(Poll poll) {
   InTurn mark(this);
+  has_polled_ = true;
   links_.look();
   bool did_anything = links_.poll();
   // Whoever waits pays for each system call: one event is enough, and better one from memory.
@@ -273,7 +274,7 @@ void Loop::background() {
       }
       continue;
     }
-    const Duration free_for = releases_ == 0 ? options_.linger : now() - last_release_;
+    const Duration free_for = releases_ == 0 ? options_.linger : now() - last_poll_;
     if (free_for < options_.linger && !is_stand_in_wanted_) {
       standby_.wait_for(lock, std::chrono::nanoseconds((options_.linger - free_for).ns));
       continue;
