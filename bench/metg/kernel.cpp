@@ -5,7 +5,8 @@
 
 namespace metg {
 
-#ifdef __x86_64__
+// The choice is made before a thread sanitizer could note it.
+#if defined(__x86_64__) && !defined(__SANITIZE_THREAD__)
 __attribute__((target_clones("avx2,fma", "default")))
 #endif
 double
