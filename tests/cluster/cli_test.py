@@ -22,19 +22,25 @@ def run(*arguments, timeout=120, environment=None):
 
 
 class Cluster:
-    """A scheduler at a free port and some workers."""
+    """A scheduler at a free port and some workers, which have joined."""
 
     def __init__(self, workers=2, options=(), token=None):
         environment = {**os.environ, **({"ASHLAR_TOKEN": token} if token else {})}
         self.scheduler = subprocess.Popen(
-            [ASHLAR, "scheduler", "--listen", "tcp://127.0.0.1:0", "--log-level", "warning"],
-            stdout=subprocess.PIPE, text=True, env=environment)
+            [ASHLAR, "scheduler", "--listen", "tcp://127.0.0.1:0", "--log-level", "info"],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
         self.address = self.scheduler.stdout.readline().split()[-1]
         self.workers = [
             subprocess.Popen([ASHLAR, "worker", "--scheduler", self.address, "--slots", "1",
                               "--memory", "512MiB", "--log-level", "warning", *options],
                              env=environment, stderr=subprocess.PIPE, text=True)
             for _ in range(workers)]
+        joined = 0
+        while joined < workers:
+            line = self.scheduler.stderr.readline()
+            if not line:
+                raise AssertionError("the scheduler has ended")
+            joined += " joined: " in line
 
     def __enter__(self):
         return self
@@ -45,6 +51,7 @@ class Cluster:
                 process.send_signal(signal.SIGTERM)
         self.codes = [process.wait(timeout=60) for process in [self.scheduler, *self.workers]]
         self.scheduler.stdout.close()
+        self.scheduler.stderr.close()
         for worker in self.workers:
             worker.stderr.close()
 
@@ -100,7 +107,6 @@ class Works(unittest.TestCase):
     def test_workers_leave_when_asked(self):
         for stop in (signal.SIGINT, signal.SIGTERM):
             with Cluster(workers=2) as cluster:
-                # Both have joined once a job of theirs is done.
                 with tempfile.TemporaryDirectory() as folder:
                     path = os.path.join(folder, "a.npy")
                     write_npy(path, 8, 8, [1.0] * 64)
