@@ -22,6 +22,13 @@ using EigenMatrix = Eigen::Matrix<T, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowM
 
 namespace detail {
 
+/// What has elements, or computes them: maps, blocks, transposes, sums.
+template <class M>
+concept EigenExpression = std::is_base_of_v<Eigen::DenseBase<M>, M> && requires {
+  DTypeOf<typename M::Scalar>::value;
+};
+
+/// What owns its elements.
 template <class M>
 concept EigenDense = std::is_base_of_v<Eigen::PlainObjectBase<M>, M> && requires {
   DTypeOf<typename M::Scalar>::value;
@@ -42,7 +49,7 @@ inline EigenSize eigen_size(const Shape& shape) {
 }
 
 /// Eigen's vectors have one dimension, all else has two.
-template <EigenDense M>
+template <EigenExpression M>
 Shape eigen_shape(const M& matrix) {
   if constexpr (M::IsVectorAtCompileTime) return {matrix.size()};
   return {matrix.rows(), matrix.cols()};
@@ -54,16 +61,21 @@ constexpr bool is_row_major() {
 }
 
 /// Copies a matrix to row-major elements.
-template <EigenDense M>
+template <EigenExpression M>
 void copy_elements(const M& matrix, std::byte* to) {
   using T = typename M::Scalar;
-  Eigen::Map<EigenMatrix<T>>(reinterpret_cast<T*>(to), matrix.rows(), matrix.cols()) =
-      matrix.matrix();
+  Eigen::Map<EigenMatrix<T>> elements(reinterpret_cast<T*>(to), matrix.rows(), matrix.cols());
+  if constexpr (std::is_base_of_v<Eigen::ArrayBase<M>, M>) {
+    elements.array() = matrix;
+  } else {
+    elements = matrix;
+  }
 }
 
 }  // namespace detail
 
-/// The array's elements as an Eigen matrix, without a copy; one dimension is a column.
+/// The array's elements as an Eigen matrix, without a copy; one dimension is a column. The matrix
+/// holds as long as the array does.
 /// Errors: BadInput if T is not the array's dtype or it has more than two dimensions.
 template <class T>
 Eigen::Map<EigenMatrix<T>> as_eigen(HostArray& array) {
@@ -75,6 +87,8 @@ Eigen::Map<const EigenMatrix<T>> as_eigen(const HostArray& array) {
   const auto [rows, columns] = detail::eigen_size(array.shape());
   return {array.data<T>(), rows, columns};
 }
+template <class T>
+void as_eigen(const HostArray&& array) = delete;  // the matrix would outlive the elements
 
 /// A view's elements as an Eigen matrix, without a copy.
 /// Errors: BadInput unless the elements of a row are adjacent.
@@ -91,7 +105,8 @@ auto as_eigen(View<T, 2> view) {
 }
 
 /// A HostArray with the matrix's elements: shares those of a shared row-major matrix, takes over
-/// those of a row-major rvalue, copies all others. Vectors have one dimension, all else has two.
+/// those of a row-major rvalue, copies all others, which may be maps, blocks and expressions.
+/// Vectors have one dimension, all else has two.
 template <detail::EigenDense M>
 HostArray to_host(std::shared_ptr<M> matrix) {
   using T = typename M::Scalar;
@@ -105,15 +120,16 @@ HostArray to_host(std::shared_ptr<M> matrix) {
   return array;
 }
 template <class M>
-requires detail::EigenDense<std::remove_cvref_t<M>> HostArray to_host(M&& matrix) {
+requires detail::EigenExpression<std::remove_cvref_t<M>> HostArray to_host(M&& matrix) {
   using Matrix = std::remove_cvref_t<M>;
-  if constexpr (!std::is_lvalue_reference_v<M> && detail::is_row_major<Matrix>()) {
-    return to_host(std::make_shared<Matrix>(std::move(matrix)));
-  } else {
-    HostArray array(dtype_of<typename Matrix::Scalar>, detail::eigen_shape(matrix));
-    detail::copy_elements(matrix, array.bytes().data());
-    return array;
+  if constexpr (detail::EigenDense<Matrix> && !std::is_reference_v<M> && !std::is_const_v<M>) {
+    if constexpr (detail::is_row_major<Matrix>()) {
+      return to_host(std::make_shared<Matrix>(std::move(matrix)));
+    }
   }
+  HostArray array(dtype_of<typename Matrix::Scalar>, detail::eigen_shape(matrix));
+  detail::copy_elements(matrix, array.bytes().data());
+  return array;
 }
 
 /// A chunked array with the matrix's elements. Copies as to_host does.

@@ -66,11 +66,13 @@ class Future {
   /// Asks that the task be not run, or its value dropped; get() then throws Cancelled.
   void cancel() const { datum().cancel(); }
 
-  /// Calls f(future) once when is_ready(), on the session's thread, or at once if it is already.
-  /// `f` must not block.
+  /// Calls f(future) once when is_ready(): on whichever thread works for the session then, be it
+  /// one of the program's that waits in get(), or at once if it is already. `f` must not block, and
+  /// must not throw: that ends the program, as an exception does that leaves a thread.
   template <std::invocable<Future> F>
   void then(F f) const {
-    datum().then([f = std::move(f), future = *this]() mutable { f(std::move(future)); });
+    datum().then(
+        [f = std::move(f), future = *this]() mutable noexcept { f(std::move(future)); });
   }
 
   /// How the run that makes the value went. Waits for the end of that run: it has come when a

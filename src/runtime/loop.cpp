@@ -95,6 +95,18 @@ void Loop::wake() {
   boost::asio::post(io_, [] {});
 }
 
+/// Gives the turn back, whatever happens.
+class Loop::Released {
+ public:
+  explicit Released(Loop& loop) : loop_(loop) {}
+  ~Released() { loop_.release(); }
+  Released(const Released&) = delete;
+  Released& operator=(const Released&) = delete;
+
+ private:
+  Loop& loop_;
+};
+
 bool Loop::try_acquire() {
   std::lock_guard lock(mutex_);
   if (has_holder_ || is_stopping_) return false;
@@ -158,12 +170,10 @@ void Loop::dispatch(std::function<void()> f) {
   if (is_in_turn()) {
     f();
   } else if (try_acquire()) {
-    {
-      InTurn mark(this);
-      f();
-      run_hooks();
-    }
-    release();
+    const Released at_end(*this);
+    InTurn mark(this);
+    f();
+    run_hooks();
   } else {
     boost::asio::post(io_, std::move(f));
   }
@@ -171,8 +181,8 @@ void Loop::dispatch(std::function<void()> f) {
 
 bool Loop::try_turn() {
   if (is_in_turn() || !try_acquire()) return false;
+  const Released at_end(*this);
   turn();
-  release();
   return true;
 }
 
@@ -241,6 +251,7 @@ bool Loop::drive_until(const std::function<bool()>& done, Instant deadline) {
     if (has_holder_ || is_stopping_) return done();
     has_holder_ = true;
   }
+  const Released at_end(*this);
   {
     // What this thread brings – finished tasks, requests – is acted on before anything else.
     InTurn mark(this);
@@ -250,7 +261,6 @@ bool Loop::drive_until(const std::function<bool()>& done, Instant deadline) {
     wait_for_events(deadline);
     if (guests_waiting_ > 0) guests_.notify_all();
   }
-  release();
   return done();
 }
 

@@ -87,6 +87,7 @@ class Loop {
 
  private:
   void background();
+  class Released;
   bool try_acquire();
   void release();
   enum class Poll { all, quick };

@@ -97,6 +97,17 @@ TEST(Loop, AGuestTakesTheTurnBackFromTheBackgroundThread) {
   }
 }
 
+TEST(Loop, WhoThrowsGivesTheTurnBack) {
+  Loop loop({.linger = an_hour});
+  const auto throws = [] { throw BadInput("on purpose"); };
+  EXPECT_THROW(loop.dispatch(throws), BadInput);
+  boost::asio::post(loop.io(), throws);
+  EXPECT_THROW(loop.drive_until([] { return false; }, never), BadInput);
+  boost::asio::post(loop.io(), throws);
+  EXPECT_THROW(loop.try_turn(), BadInput);
+  EXPECT_TRUE(loop.try_turn());
+}
+
 TEST(Loop, WaitingInsideAHandlerIsRefused) {
   Loop loop({});
   loop.dispatch([&] { EXPECT_THROW(loop.drive_until([] { return false; }, never), BadInput); });

@@ -94,6 +94,25 @@ TEST(Eigen, BecomesAHostArray) {
   EXPECT_EQ(to_host(Eigen::VectorXf(Eigen::VectorXf::Zero(6))).shape(), (Shape{6}));
 }
 
+TEST(Eigen, MapsBlocksAndExpressionsBecomeHostArrays) {
+  const ColumnMajor columns = sample<ColumnMajor>(4, 6);
+  const auto at = [](const HostArray& array) { return array.view<double, 2>()(1, 2); };
+  EXPECT_EQ(at(to_host(columns.block(1, 1, 2, 3))), columns(2, 3));
+  EXPECT_EQ(at(to_host(columns.transpose())), columns(2, 1));
+  EXPECT_EQ(at(to_host(columns + 2 * columns)), 3 * columns(1, 2));
+  EXPECT_EQ(at(to_host(columns.array() * columns.array())), columns(1, 2) * columns(1, 2));
+  EXPECT_EQ(to_host(columns.col(2)).shape(), (Shape{4}));
+  const Eigen::Map<const RowMajor, 0, Eigen::Stride<12, 2>> strided(columns.data(), 2, 3);
+  EXPECT_EQ(at(to_host(strided)), columns.data()[16]);
+  HostArray host = to_host(columns);
+  EXPECT_EQ(from_eigen(as_eigen<double>(host), {.chunks = {2, 3}}).shape(), (Shape{4, 6}));
+}
+
+template <class H>
+constexpr bool is_mappable = requires(H&& host) { as_eigen<double>(std::forward<H>(host)); };
+static_assert(is_mappable<HostArray&> && is_mappable<const HostArray&>);
+static_assert(!is_mappable<HostArray>, "the matrix would outlive the elements");
+
 TEST(Eigen, BecomesAChunkedArray) {
   const Array array = from_eigen(sample<ColumnMajor>(4, 6), {.chunks = {2, 3}});
   EXPECT_EQ(array.shape(), (Shape{4, 6}));

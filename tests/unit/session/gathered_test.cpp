@@ -72,6 +72,19 @@ struct Three {
   }
 };
 
+TEST(Future, AFunctionThatThrowsWhenItIsReadyEndsTheProgram) {
+  const auto datum = std::make_shared<SlowDatum>();
+  Future<int>(datum).then([](Future<int> future) { throw BadInput(std::to_string(future.get())); });
+  EXPECT_DEATH(
+      {
+        try {
+          datum->make(77);
+        } catch (...) {  // would leave the session in a state that nobody expects
+        }
+      },
+      "77");
+}
+
 TEST(Gathered, IsReadyWithTheLastInAnyOrder) {
   Three three;
   const auto all = gather_async(three.futures());
