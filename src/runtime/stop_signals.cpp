@@ -8,6 +8,11 @@ namespace ashlar::runtime {
 
 StopSignals::StopSignals(Loop& loop, std::function<void(int signal)> on_stop)
     : signals_(loop.io(), SIGINT, SIGTERM) {
+  // Whoever starts it with nohup wants it to outlive the terminal.
+  struct sigaction hang_up = {};
+  if (::sigaction(SIGHUP, nullptr, &hang_up) == 0 && hang_up.sa_handler != SIG_IGN) {
+    signals_.add(SIGHUP);
+  }
   wait([this, on_stop = std::move(on_stop)](int signal) {
     wait([](int second) { std::_Exit(exit_status(second)); });
     on_stop(signal);

@@ -8,9 +8,9 @@
 
 namespace ashlar::runtime {
 
-/// Calls a function on the loop's turn when SIGINT or SIGTERM asks a program to stop; a second
-/// signal ends the process at once. For programs of our own only: in a user's program signals are
-/// the user's.
+/// Calls a function on the loop's turn when SIGINT, SIGTERM or, unless it is ignored, SIGHUP asks a
+/// program to stop; a second signal ends the process at once. For programs of our own only: in a
+/// user's program signals are the user's.
 class StopSignals {
  public:
   StopSignals(Loop& loop, std::function<void(int signal)> on_stop);

@@ -109,8 +109,8 @@ kernels::Registry make_registry(const Tasks& tasks) {
 }
 
 int serve_local(const WorkerProcessEnvironment& environment, const Tasks& tasks) {
-  // Ctrl-C goes to every process of the terminal; workers end when their session does.
-  ::signal(SIGINT, SIG_IGN);
+  // Ctrl-C and hang-ups go to every process of the terminal; workers end when their session does.
+  for (const int signal : {SIGINT, SIGHUP}) ::signal(signal, SIG_IGN);
   bind_to_cores(environment.cores);
   ::signal(SIGPIPE, SIG_IGN);
   kernels::blas_use_one_thread();

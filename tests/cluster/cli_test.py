@@ -90,7 +90,7 @@ class Works(unittest.TestCase):
             self.assertEqual(cluster.codes, [0, 0, 0])
 
     def test_an_interrupted_job_leaves_nothing(self):
-        for stop in (signal.SIGINT, signal.SIGTERM):
+        for stop in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             with tempfile.TemporaryDirectory() as folder, Cluster(workers=0) as cluster:
                 path = os.path.join(folder, "a.npy")
                 write_npy(path, 2, 2, [1.0] * 4)
