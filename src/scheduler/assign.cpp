@@ -63,7 +63,30 @@ KeptTasks::Entry Core::entry_of(const Run& run, std::uint32_t task) const {
   return {-std::int64_t{run.priority_of(task)}, run.sequence, run.tasks.rank(task), run.slot};
 }
 
+/// An assignable task that may take over a buffer is counted where the buffer is: whoever has such
+/// tasks of its own is not to take others, though it has nothing to do at the moment.
+void Core::come_home(Run& run, std::uint32_t task) {
+  if (run.graph->reuse_input.empty()) return;
+  const std::uint32_t position = run.graph->reuse_input[task];
+  if (position == graph::TaskGraph::no_input) return;
+  TaskRecord& record = run.tasks.edit(task);
+  const PeerIndex holder = datum(run.resolve(run.graph->inputs_of(task)[position])).primary;
+  if (holder == no_peer) return;  // lost just now: the task is about to wait for it
+  record.worker = holder;
+  record.expected_ns = expected_on(record.worker, predicted_ns(run, task));
+  record.is_at_home = true;
+  workers_.edit(record.worker).home_ns += static_cast<std::int64_t>(record.expected_ns);
+}
+
+void Core::leave_home(Run& run, std::uint32_t task) {
+  TaskRecord& record = run.tasks.edit(task);
+  if (!record.is_at_home) return;
+  record.is_at_home = false;
+  workers_.edit(record.worker).home_ns -= static_cast<std::int64_t>(record.expected_ns);
+}
+
 void Core::keep(Run& run, std::uint32_t task, PeerIndex worker, std::int64_t task_ns) {
+  leave_home(run, task);
   TaskRecord& record = run.tasks.edit(task);
   record.worker = worker;
   record.expected_ns = expected_on(worker, task_ns);
@@ -78,6 +101,7 @@ void Core::let_go(Run& run, std::uint32_t task) {
   workers_.edit(record.worker).kept_ns -= static_cast<std::int64_t>(record.expected_ns);
   kept_.remove(record.worker, entry_of(run, task));
   run.tasks.set_kept(task, false);
+  come_home(run, task);
   update_ready(run);
 }
 
@@ -196,6 +220,7 @@ void Core::take_root(Run& run, const Pool& pool, PeerIndex worker) {
 }
 
 void Core::assign(Run& run, std::uint32_t task, PeerIndex worker, std::int64_t task_ns) {
+  leave_home(run, task);
   TaskRecord& record = run.tasks.edit(task);
   ++record.attempt;
   record.worker = worker;

@@ -87,8 +87,10 @@ Run& Core::adopt(std::unique_ptr<Run> run) {
 
 void Core::transition(Run& run, std::uint32_t task, TaskState to) {
   if (run.tasks.at(task).is_kept) let_go(run, task);
+  leave_home(run, task);
   const TaskState from = run.tasks.state(task);
   run.tasks.transition(task, to);
+  if (to == TaskState::assignable) come_home(run, task);
   if (is_unfinished(from) && !is_unfinished(to)) --unfinished_;
   if (!is_unfinished(from) && is_unfinished(to)) ++unfinished_;
   if (from == TaskState::assignable || to == TaskState::assignable) update_ready(run);

@@ -159,6 +159,8 @@ class Core {
   bool place_task(Run& run, std::uint32_t task);
   KeptTasks::Entry entry_of(const Run& run, std::uint32_t task) const;
   void keep(Run& run, std::uint32_t task, PeerIndex worker, std::int64_t task_ns);
+  void come_home(Run& run, std::uint32_t task);
+  void leave_home(Run& run, std::uint32_t task);
   void let_go(Run& run, std::uint32_t task);
   void let_go_all(PeerIndex worker);
   void dismiss_leaving();

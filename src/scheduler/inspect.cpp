@@ -190,7 +190,8 @@ void Core::check_uses() const {
   std::map<DataRef, std::uint32_t> uses;
   std::map<std::uint32_t, std::uint64_t> outside;
   std::vector<std::uint32_t> assigned(workers_.size(), 0);
-  std::vector<std::int64_t> queued(workers_.size(), 0), kept(workers_.size(), 0);
+  std::vector<std::int64_t> queued(workers_.size(), 0), kept(workers_.size(), 0),
+      home(workers_.size(), 0);
   std::size_t kept_count = 0;
   for (const auto& run : runs_) {
     for (std::uint32_t t = 0; run && t < run->tasks.size(); ++t) {
@@ -208,6 +209,7 @@ void Core::check_uses() const {
         kept[record.worker] += static_cast<std::int64_t>(record.expected_ns);
         ++kept_count;
       }
+      if (record.is_at_home) home[record.worker] += static_cast<std::int64_t>(record.expected_ns);
       if (record.state != TaskState::assigned) continue;
       ++assigned[record.worker];
       queued[record.worker] += static_cast<std::int64_t>(record.expected_ns);
@@ -226,6 +228,7 @@ void Core::check_uses() const {
     ASHLAR_CHECK(workers_.at(p).assigned == assigned[p], workers_.at(p).name);
     ASHLAR_CHECK(workers_.at(p).queued_ns == queued[p], workers_.at(p).name);
     ASHLAR_CHECK(workers_.at(p).kept_ns == kept[p], workers_.at(p).name);
+    ASHLAR_CHECK(workers_.at(p).home_ns == home[p], workers_.at(p).name);
   }
   ASHLAR_CHECK(kept_count == kept_.size(), "kept tasks");
 }

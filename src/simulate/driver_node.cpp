@@ -49,7 +49,7 @@ void DriverNode::put_some() {
   for (std::uint32_t i = 0; i < world_.below(4); ++i) {
     const Chunk chunk{world_.random.next(), 1 + world_.below(100'000)};
     const DatumId datum{{session_, event.put.run}, i};
-    store_[datum] = chunk;
+    keep(datum, chunk);
     expected_[datum] = chunk;
     sources_.push_back({datum, chunk, false});
     event.put.bytes.push_back(chunk.bytes);
@@ -64,6 +64,7 @@ void DriverNode::submit_one() {
   if (world_.config.machine) {
     submitted.job = job_of(world_.config.programs[run]->graph);
     submitted.bring_home = false;
+    world_.take_peak();
     if (next_run_ == world_.config.programs.size()) world_.on_last_submission();
   } else {
     submitted.job = make_job(world_.config, world_.random, sources_);
@@ -98,7 +99,7 @@ bool DriverNode::may_fail(std::uint32_t run) const {
 void DriverNode::fetched(const DatumId& datum, const Chunk& chunk, bool) { pushed(datum, chunk); }
 
 void DriverNode::pushed(const DatumId& datum, const Chunk& chunk) {
-  store_[datum] = chunk;
+  keep(datum, chunk);
   inbox_.post(driver::Arrived{datum, chunk.bytes});
 }
 
@@ -141,7 +142,7 @@ void DriverNode::perform(driver::Action& action) {
   } else if (const auto* end = std::get_if<driver::RunFinished>(&action)) {
     finished(*end);
   } else if (const auto* drop = std::get_if<driver::DropDatum>(&action)) {
-    store_.erase(drop->datum);
+    discard(drop->datum);
   }
 }
 
@@ -206,8 +207,10 @@ void DriverNode::finished(const driver::RunFinished& action) {
   for (const std::uint32_t index : graph.wanted) {
     const DatumId datum{{session_, action.run}, index};
     if (owed_[datum] > 0) world_.fail(title + " finished and owes " + name_of(datum));
-    // Some are released as soon as they can be, while later runs that read them go on.
-    if (!world_.config.machine && world_.below(4) == 0) release(datum);
+    // Some are released as soon as they can be, while later runs that read them go on; those of
+    // a machine's program before the next one is submitted, so that it has the machine to itself.
+    const bool is_over = world_.config.machine ? unfinished_ > 0 : world_.below(4) == 0;
+    if (is_over) release(datum);
   }
 }
 

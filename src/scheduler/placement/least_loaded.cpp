@@ -167,6 +167,9 @@ class LeastLoaded final : public Policy {
     const double pressure = pressure_ns(view, question, peer);
     std::int64_t queue = view.workers.load_ns(worker);
     if (view.kept.has_before(worker, question.turn)) queue += peer.kept_ns / peer.slots;
+    if (question.taken_over != nullptr && question.taken_over->primary != worker) {
+      queue += peer.home_ns / peer.slots;
+    }
     const std::int64_t made = worker == latest_.maker ? latest_.others_made_ns : latest_.made_ns;
     const std::int64_t start = std::max(queue, made);
     return {worker, start, start + static_cast<std::int64_t>(moving + running + pressure),

@@ -82,9 +82,7 @@ class Policy {
   virtual ~Policy() = default;
   /// The order in which the run's tasks are placed and started, producers before consumers: a
   /// permutation of 0 … task_count-1.
-  virtual std::vector<std::uint32_t> ranks(const View&, const Submission& run) {
-    return graph::depth_first_ranks(run.graph);
-  }
+  virtual std::vector<std::uint32_t> ranks(const View& view, const Submission& run);
   /// A worker for each task of the run, for choose() to be reminded of; empty: no plan.
   virtual std::vector<PeerIndex> plan(const View&, const Submission&) { return {}; }
   /// A worker of the pool with resources for the task; no_peer when there is none. One without
