@@ -178,7 +178,7 @@ bool Core::place_task(Run& run, std::uint32_t task) {
   return true;
 }
 
-placement::View Core::view() const { return {workers_, replicas_, kept_, limits_}; }
+placement::View Core::view() const { return {workers_, replicas_, links_, kept_, limits_}; }
 
 placement::Submission Core::submission(const Run& run) const {
   return {*run.graph, run.producer, run.consumers,
@@ -242,7 +242,7 @@ void Core::assign(Run& run, std::uint32_t task, PeerIndex worker, std::int64_t t
     if (made.primary == no_peer) {
       make_available({run.slot, d}, worker);
     } else if (made.primary != worker && replicas_.find(made, worker) == nullptr) {
-      replicas_.add(made, worker, false);  // made again beside another output that was lost
+      replicas_.add(made, worker);  // made again beside another output that was lost
     }
   }
 }
@@ -264,7 +264,7 @@ void Core::describe(Run& run, std::uint32_t task, PeerIndex worker,
     Datum& d = datum(ref);
     const PeerIndex holder = holder_for(d, worker);
     if (d.primary != worker && replicas_.find(d, worker) == nullptr) {
-      replicas_.add(d, worker, false);
+      expect(ref, holder, worker);
     }
     outbox_.introduce(worker, holder);
     message.inputs.push_back(id_of(ref));
@@ -290,6 +290,18 @@ void Core::describe(Run& run, std::uint32_t task, PeerIndex worker,
     outbox_.introduce(worker, driver);
     message.driver = workers_.at(driver).id;
   }
+}
+
+/// The worker is about to be told to get the datum there.
+void Core::expect(DataRef ref, PeerIndex holder, PeerIndex worker) {
+  Datum& d = datum(ref);
+  if (workers_.at(holder).host == workers_.at(worker).host) {
+    replicas_.add(d, worker);
+    return;
+  }
+  replicas_.add_coming(d, worker, holder,
+                       d.bytes == graph::TaskGraph::dynamic_bytes ? 0 : d.bytes);
+  if (d.is_made) links_.begin({ref, holder, worker}, now_);
 }
 
 /// Where the worker is to get the datum: from itself, else from its host, else from the primary.

@@ -17,6 +17,7 @@ constexpr Duration progress_interval = Duration::milliseconds(100);
 Core::Core(const Limits& limits, std::uint64_t seed)
     : limits_(limits),
       workers_(limits),
+      links_(limits.remote_bandwidth),
       costs_({limits.assumed_flop_rate, limits.assumed_byte_rate}),
       outbox_(workers_),
       policy_(placement::make_policy(limits.policy, seed)) {}

@@ -9,6 +9,7 @@
 
 #include "scheduler/cost_model.hpp"
 #include "scheduler/kept_tasks.hpp"
+#include "scheduler/link_model.hpp"
 #include "scheduler/outbox.hpp"
 #include "scheduler/placement/policy.hpp"
 #include "scheduler/run.hpp"
@@ -172,6 +173,7 @@ class Core {
   void take_root(Run& run, const Pool& pool, PeerIndex worker);
   void assign(Run& run, std::uint32_t task, PeerIndex worker, std::int64_t task_ns);
   void describe(Run& run, std::uint32_t task, PeerIndex worker, protocol::AssignTasks& message);
+  void expect(DataRef ref, PeerIndex holder, PeerIndex worker);
   PeerIndex holder_for(const Datum& datum, PeerIndex worker);
   std::uint32_t reuse_for(Run& run, std::uint32_t task, PeerIndex worker);
 
@@ -201,6 +203,7 @@ class Core {
   Instant now_;
   WorkerTable workers_;
   ReplicaPool replicas_;
+  LinkModel links_;
   CostModel costs_;
   Outbox outbox_;
   std::unique_ptr<placement::Policy> policy_;

@@ -238,17 +238,28 @@ void Core::check_invariants() const {
   check_uses();
   std::uint64_t unfinished = 0;
   std::size_t replicas = 0;
+  std::vector<std::uint64_t> incoming(workers_.size(), 0), outgoing(workers_.size(), 0);
   for (const auto& run : runs_) {
     if (!run) continue;
     check_run(*run);
     unfinished += run->tasks.unfinished();
     for (const Datum& d : run->data) {
-      for (std::uint32_t n = d.replicas; n != ReplicaPool::end; n = replicas_.at(n).next)
+      for (std::uint32_t n = d.replicas; n != ReplicaPool::end; n = replicas_.at(n).next) {
         ++replicas;
+        const ReplicaPool::Replica& replica = replicas_.at(n);
+        if (replica.coming_bytes == 0) continue;
+        ASHLAR_CHECK(!replica.is_actual, run->label());
+        incoming[replica.peer] += replica.coming_bytes;
+        outgoing[replica.from] += replica.coming_bytes;
+      }
     }
   }
   ASHLAR_CHECK(unfinished == unfinished_, "unfinished tasks");
   ASHLAR_CHECK(replicas == replicas_.size(), "replicas");
+  for (PeerIndex p = 0; p < workers_.size(); ++p) {
+    ASHLAR_CHECK(replicas_.incoming(p) == incoming[p], workers_.at(p).name);
+    ASHLAR_CHECK(replicas_.outgoing(p) == outgoing[p], workers_.at(p).name);
+  }
 }
 
 }  // namespace ashlar::scheduler

@@ -9,6 +9,7 @@
 #include "graph/task_graph.hpp"
 #include "scheduler/data_table.hpp"
 #include "scheduler/kept_tasks.hpp"
+#include "scheduler/link_model.hpp"
 #include "scheduler/scheduler_engine.hpp"
 #include "scheduler/worker_table.hpp"
 
@@ -18,6 +19,7 @@ namespace ashlar::scheduler::placement {
 struct View {
   const WorkerTable& workers;
   const ReplicaPool& replicas;
+  const LinkModel& links;
   const KeptTasks& kept;
   const Limits& limits;
 };
