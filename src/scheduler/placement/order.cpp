@@ -47,7 +47,7 @@ std::vector<std::uint32_t> middle_way(const Submission& run,
 std::int64_t moving_ns(const View& view, std::uint64_t bytes) {
   const double known = bytes == graph::TaskGraph::dynamic_bytes ? 0 : static_cast<double>(bytes);
   return view.limits.remote_latency.ns +
-         static_cast<std::int64_t>(1e9 * known / view.limits.remote_bandwidth);
+         static_cast<std::int64_t>(1e9 * known / view.links.usual());
 }
 
 std::vector<std::uint32_t> inverse(const std::vector<std::uint32_t>& ranks) {
