@@ -9,6 +9,7 @@ find_package(BLAS REQUIRED)  # -DBLA_VENDOR=… or -DBLAS_LIBRARIES=/path/to/lib
 message(STATUS "BLAS: ${BLAS_LIBRARIES}")
 find_package(spdlog REQUIRED)
 find_package(CLI11 REQUIRED)
+find_package(tomlplusplus REQUIRED)
 find_package(nlohmann_json REQUIRED)
 find_package(cereal REQUIRED)
 if(ASHLAR_TESTS)

@@ -3,7 +3,7 @@
 include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
 
-# Not in the library: engines under virtual time are for tests, apps are programs.
+# Not in the library: engines under virtual time are for tests and programs, apps are programs.
 set(left_out simulate apps)
 
 # What modules link, and the package a consumer of the static library must find for it.

@@ -127,14 +127,14 @@ void decode_submit_run(benchmark::State& state) {
 BENCHMARK(decode_submit_run)->Arg(1)->Arg(10000)->Arg(1000000);
 
 void encode_fetch(benchmark::State& state) {
-  const protocol::PeerMessage message = protocol::Fetch{.request = 5, .datum = {run, 9}};
+  const protocol::PeerMessage message = protocol::Fetch{{5}, {{run, 9}}};
   for (auto _ : state) benchmark::DoNotOptimize(wire::encode(message));
 }
 BENCHMARK(encode_fetch);
 
 void decode_fetch(benchmark::State& state) {
   const auto bytes =
-      wire::encode(protocol::PeerMessage(protocol::Fetch{.request = 5, .datum = {run, 9}}));
+      wire::encode(protocol::PeerMessage(protocol::Fetch{{5}, {{run, 9}}}));
   for (auto _ : state) benchmark::DoNotOptimize(wire::decode_peer(bytes));
 }
 BENCHMARK(decode_fetch);

@@ -164,6 +164,7 @@ Array ones(const Shape& shape, const ArrayOptions& options = {},
            std::source_location where = std::source_location::current());
 
 /// One value everywhere; boolean, int64 or float64 by the value's kind.
+/// Errors: BadInput if the dtype is of integers and cannot hold the value.
 Array full(const Shape& shape, Scalar value, const ArrayOptions& options = {},
            std::source_location where = std::source_location::current());
 
@@ -257,7 +258,8 @@ Array squeeze(const Array& x, const std::vector<int>& axes,
 ///
 /// Shapes: a is m x k, b is k x n. Chunks need not match. Cost: 2mnk flops. The result's bits
 /// depend on the chunks, but not on the number of workers.
-/// Errors: BadInput if the inner extents differ, or for booleans and uint8.
+/// Types: as promoted; float32, float64, int32 or int64.
+/// Errors: BadInput if the inner extents differ, or if both are uint8 or boolean.
 Array matmul(const Array& a, const Array& b,
              std::source_location where = std::source_location::current());
 

@@ -30,9 +30,9 @@ struct LocalOptions {
   std::uint32_t workers = 0;             ///< 0: as many as usable cores, at most 8
   std::uint32_t threads_per_worker = 0;  ///< 0: usable cores / workers, at least one
   std::uint64_t memory_per_worker = 0;   ///< bytes; 0: nine tenths of the usable memory, shared
-  /// How long a waiting process polls before it sleeps, while answers come that fast: a wake-up
-  /// costs 50 us. Zero: never poll.
-  std::chrono::nanoseconds spin = std::chrono::microseconds(60);
+  /// How long a waiting process polls before it sleeps, while answers come that fast: to sleep and
+  /// be woken takes 50 to 200 us, by machine. Zero: never poll.
+  std::chrono::nanoseconds spin = std::chrono::microseconds(200);
   /// A bar on standard error, if that is a terminal, for anything longer than a second.
   bool progress = true;
   /// Keeps each worker on cores of its own, when the workers' threads are as many as the usable
@@ -48,7 +48,7 @@ struct LocalOptions {
 struct ConnectOptions {
   std::string token = {};  ///< as the scheduler's; empty: $ASHLAR_TOKEN
   std::chrono::milliseconds timeout = std::chrono::seconds(5);
-  std::chrono::nanoseconds spin = std::chrono::microseconds(60);
+  std::chrono::nanoseconds spin = std::chrono::microseconds(200);
   bool progress = true;
   std::string log_level = "off";
   std::string log_file = {};
@@ -107,6 +107,15 @@ class Session : public SessionTasks {
 
   /// Workers that are there now.
   std::size_t worker_count() const;
+
+  /// What a local session's scheduler has learnt, as a table for people: for each kernel the calls,
+  /// the predicted time and how sure that is; for each worker how slow it is, and what else its host
+  /// does. Not to be called from Future::then.
+  /// Errors: Unsupported when the scheduler is elsewhere; Disconnected.
+  std::string learned() const;
+
+  /// Has the scheduler forget it, as when the machine was not itself. Errors: as learned().
+  void forget_learned();
 
   /// Ends the session now. Futures that are not ready fail with Disconnected. May be repeated.
   void close();

@@ -28,6 +28,21 @@ struct MatmulOptions {
 /// Multiplies two .npy files into a third; workers read and write their chunks themselves.
 int matmul(const MatmulOptions& options);
 
+struct SimulateOptions {
+  std::string graph;    ///< of the suite, or a file
+  std::string cluster;  ///< file
+  std::string policy = "least_loaded";
+  std::uint32_t tasks = 500;            ///< about so many, of a suite's graph
+  double task_ms = 10;                  ///< mean time of these at speed 1
+  std::uint64_t chunk_bytes = 1 << 20;  ///< size of their data
+  std::uint32_t runs = 2;
+  std::uint64_t seed = 1;
+  std::string trace;  ///< file; empty: none
+};
+
+/// Runs a graph on a described cluster in virtual time and prints what it takes.
+int simulate(const SimulateOptions& options);
+
 /// Adds the tasks of shared libraries. Errors: BadInput for one that cannot be loaded or has no
 /// ashlar_name_tasks.
 void load_plugins(const std::vector<std::string>& libraries, Tasks& tasks);

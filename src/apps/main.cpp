@@ -41,6 +41,7 @@ std::pair<std::string, double> parse_resource(const std::string& text) {
 
 struct Arguments {
   ashlar::apps::MatmulOptions matmul;
+  ashlar::apps::SimulateOptions simulate;
   ashlar::session::SchedulerOptions scheduler;
   ashlar::session::WorkerOptions worker;
   std::uint64_t memory = 0;
@@ -91,9 +92,34 @@ void add_worker(CLI::App& app, Arguments& arguments) {
   command->add_option("--log-file", o.log_file, "instead of standard error");
 }
 
+void add_simulate(CLI::App& app, Arguments& arguments) {
+  auto& o = arguments.simulate;
+  CLI::App* command =
+      app.add_subcommand("simulate", "run a graph on a described cluster in virtual time");
+  command->add_option("--graph", o.graph, "matmul, cholesky, stencil, ... or a .json file")
+      ->required();
+  command->add_option("--cluster", o.cluster, "file that describes the cluster")->required();
+  command->add_option("--policy", o.policy, "where tasks go")->capture_default_str();
+  command->add_option("--tasks", o.tasks, "about so many, of a graph that is no file")
+      ->check(CLI::Range(1, 1'000'000))
+      ->capture_default_str();
+  command->add_option("--task-ms", o.task_ms, "mean time of these tasks at speed 1")
+      ->check(CLI::Range(1e-6, 1e6))
+      ->capture_default_str();
+  command->add_option("--chunk-bytes", o.chunk_bytes, "size of their data, such as 8MiB")
+      ->transform(CLI::AsSizeValue(false))
+      ->capture_default_str();
+  command->add_option("--runs", o.runs, "the last one counts, the scheduler learns from the others")
+      ->check(CLI::Range(1, 100))
+      ->capture_default_str();
+  command->add_option("--seed", o.seed, "of what is left to chance")->capture_default_str();
+  command->add_option("--trace", o.trace, "file for a trace that Perfetto shows");
+}
+
 int run(CLI::App& app, Arguments& arguments) {
   const std::string token = read_token(arguments.token_file);
   if (app.got_subcommand("info")) return ashlar::apps::info();
+  if (app.got_subcommand("simulate")) return ashlar::apps::simulate(arguments.simulate);
   if (app.got_subcommand("matmul")) {
     arguments.matmul.token = token;
     return ashlar::apps::matmul(arguments.matmul);
@@ -131,13 +157,14 @@ int main(int argc, char** argv) {
   Arguments arguments;
   app.add_subcommand("info", "this build, this machine, and a self-check of the BLAS");
   add_matmul(app, arguments);
+  add_simulate(app, arguments);
   add_scheduler(app, arguments);
   add_worker(app, arguments);
   const std::string word = argc > 1 ? argv[1] : "-";
   const auto is_meant = [&](CLI::App* command) { return command->check_name(word); };
   if (word[0] != '-' && app.get_subcommands(is_meant).empty()) {
     std::cerr << "ashlar: unknown command \"" << word
-              << "\": expected info, matmul, scheduler or worker; see ashlar --help\n";
+              << "\": expected info, matmul, scheduler, simulate or worker; see ashlar --help\n";
     return 1;
   }
   CLI11_PARSE(app, argc, argv);

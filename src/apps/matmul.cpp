@@ -62,11 +62,11 @@ int matmul(const MatmulOptions& options) {
   const Array c = ashlar::matmul(a, b);
   Session session = open_session(options);
   // Ctrl-C ends the session first: that removes a file that is not finished.
-  std::atomic<bool> is_interrupted{false};
+  std::atomic<int> interrupting_signal{0};
   runtime::Loop loop({});
   loop.start();
-  const runtime::StopSignals signals(loop, [&] {
-    is_interrupted = true;
+  const runtime::StopSignals signals(loop, [&](int signal) {
+    interrupting_signal = signal;
     session.close();
   });
   RunReport report;
@@ -79,9 +79,9 @@ int matmul(const MatmulOptions& options) {
       session.compute(save_npy(options.out, c), &report);
     }
   } catch (const Disconnected&) {
-    if (!is_interrupted) throw;
+    if (interrupting_signal == 0) throw;
     std::cerr << "ashlar: interrupted\n";
-    return 130;
+    return runtime::StopSignals::exit_status(interrupting_signal);
   }
   if (!options.is_quiet) {
     std::cout << options.a << ' ' << to_string(a.shape()) << " x " << options.b << ' '

@@ -1,5 +1,6 @@
 #include "array/node.hpp"
 
+#include <cmath>
 #include <limits>
 #include <type_traits>
 #include <utility>
@@ -50,11 +51,12 @@ Constant make_constant(Scalar value, DType dtype) {
   }
   if (value.kind() != Scalar::Kind::floating) {
     constant.integer = value.integer();
-  } else if (value.floating() >= -0x1p63 && value.floating() < 0x1p63) {
+  } else if (value.floating() >= -0x1p63 && value.floating() < 0x1p63 &&
+             value.floating() == std::trunc(value.floating())) {
     constant.integer = static_cast<std::int64_t>(value.floating());
   } else {
     throw BadInput(std::to_string(value.floating()) + " does not fit into " +
-                   std::string(dtype_name(dtype)));
+                   std::string(dtype_name(dtype)) + ": round it, or choose a floating dtype");
   }
   visit_dtype(dtype, [&](auto tag) {
     using T = typename decltype(tag)::type;

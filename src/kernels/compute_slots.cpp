@@ -78,6 +78,13 @@ bool ComputeSlots::pop(Job& job) {
   return true;
 }
 
+bool ComputeSlots::withdraw(Job job) {
+  const std::lock_guard lock(mutex_);
+  const bool was_queued = std::erase(queue_, job) > 0;
+  queued_.store(queue_.size(), std::memory_order_release);
+  return was_queued;
+}
+
 bool ComputeSlots::run_one_if_any() {
   Job job = 0;
   {

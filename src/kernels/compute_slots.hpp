@@ -55,6 +55,9 @@ class ComputeSlots {
   void submit(std::span<const Job> jobs, std::size_t caller_runs = 0);
   void submit(Job job) { submit({&job, 1}); }
 
+  /// Takes a job back; false when it has begun, or ended. One that was taken back never runs.
+  bool withdraw(Job job);
+
   /// Runs the oldest queued job on the calling thread; false when there is none.
   bool run_one_if_any();
 

@@ -12,6 +12,15 @@ namespace ashlar::net {
 static_assert(std::endian::native == std::endian::little, "headers are copied as they lie");
 static_assert(sizeof(FrameHeader) == FrameHeader::bytes);
 
+namespace {
+
+bool is_with_descriptor(const FrameHeader& header) {
+  return header.magic == FrameHeader::magic_with_descriptor ||
+         header.magic == FrameHeader::magic_ring_offer;
+}
+
+}  // namespace
+
 std::array<std::byte, FrameHeader::bytes> FrameHeader::encode() const {
   std::array<std::byte, bytes> out;
   std::memcpy(out.data(), this, bytes);
@@ -76,8 +85,8 @@ std::string FrameReader::advance(std::size_t count, FrameSink& sink) {
 }
 
 std::string FrameReader::problem_with(const FrameHeader& header) const {
-  if (header.magic != FrameHeader::magic_plain &&
-      header.magic != FrameHeader::magic_with_descriptor)
+  if (header.magic != FrameHeader::magic_plain && !is_with_descriptor(header) &&
+      header.magic != FrameHeader::magic_ring_taken)
     return "not an Ashlar frame";
   const std::uint64_t control_max =
       is_trusted_ ? limits_.control_bytes : limits_.untrusted_control_bytes;
@@ -87,9 +96,23 @@ std::string FrameReader::problem_with(const FrameHeader& header) const {
   if (!is_trusted_ && header.payload_bytes > 0) return "a payload before the introduction";
   if (header.payload_bytes > FrameHeader::payload_bytes_max)
     return "a payload of more than 2^62 bytes";
-  if (header.magic == FrameHeader::magic_with_descriptor && descriptors_.empty())
+  if (is_with_descriptor(header) && descriptors_.empty())
     return "a descriptor is announced and none came";
   return {};
+}
+
+int FrameReader::take_descriptor() {
+  const int descriptor = descriptors_.front();
+  descriptors_.pop_front();
+  return descriptor;
+}
+
+std::string FrameReader::take_ring(const FrameHeader& header, FrameSink& sink) {
+  if (!is_trusted_) return "shared memory before the introduction";
+  if (header.control_bytes != 0) return "shared memory with a control part";
+  begin_ = end_ = 0;
+  const bool is_offer = header.magic == FrameHeader::magic_ring_offer;
+  return sink.on_ring(header.payload_bytes, is_offer ? take_descriptor() : -1);
 }
 
 std::string FrameReader::take_frame(FrameSink& sink, bool& is_taken) {
@@ -98,17 +121,19 @@ std::string FrameReader::take_frame(FrameSink& sink, bool& is_taken) {
   if (!payload_.empty() || buffered() < FrameHeader::bytes) return {};
   const std::span<const std::byte> frame{buffer_.get() + begin_, buffered()};
   const FrameHeader header = FrameHeader::decode(frame.first<FrameHeader::bytes>());
+  if (is_with_descriptor(header) && descriptors_.empty()) sink.fetch_descriptors();
   if (std::string problem = problem_with(header); !problem.empty()) return problem;
+  if (header.magic == FrameHeader::magic_ring_offer ||
+      header.magic == FrameHeader::magic_ring_taken) {
+    return take_ring(header, sink);
+  }
   const std::size_t head = FrameHeader::bytes + header.control_bytes;
   if (frame.size() < head) {
     missing_ = head - frame.size();
     return {};
   }
   int descriptor = -1;
-  if (header.magic == FrameHeader::magic_with_descriptor) {
-    descriptor = descriptors_.front();
-    descriptors_.pop_front();
-  }
+  if (header.magic == FrameHeader::magic_with_descriptor) descriptor = take_descriptor();
   is_taken = true;
   begin_ += head;
   const auto target = sink.on_frame(frame.subspan(FrameHeader::bytes, header.control_bytes),

@@ -17,6 +17,10 @@ struct FrameHeader {
   static constexpr std::size_t bytes = 16;
   static constexpr std::uint32_t magic_plain = 0x4c485341;            // "ASHL"
   static constexpr std::uint32_t magic_with_descriptor = 0x44485341;  // "ASHD"
+  /// Headers alone: the stream goes on in shared memory, payload_bytes each way. The one who makes
+  /// it offers a descriptor with it, the other one takes it.
+  static constexpr std::uint32_t magic_ring_offer = 0x4f485341;  // "ASHO"
+  static constexpr std::uint32_t magic_ring_taken = 0x54485341;  // "ASHT"
   /// No payload is larger, so that sums of sizes cannot overflow.
   static constexpr std::uint64_t payload_bytes_max = std::uint64_t{1} << 62;
 
@@ -36,6 +40,12 @@ class FrameSink {
   virtual std::span<std::byte> on_frame(std::span<const std::byte> control,
                                         std::uint64_t payload_bytes, int descriptor) = 0;
   virtual void on_payload() = 0;
+  /// What follows comes by another way: through memory that the descriptor (owned by the callee)
+  /// stands for, or that was offered before (-1). What the reader still holds is no part of it.
+  /// Returns what is wrong, or "".
+  virtual std::string on_ring(std::uint64_t bytes, int descriptor) = 0;
+  /// A descriptor is due that has not been added.
+  virtual void fetch_descriptors() {}
   /// False: nothing more is to be handed over.
   virtual bool wants_more() const = 0;
 };
@@ -69,7 +79,9 @@ class FrameReader {
   static constexpr std::size_t waiting_descriptors_max = 8;
 
   std::string take_frame(FrameSink& sink, bool& is_taken);
+  std::string take_ring(const FrameHeader& header, FrameSink& sink);
   std::string problem_with(const FrameHeader& header) const;
+  int take_descriptor();
   void make_room(std::size_t count);
   std::size_t buffered() const { return end_ - begin_; }
 

@@ -19,6 +19,8 @@ struct Limits {
   std::uint64_t untrusted_control_bytes = 64 << 10;
   /// Bytes queued for a peer that does not read; more closes the link.
   std::uint64_t queued_bytes = std::uint64_t{8} << 30;
+  /// Shared with a peer on this host, each way (see Link::share_memory): some thousands of tasks.
+  std::uint64_t ring_bytes = 256 << 10;
 };
 
 /// What leaves in one frame: control bytes, then payload bytes that are not copied, and at most
@@ -72,6 +74,10 @@ class Link : public std::enable_shared_from_this<Link> {
   virtual void flush() = 0;
   /// The peer has introduced itself: the full frame size is allowed from now on.
   virtual void trust() = 0;
+  /// Asks the peer, which must trust this side, to go on through memory that both map: bytes then
+  /// cost no system calls while both poll. Does nothing between hosts, or where the system gives no
+  /// such memory. One side asks.
+  virtual void share_memory() = 0;
   /// Closes at once, dropping what is queued; on_closed follows on a later turn with this reason.
   virtual void close(const std::string& reason) = 0;
   virtual std::string peer_name() const = 0;   ///< for people

@@ -1,8 +1,10 @@
 #pragma once
 
 #include <sys/socket.h>
+#include <sys/uio.h>
 
 #include <cerrno>
+#include <span>
 #include <string>
 #include <utility>
 
@@ -46,6 +48,10 @@ std::string tcp_text(const NativeAddress& address);
 /// Non-blocking, not inherited by child processes; not open, with errno, when it fails.
 Descriptor open_socket(int family);
 bool is_local_socket(int socket);
+bool would_block(int error);
+/// Sends what the socket takes of the parts, and a descriptor if that is not -1. Returns how many
+/// bytes went, or minus the error's number.
+long send_parts(int socket, std::span<iovec> parts, int descriptor);
 /// Options that every link wants.
 void tune_link_socket(int socket);
 /// The process at the other end of a Unix socket runs as this user or as root.

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstring>
+#include <utility>
 
 #include "base/check.hpp"
 #include "net/socket.hpp"
@@ -37,8 +38,6 @@ std::string name_of_peer(int socket, bool is_local) {
   return tcp_text(address);
 }
 
-bool would_block(int error) { return error == EAGAIN || error == EWOULDBLOCK; }
-
 }  // namespace
 
 std::shared_ptr<Link> Link::adopt(boost::asio::io_context& io, int socket, Limits limits) {
@@ -51,6 +50,7 @@ SocketLink::SocketLink(boost::asio::io_context& io, int socket, const Limits& li
       linger_timer_(io),
       limits_(limits),
       reader_(limits),
+      poll_(LinkPoll::of(io)),
       is_local_(is_local_socket(socket)) {
   peer_name_ = name_of_peer(socket, is_local_);
   tune_link_socket(socket);
@@ -63,7 +63,7 @@ SocketLink::SocketLink(boost::asio::io_context& io, int socket, const Limits& li
   }
 }
 
-SocketLink::~SocketLink() = default;
+SocketLink::~SocketLink() { poll_.remove(*this); }
 
 template <class Member>
 auto SocketLink::later(Member member) {
@@ -79,6 +79,7 @@ void SocketLink::start(LinkEvents& events) {
   events_ = &events;
   if (is_open_) {
     arm_read();
+    if (is_sharing_wanted_) share_memory();
   } else {
     report_closed();
   }
@@ -90,18 +91,31 @@ void SocketLink::arm_read() {
   if (is_read_armed_) return;
   is_read_armed_ = true;
   socket_.async_wait(boost::asio::posix::stream_descriptor::wait_read,
-                     later(&SocketLink::read_ready));
+                     later(&SocketLink::socket_ready));
 }
 
-void SocketLink::read_ready() {
+void SocketLink::socket_ready() {
   is_read_armed_ = false;
-  if (is_detached_) return discard_ready();
+  if (reads_ring_ && poll_.has_poller()) {
+    poll_.listen_later(*this);  // the bell matters less than what it was rung for
+  } else if (reads_ring_) {
+    listen();
+  } else if (is_detached_) {
+    discard_ready();
+  } else {
+    read_turn();
+    if (is_open_) arm_read();
+  }
+  if (is_ready()) poll();
+  await_or_go_on();
+}
+
+void SocketLink::read_turn() {
   std::size_t bytes_left = turn_bytes;
-  // A partial read means that the socket is empty, nearly always; when it is not, waiting
-  // returns at once.
+  // A partial read means that there is no more, nearly always; when there is, waiting returns at
+  // once.
   while (read_once(bytes_left) == Read::full && bytes_left > 0 && wants_more()) {
   }
-  if (is_open_) arm_read();
 }
 
 long SocketLink::receive(std::array<std::span<std::byte>, 2> parts) {
@@ -137,6 +151,7 @@ long SocketLink::receive(std::array<std::span<std::byte>, 2> parts) {
 }
 
 SocketLink::Read SocketLink::read_once(std::size_t& bytes_left) {
+  if (reads_ring_) return read_ring(bytes_left);
   const auto parts = reader_.room();
   const long received = receive(parts);
   if (received < 0) {
@@ -150,15 +165,27 @@ SocketLink::Read SocketLink::read_once(std::size_t& bytes_left) {
     return Read::nothing;
   }
   const auto count = static_cast<std::size_t>(received);
-  bytes_received_ += count;
   bytes_left -= std::min(bytes_left, count);
+  hand_over(count);
+  return count == parts[0].size() + parts[1].size() ? Read::full : Read::partial;
+}
+
+void SocketLink::hand_over(std::size_t count) {
+  bytes_received_ += count;
   const std::string problem = reader_.advance(count, *this);
   if (is_batch_open_ && wants_more()) {
     is_batch_open_ = false;
     events_->on_batch_end();
   }
   if (!problem.empty() && wants_more()) close("bad frame: " + problem);
-  return count == parts[0].size() + parts[1].size() ? Read::full : Read::partial;
+}
+
+/// The peer may have said why before it closed: what has arrived is read before the link closes.
+void SocketLink::read_last_and_close(const std::string& reason) {
+  std::size_t bytes_left = std::size_t{64} << 20;  // more than a socket or a ring holds
+  while (read_once(bytes_left) != Read::nothing && bytes_left > 0 && wants_more()) {
+  }
+  close(reader_.is_mid_frame() ? reason + " in the middle of a frame" : reason);
 }
 
 /// What comes for nobody is thrown away: closing with bytes unread would reset the link, and a
@@ -201,21 +228,20 @@ void SocketLink::send(Frame frame) {
   if (queued_bytes_ > limits_.queued_bytes)
     return close("the peer does not read: " + std::to_string(queued_bytes_) +
                  " bytes are queued, expected at most " + std::to_string(limits_.queued_bytes));
-  if (is_flush_posted_ || is_write_armed_) return;
-  is_flush_posted_ = true;
+  if (is_flush_due_ || is_write_armed_ || wants_room_) return;
+  is_flush_due_ = true;
+  if (poll_.has_poller()) return poll_.flush_later(*this);
   boost::asio::post(io_, [weak = weak_from_this()] {
-    const auto link = std::static_pointer_cast<SocketLink>(weak.lock());
-    if (!link) return;
-    link->is_flush_posted_ = false;
-    link->flush();
+    if (const auto link = std::static_pointer_cast<SocketLink>(weak.lock())) link->flush();
   });
 }
 
 void SocketLink::flush() {
+  is_flush_due_ = false;
   if (is_writing_) return;  // called by the owner of a payload that has just been written
   is_writing_ = true;
-  while (is_open_ && !queue_.empty()) {
-    const long sent = send_some();
+  while (is_open_ && !queue_.empty() && !wants_room_) {
+    const long sent = writes_ring_ ? write_ring() : send_some();
     if (sent < 0) {
       const int error = static_cast<int>(-sent);
       would_block(error) ? arm_write() : fail_write(error);
@@ -248,25 +274,9 @@ long SocketLink::send_some() {
     add(queued.header.data(), queued.header.size());
     add(queued.frame.control.data(), queued.frame.control.size());
     add(queued.frame.payload.data(), queued.frame.payload.size());
+    if (queued.is_ring) break;
   }
-  msghdr message{};
-  message.msg_iov = parts.data();
-  message.msg_iovlen = count;
-  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> room{};
-  if (descriptor >= 0) {
-    message.msg_control = room.data();
-    message.msg_controllen = room.size();
-    cmsghdr* head = CMSG_FIRSTHDR(&message);
-    head->cmsg_level = SOL_SOCKET;
-    head->cmsg_type = SCM_RIGHTS;
-    head->cmsg_len = CMSG_LEN(sizeof(int));
-    std::memcpy(CMSG_DATA(head), &descriptor, sizeof(int));
-  }
-  long sent;
-  do {
-    sent = ::sendmsg(socket_.native_handle(), &message, MSG_NOSIGNAL | MSG_DONTWAIT);
-  } while (sent < 0 && errno == EINTR);
-  return sent < 0 ? -errno : sent;
+  return send_parts(socket_.native_handle(), {parts.data(), count}, descriptor);
 }
 
 void SocketLink::drop_written(std::size_t count) {
@@ -278,6 +288,9 @@ void SocketLink::drop_written(std::size_t count) {
     // Out of the queue before it dies: a payload's owner may call the link.
     const Queued done = std::move(queue_.front());
     queue_.pop_front();
+    if (!done.is_ring) continue;
+    writes_ring_ = true;
+    if (std::exchange(owes_bell_, false)) ring_bell();
   }
 }
 
@@ -293,20 +306,16 @@ void SocketLink::arm_write() {
                      });
 }
 
-/// The peer may have said why before it closed: what has arrived is read before the link closes.
+/// The peer may have said why before it closed.
 void SocketLink::fail_write(int error) {
   write_problem_ =
       error == EPIPE || error == ECONNRESET ? "closed by peer" : "lost: " + error_text(error);
   discard_queue();
   if (!is_started_ || is_detached_) return close(write_problem_);
-  boost::asio::post(io_, later(&SocketLink::read_last_and_close));
-}
-
-void SocketLink::read_last_and_close() {
-  std::size_t bytes_left = std::size_t{64} << 20;  // more than a socket holds
-  while (read_once(bytes_left) != Read::nothing && bytes_left > 0 && wants_more()) {
-  }
-  close(write_problem_);
+  boost::asio::post(io_, [weak = weak_from_this()] {
+    const auto link = std::static_pointer_cast<SocketLink>(weak.lock());
+    if (link && link->is_open_) link->read_last_and_close(link->write_problem_);
+  });
 }
 
 // ---- ending ------------------------------------------------------------------------------------

@@ -5,17 +5,21 @@
 
 #include <array>
 #include <deque>
+#include <memory>
 
 #include "net/frame_reader.hpp"
 #include "net/link.hpp"
+#include "net/link_poll.hpp"
+#include "net/shared_ring.hpp"
 
 namespace ashlar::net {
 
-/// A link on a non-blocking native socket.
+/// A link on a non-blocking native socket, and after share_memory() through a ring: then a byte on
+/// the socket wakes the peer, and descriptors still travel there.
 ///
 /// Its handlers hold it weakly, so dropping the last reference closes it, except after detach(),
 /// when a timer keeps it until what is queued has been written and the peer has closed too.
-class SocketLink final : public Link, private FrameSink {
+class SocketLink final : public Link, private FrameSink, private PolledLink {
  public:
   SocketLink(boost::asio::io_context& io, int socket, const Limits& limits);
   ~SocketLink() override;
@@ -25,6 +29,7 @@ class SocketLink final : public Link, private FrameSink {
   void send(Frame frame) override;
   void flush() override;
   void trust() override { reader_.trust(); }
+  void share_memory() override;
   void close(const std::string& reason) override;
   std::string peer_name() const override { return peer_name_; }
   bool is_local() const override { return is_local_; }
@@ -36,6 +41,7 @@ class SocketLink final : public Link, private FrameSink {
   struct Queued {
     std::array<std::byte, FrameHeader::bytes> header;
     Frame frame;
+    bool is_ring = false;  ///< the last that goes by the socket
     std::size_t bytes() const {
       return header.size() + frame.control.size() + frame.payload.size();
     }
@@ -49,21 +55,42 @@ class SocketLink final : public Link, private FrameSink {
   std::span<std::byte> on_frame(std::span<const std::byte> control, std::uint64_t payload_bytes,
                                 int descriptor) override;
   void on_payload() override;
+  std::string on_ring(std::uint64_t bytes, int descriptor) override;
+  void fetch_descriptors() override { listen_for_bell(); }
   bool wants_more() const override { return is_open_ && events_ != nullptr; }
+
+  // PolledLink
+  bool is_ready() const override;
+  void poll() override;
+  bool await() override;
+  void look() override;
+  void listen() override;
 
   enum class Read { full, partial, nothing };
 
   void arm_read();
-  void read_ready();
+  void socket_ready();
+  void read_turn();
   Read read_once(std::size_t& bytes_left);
+  Read read_ring(std::size_t& bytes_left);
+  void hand_over(std::size_t count);
+  void read_last_and_close(const std::string& reason);
   void discard_ready();
   long receive(std::array<std::span<std::byte>, 2> parts);
 
+  bool uses_ring() const { return reads_ring_ || writes_ring_; }
+  void send_switch(std::uint32_t magic, Descriptor descriptor);
+  long listen_for_bell();
+  void ring_turn();
+  void await_or_go_on();
+  long ring_bell(int descriptor = -1);
+  long write_ring();
+
   void arm_write();
+  void want_room();
   long send_some();
   void drop_written(std::size_t count);
   void fail_write(int error);
-  void read_last_and_close();
 
   void linger();
   void report_closed();
@@ -74,6 +101,8 @@ class SocketLink final : public Link, private FrameSink {
   boost::asio::steady_timer linger_timer_;
   Limits limits_;
   FrameReader reader_;
+  LinkPoll& poll_;
+  std::unique_ptr<SharedRing> ring_;
   LinkEvents* events_ = nullptr;
   std::string peer_name_;
   std::string closed_reason_;
@@ -85,10 +114,16 @@ class SocketLink final : public Link, private FrameSink {
   bool is_shut_ = false;        ///< detached, and nothing more will be written
   bool is_peer_done_ = false;   ///< detached, and nothing more will be read
   bool is_batch_open_ = false;  ///< frames were handed over since the last on_batch_end
-  bool is_flush_posted_ = false;
+  bool is_flush_due_ = false;
   bool is_read_armed_ = false;
   bool is_write_armed_ = false;
   bool is_writing_ = false;
+  bool is_sharing_wanted_ = false;  ///< once started
+  bool reads_ring_ = false;     ///< no longer the socket
+  bool writes_ring_ = false;    ///< likewise
+  bool owes_bell_ = false;      ///< once it writes to the ring
+  bool wants_room_ = false;     ///< the ring was full
+  bool is_ring_turn_posted_ = false;
 
   std::deque<Queued> queue_;
   std::size_t written_of_front_ = 0;

@@ -72,9 +72,25 @@ struct Refusal {
 
 /// Shows that the sender is alive and how loaded it is; from workers to the scheduler, and with
 /// zero fields in the other direction.
+///
+/// Percentages of cores: 100 is one core. 0 also stands for what the system does not tell, or the
+/// sender does not know how to say.
 struct Heartbeat {
-  std::uint64_t memory_used = 0;
-  std::uint32_t cpu_percent = 0;
+  std::uint64_t memory_used = 0;         ///< of the sender's own limit
+  std::uint32_t cpu_percent = 0;         ///< of this process
+  std::uint32_t slots_percent = 0;       ///< of the time, spent in kernels: 100 is one slot
+  std::uint32_t cores = 0;               ///< that the process may use
+  std::uint32_t cores_busy_percent = 0;  ///< of these cores, whoever kept them busy
+  std::uint32_t host_cores = 0;
+  std::uint32_t host_busy_percent = 0;  ///< of all cores of the host
+  std::uint32_t run_queue = 0;          ///< threads of the host that run or could
+  std::uint32_t cpu_stall_percent = 0;  ///< of lately, some thread of the host waited for a core
+  std::uint64_t process_bytes = 0;      ///< resident, with what is used of the arena
+  std::uint64_t host_memory_used = 0;
+  std::uint64_t host_memory_limit = 0;
+  std::uint64_t cgroup_memory_used = 0;  ///< of the control group nearest to its limit
+  std::uint64_t cgroup_memory_limit = 0;
+  std::uint64_t sample = 0;  ///< grows with each measurement: a number seen before is old news
   friend bool operator==(const Heartbeat&, const Heartbeat&) = default;
 };
 
@@ -331,10 +347,10 @@ using WorkerToScheduler = std::variant<TasksDone, TaskFailed, DataAcquired, Data
 
 // ---- peer <-> peer: the data plane -----------------------------------------------------------
 
-/// Asks for a datum; answered once the peer has it.
+/// Asks for data, one request each; answered one by one, once the peer has them.
 struct Fetch {
-  std::uint64_t request = 0;  ///< chosen by the asker, unique on its link
-  DatumId datum;
+  std::vector<std::uint64_t> requests;  ///< chosen by the asker, unique on its link
+  std::vector<DatumId> data;
   friend bool operator==(const Fetch&, const Fetch&) = default;
 };
 
@@ -351,12 +367,13 @@ struct ArenaShared {
   friend bool operator==(const ArenaShared&, const ArenaShared&) = default;
 };
 
-/// The datum lies in a shared arena of the sender, who keeps it until the lease is returned.
+/// The data lie in a shared arena of the sender, who keeps each until its lease is returned.
 struct FetchInPlace {
-  std::uint64_t request = 0;
   std::uint32_t arena = 0;
-  std::uint64_t offset = 0;
-  std::uint64_t bytes = 0;
+  // One entry per request.
+  std::vector<std::uint64_t> requests;
+  std::vector<std::uint64_t> offsets;
+  std::vector<std::uint64_t> bytes;
   friend bool operator==(const FetchInPlace&, const FetchInPlace&) = default;
 };
 

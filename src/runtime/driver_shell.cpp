@@ -140,7 +140,6 @@ bool DriverShell::process() {
     for (auto& action : actions_) perform(action);
   }
   exchange_.flush();
-  if (link_) link_->flush();
   return has_events;
 }
 

@@ -54,6 +54,13 @@ class Exchange::PeerLink : public net::LinkEvents,
     }
   }
 
+  /// Sends what was gathered since the last turn, one message of each kind.
+  void send_gathered() {
+    if (!asking_.requests.empty()) send(std::exchange(asking_, {}));
+    if (!giving_.requests.empty()) send(std::exchange(giving_, {}));
+    if (!returning_.requests.empty()) send(std::exchange(returning_, {}));
+  }
+
   std::span<std::byte> on_frame(std::span<const std::byte> control, std::uint64_t payload_bytes,
                                 int descriptor) override {
     store::FileDescriptor owned(descriptor);
@@ -96,6 +103,9 @@ class Exchange::PeerLink : public net::LinkEvents,
     waiting_.clear();
     auto asked = std::move(asked_);
     asked_.clear();
+    asking_ = {};
+    giving_ = {};
+    returning_ = {};
     exchange_.remove(this);
     for (const auto& [request, datum] : asked) {
       exchange_.fetching_.erase(datum);
@@ -117,7 +127,9 @@ class Exchange::PeerLink : public net::LinkEvents,
   std::vector<net::Frame> waiting_;                 ///< until connected
   std::map<std::uint64_t, DatumId> asked_;          ///< our requests
   std::map<std::uint64_t, store::Buffer> leases_;   ///< what the peer reads in our arena
-  std::vector<std::uint64_t> returning_;
+  protocol::Fetch asking_;            ///< gathered during a turn
+  protocol::FetchInPlace giving_;     ///< likewise
+  protocol::LeaseReturned returning_;  ///< likewise
 
  private:
   void greet(std::span<const std::byte> control) {
@@ -147,11 +159,16 @@ class Exchange::PeerLink : public net::LinkEvents,
       welcome.peer = exchange_.self_;
       link_->trust();
       link_->send({wire::encode(wire::Handshake(welcome)), {}, {}, -1});
+      link_->share_memory();
     }
     is_greeted_ = true;
   }
 
-  void handle(const protocol::Fetch& m) { exchange_.events_.on_asked(peer_, m.request, m.datum); }
+  void handle(const protocol::Fetch& m) {
+    for (std::size_t i = 0; i < m.requests.size(); ++i) {
+      exchange_.events_.on_asked(peer_, m.requests[i], m.data[i]);
+    }
+  }
   void handle(const protocol::FetchCancel& m) { exchange_.events_.on_unasked(peer_, m.request); }
 
   void handle(const protocol::ArenaShared& m) {
@@ -160,13 +177,16 @@ class Exchange::PeerLink : public net::LinkEvents,
   }
 
   void handle(const protocol::FetchInPlace& m) {
-    const auto datum = forget_request(m.request);
-    if (!datum) {
-      send(protocol::LeaseReturned{{m.request}});
-      return;
+    for (std::size_t i = 0; i < m.requests.size(); ++i) {
+      const std::uint64_t request = m.requests[i];
+      if (const auto datum = forget_request(request)) {
+        accept_in_place(*datum, request, m.offsets[i], m.bytes[i]);
+        exchange_.events_.on_fetched(*datum, m.bytes[i], true, true);
+      } else {
+        returning_.requests.push_back(request);
+        exchange_.gather_on(*this);
+      }
     }
-    accept_in_place(*datum, m.request, m.offset, m.bytes);
-    exchange_.events_.on_fetched(*datum, m.bytes, true, true);
   }
 
   void handle(const protocol::PushInPlace& m) {
@@ -364,7 +384,9 @@ void Exchange::start_fetch(DatumId datum, PeerId peer) {
   const std::uint64_t request = next_request_++;
   link->asked_[request] = datum;
   fetching_[datum] = {peer, request};
-  link->send(protocol::Fetch{request, datum});
+  link->asking_.requests.push_back(request);
+  link->asking_.data.push_back(datum);
+  gather_on(*link);
 }
 
 void Exchange::abandon_fetch(DatumId datum) {
@@ -374,6 +396,7 @@ void Exchange::abandon_fetch(DatumId datum) {
   fetching_.erase(it);
   if (const auto link = outgoing_.find(fetching.peer); link != outgoing_.end()) {
     link->second->asked_.erase(fetching.request);
+    link->second->send_gathered();  // the request itself may be among it
     link->second->send(protocol::FetchCancel{fetching.request});
   }
 }
@@ -396,7 +419,10 @@ void Exchange::give(PeerLink& link, std::uint64_t number, DatumId datum, bool is
     if (is_push) {
       link.send(protocol::PushInPlace{number, datum, 0, offset, bytes.size()});
     } else {
-      link.send(protocol::FetchInPlace{number, 0, offset, bytes.size()});
+      link.giving_.requests.push_back(number);
+      link.giving_.offsets.push_back(offset);
+      link.giving_.bytes.push_back(bytes.size());
+      gather_on(link);
     }
     return;
   }
@@ -439,16 +465,19 @@ void Exchange::flush() {
   }
   for (const auto& [weak, lease] : leases) {
     const auto link = weak.lock();
-    if (link && !link->is_closed_) link->returning_.push_back(lease);
+    if (!link || link->is_closed_) continue;
+    link->returning_.requests.push_back(lease);
+    gather_on(*link);
   }
-  // Sending may close a link, which changes links_.
-  for (std::size_t i = 0; i < links_.size(); ++i) {
-    const auto link = links_[i];
-    if (!link->returning_.empty()) {
-      link->send(protocol::LeaseReturned{std::exchange(link->returning_, {})});
-    }
-    if (link->link_) link->link_->flush();
+  for (const auto& weak : gathered_on_) {
+    if (const auto link = weak.lock()) link->send_gathered();
   }
+  gathered_on_.clear();
+}
+
+void Exchange::gather_on(PeerLink& link) {
+  const bool is_known = !gathered_on_.empty() && gathered_on_.back().lock().get() == &link;
+  if (!is_known) gathered_on_.push_back(link.weak_from_this());
 }
 
 }  // namespace ashlar::runtime

@@ -76,7 +76,7 @@ class Exchange {
   /// Pushes a datum of the table, if it is small or the peer is on this host.
   void push(PeerId peer, DatumId datum);
 
-  /// Returns leases that were dropped and writes what is queued. A turn hook's last step.
+  /// Sends what was gathered, and returns leases that were dropped. A turn hook's last step.
   void flush();
 
   std::uint64_t bytes_sent() const { return bytes_sent_; }
@@ -89,6 +89,7 @@ class Exchange {
   PeerLink* outgoing(PeerId peer);
   void accept(std::shared_ptr<net::Link> link);
   void give(PeerLink& link, std::uint64_t number, DatumId datum, bool is_push);
+  void gather_on(PeerLink& link);
   void remove(PeerLink* link);
 
   Loop& loop_;
@@ -114,6 +115,7 @@ class Exchange {
   std::uint64_t next_request_ = 1;
   std::uint64_t next_lease_ = std::uint64_t{1} << 63;
   std::shared_ptr<Returned> returned_;
+  std::vector<std::weak_ptr<PeerLink>> gathered_on_;  ///< have something for the turn's end
   std::uint64_t bytes_sent_ = 0;
   std::uint64_t bytes_received_ = 0;
 };

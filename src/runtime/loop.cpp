@@ -25,12 +25,13 @@ constexpr Instant never{std::numeric_limits<std::int64_t>::max()};
 /// Hooks may feed each other (scheduler and driver in one process): rounds of them in one turn.
 constexpr int hook_rounds_max = 8;
 
-/// Yielding costs as much as polling; it is for those who share the core.
-constexpr int polls_per_yield = 8;
-/// A poll that takes longer lost the core to another thread meanwhile. When that goes on, polling
-/// pauses for a while.
+/// Looking at memory costs little, at sockets and timers a system call; so does yielding, which is
+/// for those who share the core.
+constexpr int quick_turns_max = 16;
+constexpr int polls_per_yield = 64;
+/// A poll that takes longer lost the core to another thread meanwhile. When that happens again
+/// soon, polling pauses for a while.
 constexpr Duration poll_max = Duration::microseconds(20);
-constexpr int crowded_spins_max = 2;
 constexpr Duration no_spin_pause = Duration::milliseconds(2);
 
 /// After this many lingers without a guest's return the background thread sleeps for good.
@@ -107,7 +108,7 @@ void Loop::release() {
     std::lock_guard lock(mutex_);
     has_holder_ = false;
     ++releases_;
-    last_release_ = now();
+    if (std::exchange(has_polled_, false)) last_poll_ = now();
     if (guests_waiting_ == 0 && is_standby_asleep_) {
       is_standby_asleep_ = false;
       wake_standby = true;
@@ -129,8 +130,15 @@ void Loop::stand_in() {
 
 bool Loop::turn(Poll poll) {
   InTurn mark(this);
-  // Looking for more after the first event costs a system call that whoever waits pays for.
-  const bool did_anything = (poll == Poll::all ? io_.poll() : io_.poll_one()) > 0;
+  has_polled_ = true;
+  links_.look();
+  bool did_anything = links_.poll();
+  // Whoever waits pays for each system call: one event is enough, and better one from memory.
+  if (poll == Poll::all || ++quick_turns_ >= quick_turns_max) {
+    quick_turns_ = 0;
+    links_.listen();
+    did_anything = (poll == Poll::all ? io_.poll() : io_.poll_one()) > 0 || did_anything;
+  }
   return run_hooks() || did_anything;
 }
 
@@ -142,6 +150,7 @@ bool Loop::run_hooks() {
     for (auto& hook : hooks_) is_busy = hook() || is_busy;
     did_anything = did_anything || is_busy;
   }
+  links_.flush();
   return did_anything;
 }
 
@@ -172,17 +181,16 @@ void Loop::note_gap(Duration gap) {
   usual_gap_ = {(3 * usual_gap_.ns + std::min(gap.ns, cap.ns)) / 4};
 }
 
-/// Somebody else needed this core. If that goes on, polling takes it from those with work, unless
-/// another core is free.
-void Loop::note_crowded(Instant time) {
-  if (++crowded_spins_ < crowded_spins_max) return;
-  if (!has_changed_core_) {
-    has_changed_core_ = true;
-    crowded_spins_ = 0;
-    leave_core();
-  } else {
+/// Somebody else needed this core. Perhaps another one is free; if not, polling takes it from those
+/// with work. Returns whether to go on polling.
+bool Loop::may_go_on_crowded(Instant time) {
+  const Duration before = time - std::exchange(crowded_, time);
+  if (before < no_spin_pause) {
     no_spin_before_ = time + no_spin_pause;
+    return false;
   }
+  if (options_.is_mobile) leave_core();
+  return true;
 }
 
 void Loop::wait_for_events(Instant deadline) {
@@ -192,22 +200,19 @@ void Loop::wait_for_events(Instant deadline) {
     const Instant end = std::min(begin + options_.spin, deadline);
     Instant time = begin;
     for (int polls = 1; time < end; ++polls) {
-      if (turn(Poll::one) || is_wanted_) {
-        crowded_spins_ = 0;
-        has_changed_core_ = false;
+      if (turn(Poll::quick) || is_wanted_) {
         note_gap(now() - begin);
         return;
       }
       if (polls % polls_per_yield == 0) std::this_thread::yield();
       const Instant before = std::exchange(time, now());
-      if (time - before > poll_max) {
-        note_crowded(time);
-        break;
-      }
+      if (time - before <= poll_max) continue;
+      if (!may_go_on_crowded(time)) break;
+      time = now();
     }
   }
   if (turn() || is_wanted_) return;
-  {
+  if (!links_.await()) {
     InTurn mark(this);
     if (deadline == never) {
       io_.run_one();
@@ -215,7 +220,7 @@ void Loop::wait_for_events(Instant deadline) {
       io_.run_one_for(std::chrono::nanoseconds(left));
     }
   }
-  turn();
+  turn(Poll::quick);  // what woke this thread comes first
   note_gap(now() - begin);
 }
 
@@ -269,7 +274,7 @@ void Loop::background() {
       }
       continue;
     }
-    const Duration free_for = releases_ == 0 ? options_.linger : now() - last_release_;
+    const Duration free_for = releases_ == 0 ? options_.linger : now() - last_poll_;
     if (free_for < options_.linger && !is_stand_in_wanted_) {
       standby_.wait_for(lock, std::chrono::nanoseconds((options_.linger - free_for).ns));
       continue;

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "base/time.hpp"
+#include "net/link_poll.hpp"
 
 namespace ashlar::runtime {
 
@@ -31,7 +32,10 @@ class Loop {
   struct Options {
     /// How long the one who has the turn polls before it sleeps, when events have lately come
     /// sooner than that; zero: always sleep at once.
-    Duration spin = Duration::microseconds(60);
+    Duration spin = Duration::microseconds(200);
+    /// Whether the polling thread may go to another core when this one is wanted by others. Only
+    /// one of two that talk to each other, or both go.
+    bool is_mobile = false;
     /// How long the background thread waits for a guest to come back.
     Duration linger = Duration::milliseconds(4);
   };
@@ -85,15 +89,16 @@ class Loop {
   void background();
   bool try_acquire();
   void release();
-  enum class Poll { all, one };
+  enum class Poll { all, quick };
   bool turn(Poll poll = Poll::all);
   bool run_hooks();
   void wait_for_events(Instant deadline);
   void note_gap(Duration gap);
-  void note_crowded(Instant time);
+  bool may_go_on_crowded(Instant time);
 
   Options options_;
   boost::asio::io_context io_;
+  net::LinkPoll& links_{net::LinkPoll::of(io_)};
   boost::asio::executor_work_guard<boost::asio::io_context::executor_type> keep_{
       io_.get_executor()};
   std::vector<std::function<bool()>> hooks_;
@@ -108,14 +113,15 @@ class Loop {
   bool is_stand_in_wanted_ = false;
   std::atomic<bool> is_stopping_{false};
   std::uint64_t releases_ = 0;
-  Instant last_release_;
+  Instant last_poll_;
   std::atomic<int> guests_waiting_{0};
   std::atomic<bool> is_wanted_{false};  ///< the background holder should let go
 
-  Duration usual_gap_;      ///< smoothed time between events, capped; only with the turn
-  Instant no_spin_before_;  ///< only with the turn
-  int crowded_spins_ = 0;   ///< in a row, that another thread ended; only with the turn
-  bool has_changed_core_ = false;
+  Duration usual_gap_;       ///< smoothed time between events, capped; only with the turn
+  Instant no_spin_before_;   ///< only with the turn
+  bool has_polled_ = false;  ///< who has the turn, since it took it
+  int quick_turns_ = 0;      ///< since sockets and timers were looked at; only with the turn
+  Instant crowded_;          ///< when polling last lost the core; only with the turn
   std::thread thread_;
 };
 

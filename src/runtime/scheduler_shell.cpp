@@ -147,6 +147,7 @@ void SchedulerShell::introduce(Connection& connection, protocol::Hello hello) {
   connection.is_introduced_ = true;
   connection.link_->trust();
   connection.link_->send({wire::encode(wire::Handshake(welcome)), {}, {}, -1});
+  connection.link_->share_memory();
 }
 
 void SchedulerShell::lose(Connection& connection, const std::string& reason) {
@@ -235,10 +236,6 @@ bool SchedulerShell::process() {
   actions_.clear();
   engine_.step(events, now(), actions_);
   for (auto& action : actions_) perform(action);
-  for (std::size_t i = 0; i < connections_.size(); ++i) {
-    const auto connection = connections_[i];
-    connection->link_->flush();
-  }
   closed_.clear();
   if (options_.on_workers && engine_.worker_count() != workers_before) {
     options_.on_workers(engine_.worker_count());

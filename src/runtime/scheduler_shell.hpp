@@ -65,6 +65,9 @@ class SchedulerShell {
   /// Asks all workers to end.
   void shut_down_workers(const std::string& reason);
 
+  /// Has the engine forget what it learnt.
+  void forget_learned() { events_.push_back(scheduler::ForgetLearned{}); }
+
   /// Links that closed before they introduced themselves. Any thread.
   std::uint32_t lost_newcomers() const { return lost_newcomers_; }
 

@@ -6,18 +6,18 @@
 
 namespace ashlar::runtime {
 
-StopSignals::StopSignals(Loop& loop, std::function<void()> on_stop)
+StopSignals::StopSignals(Loop& loop, std::function<void(int signal)> on_stop)
     : signals_(loop.io(), SIGINT, SIGTERM) {
-  wait([this, on_stop = std::move(on_stop)] {
-    wait([] { std::_Exit(130); });
-    on_stop();
+  wait([this, on_stop = std::move(on_stop)](int signal) {
+    wait([](int second) { std::_Exit(exit_status(second)); });
+    on_stop(signal);
   });
 }
 
-void StopSignals::wait(std::function<void()> on_signal) {
+void StopSignals::wait(std::function<void(int signal)> on_signal) {
   signals_.async_wait(
-      [on_signal = std::move(on_signal)](const boost::system::error_code& error, int) {
-        if (!error) on_signal();
+      [on_signal = std::move(on_signal)](const boost::system::error_code& error, int signal) {
+        if (!error) on_signal(signal);
       });
 }
 

@@ -13,10 +13,13 @@ namespace ashlar::runtime {
 /// the user's.
 class StopSignals {
  public:
-  StopSignals(Loop& loop, std::function<void()> on_stop);
+  StopSignals(Loop& loop, std::function<void(int signal)> on_stop);
+
+  /// The exit status that says that a signal ended the process, as shells have it.
+  static int exit_status(int signal) { return 128 + signal; }
 
  private:
-  void wait(std::function<void()> on_signal);
+  void wait(std::function<void(int signal)> on_signal);
 
   boost::asio::signal_set signals_;
 };

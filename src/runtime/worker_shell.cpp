@@ -29,7 +29,8 @@ constexpr Duration report_interval = Duration::microseconds(50);
 
 /// One started task: what the slot needs, and what it says afterwards.
 struct WorkerShell::Job {
-  std::uint32_t handle = 0;
+  static constexpr std::uint32_t no_handle = ~std::uint32_t{0};
+  std::uint32_t handle = no_handle;
   const kernels::Kernel* kernel = nullptr;
   worker::TaskView task;
   std::uint32_t reuse_input = graph::TaskGraph::no_input;
@@ -163,13 +164,33 @@ void WorkerShell::tick() {
     if (error || !link_) return;
     events_.push_back(worker::Tick{});
     if (engine_) {
-      const protocol::WorkerToScheduler beat =
-          protocol::Heartbeat{.memory_used = arena_->allocated_bytes(), .cpu_percent = 0};
-      link_->send({wire::encode(beat), {}, {}, -1});
+      link_->send({wire::encode(protocol::WorkerToScheduler(heartbeat())), {}, {}, -1});
     }
     if (now() - last_heard_ > silence_max) link_->close("the scheduler is silent");
     tick();
   });
+}
+
+protocol::Heartbeat WorkerShell::heartbeat() {
+  const Instant time = now();
+  const telemetry::Load load = sampler_.sample(time);
+  protocol::Heartbeat beat;
+  beat.memory_used = arena_->allocated_bytes();
+  beat.cpu_percent = load.cpu_percent;
+  beat.slots_percent = slot_time_.take_percent(time);
+  beat.cores = load.cores;
+  beat.cores_busy_percent = load.cores_busy_percent;
+  beat.host_cores = load.host_cores;
+  beat.host_busy_percent = load.host_busy_percent;
+  beat.run_queue = load.run_queue;
+  beat.cpu_stall_percent = load.cpu_stall_percent;
+  beat.process_bytes = load.process_bytes;
+  beat.host_memory_used = load.host_memory_used;
+  beat.host_memory_limit = load.host_memory_limit;
+  beat.cgroup_memory_used = load.cgroup_memory_used;
+  beat.cgroup_memory_limit = load.cgroup_memory_limit;
+  beat.sample = ++samples_;
+  return beat;
 }
 
 void WorkerShell::collect_completed() {
@@ -187,13 +208,32 @@ void WorkerShell::collect_completed() {
     } else {
       publish(job, ended);
     }
-    job.inputs.clear();
-    job.input_bytes.clear();
-    job.outputs.clear();
-    job.error.reset();
-    free_jobs_.push_back(position);
+    release(position);
     events_.push_back(std::move(ended));
   }
+}
+
+void WorkerShell::release(std::uint32_t position) {
+  Job& job = *jobs_[position];
+  job.handle = Job::no_handle;
+  job.inputs.clear();
+  job.input_bytes.clear();
+  job.outputs.clear();
+  job.error.reset();
+  free_jobs_.push_back(position);
+}
+
+/// Seldom: looks at every job.
+void WorkerShell::withdraw(std::uint32_t handle) {
+  std::uint32_t position = 0;
+  while (position < jobs_.size() && jobs_[position]->handle != handle) ++position;
+  if (position == jobs_.size()) return;
+  if (std::erase(starting_, position) == 0 && !slots_->withdraw(position)) return;
+  release(position);
+  worker::TaskEnded ended;
+  ended.handle = handle;
+  ended.is_ok = false;
+  events_.push_back(std::move(ended));
 }
 
 void WorkerShell::publish(Job& job, worker::TaskEnded& ended) {
@@ -227,7 +267,6 @@ bool WorkerShell::process() {
     }
   }
   exchange_.flush();
-  if (link_) link_->flush();
   return has_events;
 }
 
@@ -249,6 +288,7 @@ void WorkerShell::perform(worker::Action& action) {
     void operator()(worker::KnowPeer& a) { shell.exchange_.know_peer(a.info); }
     void operator()(worker::ForgetPeer& a) { shell.exchange_.forget_peer(a.peer); }
     void operator()(worker::Exit& a) { shell.end(a.reason, true); }
+    void operator()(worker::WithdrawTask& a) { shell.withdraw(a.handle); }
   };
   std::visit(Visitor{*this}, action);
 }
@@ -294,6 +334,7 @@ void WorkerShell::run(std::uint32_t position) {
   Job& job = *jobs_[position];
   options_.record.begin(position, job.task.run, job.task.task);
   const Instant begin = now();
+  slot_time_.begin(begin);
   try {
     if (job.kernel == nullptr || !job.kernel->cpu) {
       throw Unsupported("this worker has no such kernel");
@@ -315,7 +356,9 @@ void WorkerShell::run(std::uint32_t position) {
   } catch (...) {
     job.error.emplace(ErrorKind::task_failed, "threw something that is no std::exception");
   }
-  job.elapsed_ns = static_cast<std::uint64_t>((now() - begin).ns);
+  const Instant end = now();
+  slot_time_.end(end);
+  job.elapsed_ns = static_cast<std::uint64_t>((end - begin).ns);
   options_.record.end(position);
 }
 

@@ -17,7 +17,9 @@
 #include "runtime/exchange.hpp"
 #include "runtime/loop.hpp"
 #include "runtime/run_record.hpp"
+#include "runtime/slot_time.hpp"
 #include "store/arena.hpp"
+#include "telemetry/load_sampler.hpp"
 #include "telemetry/log.hpp"
 #include "worker/worker_engine.hpp"
 
@@ -70,9 +72,12 @@ class WorkerShell : private ExchangeEvents, private net::LinkEvents {
   void start(const worker::StartTask& action);
   void run(std::uint32_t position);
   void collect_completed();
+  void release(std::uint32_t position);
+  void withdraw(std::uint32_t handle);
   void publish(Job& job, worker::TaskEnded& ended);
   void end(const std::string& reason, bool is_orderly);
   void tick();
+  protocol::Heartbeat heartbeat();
   std::uint32_t free_job();
 
   void on_fetched(DatumId datum, std::uint64_t bytes, bool is_in_place,
@@ -99,6 +104,9 @@ class WorkerShell : private ExchangeEvents, private net::LinkEvents {
   std::unique_ptr<worker::WorkerEngine> engine_;
   boost::asio::steady_timer timer_;
   Instant last_heard_;
+  telemetry::LoadSampler sampler_;
+  SlotTime slot_time_;
+  std::uint64_t samples_ = 0;
 
   std::vector<worker::Event> events_;
   worker::Actions actions_;

@@ -160,6 +160,7 @@ bool Core::place_task(Run& run, std::uint32_t task) {
     if (g.output_bytes[d] != graph::TaskGraph::dynamic_bytes) output_bytes += g.output_bytes[d];
   }
   const std::int64_t task_ns = predicted_ns(run, task);
+  predict_by_class(run, task);
   const Pool& pool = workers_.pool(workers_.pool_of(wanted.requirement));
   const bool is_root = inputs_.empty();
   const PeerIndex sibling = is_root && run.sibling_left > 0 ? run.sibling : no_peer;
@@ -167,14 +168,16 @@ bool Core::place_task(Run& run, std::uint32_t task) {
       policy_->choose(view(), {entry_of(run, task), inputs_, taken_over, output_bytes, task_ns,
                                pool, workers_.requirement(wanted.requirement), sibling,
                                is_root ? recent_root_worker_ : no_peer,
-                               run.planned.empty() ? no_peer : run.planned[task]});
+                               run.planned.empty() ? no_peer : run.planned[task], class_ns_});
   if (worker == no_peer) return false;
+  const std::int64_t there_ns =
+      class_ns_.empty() ? task_ns : class_ns_[workers_.at(worker).worker_class];
   if (!workers_.has_room(worker, limits_.holder_windows)) {
-    keep(run, task, worker, task_ns);
+    keep(run, task, worker, there_ns);
     return true;
   }
   if (is_root) take_root(run, pool, worker);
-  assign(run, task, worker, task_ns);
+  assign(run, task, worker, there_ns);
   return true;
 }
 
@@ -195,11 +198,20 @@ void Core::plan(Run& run) {
   run.planned = policy_->plan(view(), submitted);
 }
 
-std::int64_t Core::predicted_ns(const Run& run, std::uint32_t task) const {
+std::int64_t Core::predicted_ns(const Run& run, std::uint32_t task,
+                                std::uint32_t worker_class) const {
   const std::uint32_t kernel = run.kernel_ids[run.graph->kernel[task]];
   const double flops = run.flops_of(task), bytes = run.moved_bytes_of(task);
   if (!costs_.has_seen(kernel) && flops == 0 && bytes == 0) return limits_.unknown_task_time.ns;
-  return costs_.predict(kernel, flops, bytes) + limits_.task_overhead.ns;
+  return costs_.predict(kernel, flops, bytes, worker_class) + limits_.task_overhead.ns;
+}
+
+void Core::predict_by_class(const Run& run, std::uint32_t task) {
+  class_ns_.clear();
+  const auto classes = static_cast<std::uint32_t>(workers_.classes().size());
+  for (std::uint32_t c = 0; c < classes && classes > 1; ++c) {
+    class_ns_.push_back(predicted_ns(run, task, c));
+  }
 }
 
 std::uint64_t Core::expected_on(PeerIndex worker, std::int64_t task_ns) const {

@@ -20,7 +20,7 @@ namespace ashlar::scheduler {
 /// The scheduler's state and what may happen to it. The member functions are spread over files
 /// by occasion: core.cpp what everything rests on, driver_events.cpp, worker_events.cpp,
 /// lineage.cpp losses and failures, assign.cpp placement, memory.cpp want of memory, inspect.cpp
-/// explanations and checks.
+/// explanations and checks, load.cpp what hosts are busy with.
 class Core {
  public:
   Core(const Limits& limits, std::uint64_t seed);
@@ -32,6 +32,7 @@ class Core {
   std::size_t worker_count() const { return workers_.worker_count(); }
   std::size_t state_bytes() const;
   std::string story(RunId run, std::uint32_t task) const;
+  std::string learned() const;
   std::string dump() const;
   std::uint64_t digest() const;
   void check_invariants() const;
@@ -108,13 +109,12 @@ class Core {
   void on(const WorkerJoined& event);
   void on(const WorkerLost& event);
   void on(const FromWorker& event);
-  void on(const Tick&) { has_ticked_ = true; }
+  void on(const Tick&);
   void on_worker(PeerIndex worker, const protocol::TasksDone& message);
   void on_worker(PeerIndex worker, const protocol::TaskFailed& message);
   void on_worker(PeerIndex worker, const protocol::DataAcquired& message);
   void on_worker(PeerIndex worker, const protocol::DataMissing& message);
   void on_worker(PeerIndex worker, const protocol::Leaving& message);
-  void on_worker(PeerIndex worker, const protocol::Heartbeat& message);
   void on_worker(PeerIndex worker, const protocol::SlotsHeld& message);
   void take_back(PeerIndex worker);
   void on_worker(PeerIndex worker, const protocol::MemoryShort& message);
@@ -123,9 +123,18 @@ class Core {
   Existence find_own_datum(SessionId session, DatumId id, const char* verb, DataRef& ref);
   void task_done(Run& run, std::uint32_t task, std::uint64_t elapsed_ns,
                  std::span<const std::uint64_t> output_bytes);
-  std::int64_t average_time(const Run& run, std::uint32_t task, std::uint64_t elapsed_ns) const;
+  std::int64_t calm_time(PeerIndex worker, std::uint64_t elapsed_ns) const;
+  std::uint32_t class_of(PeerIndex worker) const;
+  std::int64_t average_time(const Run& run, std::uint32_t task, std::int64_t calm_ns) const;
   void free_worker(Run& run, std::uint32_t task);
   void datum_missing(PeerIndex worker, DataRef ref, PeerIndex asked);
+
+  // load.cpp
+  void on(const ForgetLearned&);
+  void on_worker(PeerIndex worker, const protocol::Heartbeat& message);
+  void relieve_hot();
+  std::vector<DataRef> movable_tasks(PeerIndex worker) const;
+  bool is_movable(const Run& run, std::uint32_t task) const;
 
   // lineage.cpp
   void remove_holder(DataRef ref, PeerIndex holder);
@@ -168,7 +177,9 @@ class Core {
   placement::View view() const;
   placement::Submission submission(const Run& run) const;
   void plan(Run& run);
-  std::int64_t predicted_ns(const Run& run, std::uint32_t task) const;
+  std::int64_t predicted_ns(const Run& run, std::uint32_t task,
+                            std::uint32_t worker_class = CostModel::any_class) const;
+  void predict_by_class(const Run& run, std::uint32_t task);
   std::uint64_t expected_on(PeerIndex worker, std::int64_t task_ns) const;
   void take_root(Run& run, const Pool& pool, PeerIndex worker);
   void assign(Run& run, std::uint32_t task, PeerIndex worker, std::int64_t task_ns);
@@ -240,7 +251,8 @@ class Core {
   std::vector<std::uint32_t> new_runs_;
   std::vector<std::uint32_t> parked_;
   std::vector<PeerIndex> freed_;      ///< workers that have fewer tasks than before
-  std::vector<const Datum*> inputs_;  ///< scratch of place_task
+  std::vector<const Datum*> inputs_;    ///< scratch of place_task …
+  std::vector<std::int64_t> class_ns_;  ///< … predicted, by class of workers
 };
 
 template <class Visit>

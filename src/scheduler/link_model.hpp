@@ -35,6 +35,7 @@ class LinkModel {
   void arrived(PeerIndex to, std::uint64_t bytes) { watch_of(to).received += bytes; }
   /// One of these was this one. After arrived().
   void end(PeerIndex to, DataRef datum, Instant now);
+  void forget() { *this = LinkModel(assumed_); }
 
  private:
   struct Rate {

@@ -52,11 +52,14 @@ struct FromDriver {
   protocol::DriverToScheduler message;
 };
 
+/// What was learnt of kernels' times and workers' speeds is to be forgotten.
+struct ForgetLearned {};
+
 /// Time has passed; sent at least ten times a second while anything runs.
 struct Tick {};
 
 using Event = std::variant<WorkerJoined, WorkerLost, SessionOpened, SessionClosed, FromWorker,
-                           FromDriver, Tick>;
+                           FromDriver, Tick, ForgetLearned>;
 
 // ---- actions: ordered commands ---------------------------------------------------------------
 
@@ -131,6 +134,23 @@ struct Limits {
   /// How long nothing at all may be able to go on for want of memory before a run fails: the
   /// program may be about to release something.
   Duration memory_wait = Duration::seconds(1);
+  /// A worker whose cores are all wanted by other programs too is chosen like one with so much
+  /// more work, and in proportion: of idle workers the coolest is taken. Small beside a window.
+  Duration host_load_cost = Duration::milliseconds(1);
+  /// A worker is on a hot host when other programs want this share of its cores, or when this share
+  /// of the memory of its host or control group is used, until both are below the lower ones: below
+  /// a full core nothing has to wait; at the last twentieth of its memory a host begins to swap, or
+  /// to kill.
+  double host_load_hot = 0.85, host_load_cool = 0.6;
+  double host_memory_hot = 0.95, host_memory_cool = 0.9;
+  /// Then it is chosen like one with so much more work: almost a window, so that cooler workers are
+  /// filled first, but not what one task of unknown time counts: such a task does not wait for it.
+  Duration hot_cost = Duration::milliseconds(4);
+  /// How long what a host said of its load holds: ten heartbeats.
+  Duration load_age = Duration::seconds(1);
+  /// Between two times that waiting tasks are taken back from a worker on a hot host: it takes
+  /// about as long until its load shows what has changed.
+  Duration relief_interval = Duration::milliseconds(500);
   PolicyKind policy = PolicyKind::least_loaded;
 };
 
@@ -139,6 +159,7 @@ struct Counters {
   std::uint64_t tasks_done = 0;
   std::uint64_t tasks_failed = 0;
   std::uint64_t tasks_recomputed = 0;
+  std::uint64_t tasks_relieved = 0;  ///< taken back from workers on hot hosts
   std::uint64_t stale_events = 0;
   std::uint64_t peers_dropped = 0;
 };
@@ -167,6 +188,9 @@ class SchedulerEngine {
 
   /// Why a task is where it is, for people.
   std::string story(RunId run, std::uint32_t task) const;
+  /// What was learnt of kernels and workers, as a table for people: kernel, class of workers,
+  /// calls, predicted time and how sure that is; worker, slowness, what else its host does.
+  std::string learned() const;
   /// The whole state, for people.
   std::string dump() const;
   /// A number that differs when the state does.

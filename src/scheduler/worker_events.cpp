@@ -105,27 +105,37 @@ void Core::on_worker(PeerIndex worker, const protocol::TasksDone& message) {
     }
     const std::uint64_t elapsed = std::min(message.elapsed_ns[i], elapsed_ns_max);
     measured += static_cast<std::int64_t>(elapsed);
-    average += average_time(*run, t, elapsed);
+    average += average_time(*run, t, calm_time(worker, elapsed));
     ++share.tasks;
     task_done(*run, t, elapsed, bytes);
   }
   share.busy_ns += measured;
   run->task_ns += measured;
   if (average > 0) {
-    // Over about the last ten messages.
-    double& slowness = workers_.edit(worker).slowness;
-    const double ratio = static_cast<double>(measured) / static_cast<double>(average);
-    slowness += 0.1 * (std::clamp(ratio, 0.05, 20.0) - slowness);
+    workers_.observe_speed(worker, static_cast<double>(measured) / static_cast<double>(average),
+                           now_);
   }
   finish_if_done(*run);
 }
 
-/// What the average worker takes for the task; the measured time when the kernel is new.
-std::int64_t Core::average_time(const Run& run, std::uint32_t task,
-                                std::uint64_t elapsed_ns) const {
+/// What the task would have taken, had its host had nothing else to do.
+std::int64_t Core::calm_time(PeerIndex worker, std::uint64_t elapsed_ns) const {
+  return static_cast<std::int64_t>(static_cast<double>(elapsed_ns) /
+                                   workers_.at(worker).load.stretch());
+}
+
+/// The class of the worker, while there are several.
+std::uint32_t Core::class_of(PeerIndex worker) const {
+  return workers_.classes().size() > 1 ? workers_.at(worker).worker_class : CostModel::any_class;
+}
+
+/// What the average worker of its kind takes for the task; the measured time when the kernel is
+/// new.
+std::int64_t Core::average_time(const Run& run, std::uint32_t task, std::int64_t calm_ns) const {
   const std::uint32_t kernel = run.kernel_ids[run.graph->kernel[task]];
-  if (!costs_.has_seen(kernel)) return static_cast<std::int64_t>(elapsed_ns);
-  return costs_.predict(kernel, run.flops_of(task), run.moved_bytes_of(task));
+  if (!costs_.has_seen(kernel)) return calm_ns;
+  return costs_.predict(kernel, run.flops_of(task), run.moved_bytes_of(task),
+                        class_of(run.tasks.at(task).worker));
 }
 
 void Core::free_worker(Run& run, std::uint32_t task) {
@@ -145,7 +155,7 @@ void Core::task_done(Run& run, std::uint32_t task, std::uint64_t elapsed_ns,
   ++run.done_count;
   run.last_done = now_;
   costs_.observe(run.kernel_ids[g.kernel[task]], run.flops_of(task), run.moved_bytes_of(task),
-                 static_cast<std::int64_t>(elapsed_ns));
+                 calm_time(record.worker, elapsed_ns), class_of(record.worker));
 
   const std::uint32_t first = g.output_offsets[task];
   for (std::uint32_t d = first; d < g.output_offsets[task + 1]; ++d) {
@@ -317,10 +327,6 @@ void Core::take_back(PeerIndex worker) {
       }
     }
   }
-}
-
-void Core::on_worker(PeerIndex worker, const protocol::Heartbeat& message) {
-  workers_.edit(worker).memory_used = message.memory_used;
 }
 
 }  // namespace ashlar::scheduler

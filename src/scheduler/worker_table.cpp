@@ -35,8 +35,10 @@ PeerIndex WorkerTable::add(PeerId id, const protocol::Hello& hello, bool is_work
   const std::string& host = hello.endpoint.host_identity;
   peer.host =
       intern(hosts_, host.empty() ? std::string{"peer:"}.append(std::to_string(id.value)) : host);
+  host_shares_.resize(hosts_.size());
   peer.is_worker = is_worker;
   if (!is_worker) return index;
+  peer.worker_class = class_id(hello);
 
   peer.slots = std::max(hello.slots, 1u);
   peer.memory_limit = hello.memory_limit;
@@ -73,6 +75,7 @@ void WorkerTable::remove(PeerIndex index) {
   peer.is_alive = false;
   peer.was_told = {};
   if (!peer.is_worker) return;
+  forget_load(index);
   --worker_count_;
   pools_are_stale_ = true;
   update_heaps(index);
@@ -240,7 +243,7 @@ void WorkerTable::update_heaps(PeerIndex worker) {
     is_idle_[worker] = is_idle;
     idle_count_ += is_idle ? 1 : std::size_t(-1);
   }
-  const std::int64_t load = is_open ? load_ns(worker) : 0;
+  const std::int64_t load = is_open ? rank_ns(worker) : 0;
   for (const std::uint32_t pool : peers_[worker].pools) {
     if (is_open) {
       pools_[pool].open.set(worker, load);
@@ -261,7 +264,7 @@ std::size_t WorkerTable::bytes() const {
 
 void WorkerTable::check_invariants() const {
   ASHLAR_CHECK(dirty_.empty(), "settled");
-  std::size_t workers = 0, usable = 0, usable_slots = 0, open = 0, idle = 0;
+  std::size_t workers = 0, usable = 0, usable_slots = 0, open = 0, idle = 0, hot = 0;
   for (PeerIndex p = 0; p < peers_.size(); ++p) {
     const Peer& peer = peers_[p];
     workers += peer.is_worker && peer.is_alive;
@@ -269,15 +272,17 @@ void WorkerTable::check_invariants() const {
     usable_slots += is_usable(peer) ? peer.slots : 0;
     open += has_room(p);
     idle += has_room(p) && peer.assigned == 0;
+    hot += peer.load.is_hot();
     ASHLAR_CHECK(is_open_[p] == has_room(p), peer.name);
     for (const std::uint32_t pool : peer.pools) {
       ASHLAR_CHECK(pools_[pool].open.contains(p) == has_room(p), peer.name);
-      ASHLAR_CHECK(!has_room(p) || pools_[pool].open.key(p) == load_ns(p), peer.name);
+      ASHLAR_CHECK(!has_room(p) || pools_[pool].open.key(p) == rank_ns(p), peer.name);
     }
     for (const std::int64_t amount : peer.resources_free) ASHLAR_CHECK(amount >= 0, peer.name);
   }
   ASHLAR_CHECK(workers == worker_count_ && usable == usable_count_ &&
-                   usable_slots == usable_slots_ && open == open_count_ && idle == idle_count_,
+                   usable_slots == usable_slots_ && open == open_count_ && idle == idle_count_ &&
+                   hot == hot_count_,
                "worker counts");
 }
 

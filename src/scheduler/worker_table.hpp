@@ -9,9 +9,11 @@
 
 #include "graph/task_graph.hpp"
 #include "protocol/messages.hpp"
+#include "scheduler/host_load.hpp"
 #include "scheduler/indexed_heap.hpp"
 #include "scheduler/scheduler_engine.hpp"
 #include "scheduler/task_table.hpp"
+#include "scheduler/worker_speed.hpp"
 
 namespace ashlar::scheduler {
 
@@ -41,6 +43,11 @@ struct Peer {
   std::int64_t kept_ns = 0;          ///< of tasks kept for it while it is full
   std::int64_t home_ns = 0;          ///< of assignable tasks that may take over a buffer of it
   double slowness = 1;               ///< measured time over that of the average worker
+  std::uint32_t worker_class = 0;    ///< equal for workers with the same kinds of resources
+  WorkerSpeed speed;
+  HostLoad load;
+  std::int64_t heat_ns = 0;          ///< it is chosen like one with so much more work
+  Instant relieved;                  ///< when tasks were last taken back because it was hot
   std::vector<std::uint32_t> pools;  ///< it is a member of
   std::uint64_t sent = 0;            ///< messages to it
   /// What it said when it last said something; holds while it has seen all that was sent.
@@ -89,6 +96,7 @@ class WorkerTable {
   std::size_t idle_count() const { return idle_count_; }
 
   std::uint32_t kernel_id(const std::string& name);
+  const std::map<std::string, std::uint32_t>& kernels() const { return kernels_; }
   std::uint32_t requirement_id(std::uint32_t kernel, const graph::Constraint& constraint);
   const Requirement& requirement(std::uint32_t id) const { return requirements_[id]; }
   std::uint32_t pool_of(std::uint32_t requirement) const { return pool_of_[requirement]; }
@@ -108,6 +116,25 @@ class WorkerTable {
   bool has_resources(PeerIndex worker, const Requirement& requirement) const;
   /// Queued time per slot, as a key for comparison.
   std::int64_t load_ns(PeerIndex worker) const;
+  /// The same, for choosing: with what its host has to do besides.
+  std::int64_t rank_ns(PeerIndex worker) const {
+    return load_ns(worker) + peers_[worker].heat_ns;
+  }
+
+  // worker_load.cpp
+  /// Takes a worker's heartbeat in.
+  void hear(PeerIndex worker, const protocol::Heartbeat& beat, bool has_work, Instant now);
+  /// The worker's tasks took so many times what the average worker takes.
+  void observe_speed(PeerIndex worker, double ratio, Instant now);
+  /// Forgets what hosts said too long ago.
+  void forget_old_loads(Instant now);
+  void forget_speeds();
+  /// Workers on hot hosts.
+  std::size_t hot_count() const { return hot_count_; }
+  /// Slots of workers that take new tasks, have none and are not on a hot host.
+  std::uint64_t idle_cool_slots() const;
+  /// Names of classes, by number.
+  const std::vector<std::string>& classes() const { return classes_; }
 
   void take(PeerIndex worker, const Requirement& requirement, std::uint64_t expected_ns);
   /// Gives back what take() took; settle() then makes the room visible.
@@ -133,6 +160,9 @@ class WorkerTable {
   void update_heaps(PeerIndex worker);
   void forget_usable(const Peer& peer);
   void mark_dirty(PeerIndex worker);
+  std::uint32_t class_id(const protocol::Hello& hello);
+  void weigh(PeerIndex worker);
+  void forget_load(PeerIndex worker);
 
   Limits limits_;
   std::vector<Peer> peers_;
@@ -143,6 +173,9 @@ class WorkerTable {
   std::vector<std::uint32_t> pool_of_;  ///< by requirement
   std::vector<Pool> pools_;
   std::map<std::vector<PeerIndex>, std::uint32_t> pool_ids_;
+  std::vector<HostShare> host_shares_;  ///< by host
+  std::vector<std::string> classes_;
+  std::size_t hot_count_ = 0;
   std::vector<bool> is_open_, is_idle_;
   std::vector<bool> is_filling_;  ///< its window, after it had run half empty
   std::vector<PeerIndex> dirty_;

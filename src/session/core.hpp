@@ -131,6 +131,10 @@ class Core : public detail::SessionPort,
   std::size_t worker_count() const { return workers_; }
   std::uint32_t slots_per_worker() const { return slots_per_worker_; }
 
+  // learned.cpp
+  std::string learned();
+  void forget_learned();
+
   void keep_report(const RunReport& report);
   RunReport last_report() const;
 
@@ -138,6 +142,7 @@ class Core : public detail::SessionPort,
   void close();
 
  private:
+  void ask_scheduler(std::function<void(runtime::SchedulerShell&)> ask);
   Core(runtime::Loop::Options loop, telemetry::LogOptions log);
   void start_workers(const LocalOptions& options);
   void accept_worker(store::FileDescriptor socket);

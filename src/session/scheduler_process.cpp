@@ -39,7 +39,7 @@ int run_scheduler(const SchedulerOptions& given) {
   std::cout << "listening at " << address.to_string() << std::endl;
 
   std::atomic<bool> is_stopping{false};
-  const runtime::StopSignals signals(loop, [&] { is_stopping = true; });
+  const runtime::StopSignals signals(loop, [&](int) { is_stopping = true; });
   loop.drive_until([&] { return is_stopping.load(); }, never);
   loop.dispatch([&] { shell.shut_down_workers("the scheduler was stopped"); });
   loop.drive_until([&] { return shell.worker_count() == 0; }, runtime::now() + farewell_max);

@@ -57,6 +57,7 @@ std::string join(const std::vector<int>& numbers) {
 runtime::Loop::Options loop_options(std::int64_t spin_ns) {
   runtime::Loop::Options options;
   options.spin = Duration{spin_ns};
+  options.is_mobile = true;
   return options;
 }
 
@@ -148,7 +149,7 @@ int serve_scheduler(const WorkerOptions& given, const Tasks& tasks) {
   runtime::WorkerShell worker(registry, log, std::move(options));
   auto link = runtime::dial(worker.loop(), given.scheduler, Duration::seconds(5));
   const runtime::StopSignals signals(worker.loop(),
-                                     [&] { worker.leave("asked to by a signal"); });
+                                     [&](int) { worker.leave("asked to by a signal"); });
   log.info("serves the scheduler at " + given.scheduler);
   const auto end = worker.serve(std::move(link));
   log.info("ends: " + end.reason);

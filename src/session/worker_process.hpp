@@ -41,7 +41,7 @@ struct WorkerOptions {
   std::string token;
   std::uint32_t slots = 0;         ///< 0: all usable cores
   std::uint64_t memory_limit = 0;  ///< 0: nine tenths of the usable memory
-  std::int64_t spin_ns = 60'000;
+  std::int64_t spin_ns = 200'000;
   std::string listen_host;         ///< empty: as the scheduler's address suggests
   std::vector<std::pair<std::string, double>> resources;
   std::string log_level = "info";

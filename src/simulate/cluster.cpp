@@ -38,11 +38,8 @@ class Play {
     for (std::uint32_t i = 0; i < config.driver_kills && i < drivers_.size(); ++i) {
       world_.after(world_.any_duration(act_one), [this, i] { drivers_[i]->kill(); });
     }
-    if (config.machine && config.machine->vanishes_after.ns > 0) {
-      world_.on_last_submission = [this] {
-        world_.after(world_.config.machine->vanishes_after,
-                     [this] { workers_.rbegin()->second->kill(); });
-      };
+    for (std::size_t w = 0; config.machine && w < workers; ++w) {
+      if (config.machine->vanishes_at(w).ns > 0) will_vanish(w);
     }
     tick();
     while (!is_over_ && world_.outcome.problem.empty() && world_.happen()) {
@@ -58,10 +55,14 @@ class Play {
   void add_worker() {
     const PeerId id{world_.next_peer++};
     std::string host = any_host();
-    WorkerNode::Power power{1 + world_.below(world_.config.slots_max), 1};
+    WorkerNode::Power power{1 + world_.below(world_.config.slots_max), 1,
+                            world_.config.memory_limit};
     if (const Machine* machine = world_.config.machine.get()) {
       host = "host of " + std::to_string(id.value);
-      power = {machine->slots, machine->speeds[workers_.size()]};
+      const std::size_t number = workers_.size();
+      power.slots = machine->slots_at(number);
+      power.speed = machine->speeds[number];
+      if (!machine->memory_of.empty()) power.memory_limit = machine->memory_of[number];
     }
     auto worker = std::make_unique<WorkerNode>(world_, id, std::move(host), power);
     workers_[id] = worker.get();
@@ -77,6 +78,15 @@ class Play {
     drivers_.push_back(driver.get());
     world_.peers[id] = std::move(driver);
     drivers_.back()->connect();
+  }
+
+  /// The worker dies a while after the last submission.
+  void will_vanish(std::size_t worker) {
+    world_.on_last_submission = [this, worker, before = std::move(world_.on_last_submission)] {
+      before();
+      world_.after(world_.config.machine->vanishes_at(worker),
+                   [this, worker] { std::next(workers_.begin(), worker)->second->kill(); });
+    };
   }
 
   /// Takes a worker down, but not the last.
@@ -113,6 +123,7 @@ class Play {
         world_.outcome.peak_bytes = world_.take_peak();
         world_.outcome.makespan = Duration{end->stats.makespan_ns};
         world_.outcome.remote_bytes += end->stats.remote_bytes;
+        world_.outcome.last_error = end->error;
       }
       world_.send(scheduler_id, driver->id(),
                   [driver, message = std::move(home->message)] { driver->told(message); });

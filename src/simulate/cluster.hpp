@@ -8,6 +8,7 @@
 #include "base/time.hpp"
 #include "graph/task_graph.hpp"
 #include "scheduler/scheduler_engine.hpp"
+#include "simulate/history.hpp"
 
 namespace ashlar::simulate {
 
@@ -19,6 +20,25 @@ struct Machine {
   Duration latency = Duration::microseconds(30);      ///< of the network, one way
   Duration engine_delay = Duration::microseconds(5);  ///< from an event to what is done about it
   Duration vanishes_after = {};  ///< after the last submission a worker dies; 0: never
+  Duration task_overhead = {};   ///< for which a slot is busy with each task beside computing
+
+  /// Where workers differ: one for each worker, or none for all.
+  std::vector<std::uint32_t> slots_of = {};
+  std::vector<std::uint64_t> memory_of = {};
+  std::vector<double> bandwidth_of = {};
+  std::vector<Duration> latency_of = {};   ///< between two of its kind; between others the mean
+  std::vector<Duration> vanishes_of = {};  ///< as vanishes_after
+
+  std::uint32_t slots_at(std::size_t worker) const {
+    return slots_of.empty() ? slots : slots_of[worker];
+  }
+  Duration vanishes_at(std::size_t worker) const {
+    if (!vanishes_of.empty()) return vanishes_of[worker];
+    return worker + 1 == speeds.size() ? vanishes_after : Duration{};
+  }
+  Duration latency_at(std::size_t worker) const {
+    return worker < latency_of.size() ? latency_of[worker] : latency;
+  }
 };
 
 /// A graph of the kernels that simulated workers have, and the seconds each task takes at speed 1.
@@ -51,6 +71,7 @@ struct Config {
   /// driver runs the programs, one after the other.
   std::shared_ptr<const Machine> machine = {};
   std::vector<std::shared_ptr<const Program>> programs = {};
+  bool keeps_history = false;  ///< of the last program
 };
 
 struct Outcome {
@@ -67,6 +88,8 @@ struct Outcome {
   Duration makespan;                ///< of the last run, from its submission to its last task
   std::uint64_t peak_bytes = 0;     ///< the most all stores held during the last run
   std::uint64_t remote_bytes = 0;   ///< fetched from other hosts by workers, as they report it
+  std::string last_error;           ///< of the last run; empty when it ended well
+  History history;                  ///< if Config::keeps_history
 };
 
 /// A whole cluster in one thread under virtual time: the real engines, with messages that are

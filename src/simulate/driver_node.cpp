@@ -65,7 +65,10 @@ void DriverNode::submit_one() {
     submitted.job = job_of(world_.config.programs[run]->graph);
     submitted.bring_home = false;
     world_.take_peak();
-    if (next_run_ == world_.config.programs.size()) world_.on_last_submission();
+    if (next_run_ == world_.config.programs.size()) {
+      world_.is_last_submitted = true;
+      world_.on_last_submission();
+    }
   } else {
     submitted.job = make_job(world_.config, world_.random, sources_);
     submitted.bring_home = world_.below(3) > 0;
@@ -182,8 +185,9 @@ void DriverNode::finished(const driver::RunFinished& action) {
     world_.after(submission_pause, [this] { submit_one(); });
   }
   const auto& graph = *run.job.graph;
-  const bool must_fail = std::count(graph.kernel.begin(), graph.kernel.end(),
-                                    static_cast<std::uint32_t>(Kernel::fail)) > 0;
+  const bool must_fail = std::ranges::any_of(graph.kernel, [&](std::uint32_t kernel) {
+    return kernel_named(graph.kernels[kernel]) == Kernel::fail;
+  });
   switch (action.outcome) {
     case protocol::RunOutcome::done:
       run.is_done = true;

@@ -63,11 +63,12 @@ void Network::flow(Instant now) {
 
 void Network::share() {
   if (std::exchange(is_shared_, true)) return;
-  const std::vector<double> rates = fair_rates(routes_, bandwidth_);
+  const std::vector<double> rates = fair_rates(routes_, bandwidth_, of_host_);
   for (std::size_t s = 0; s < streams_.size(); ++s) streams_[s].rate = rates[s];
 }
 
-std::vector<double> Network::fair_rates(std::span<const Route> routes, double bandwidth) {
+std::vector<double> Network::fair_rates(std::span<const Route> routes, double bandwidth,
+                                        std::span<const double> of_host) {
   struct Link {
     double left;
     std::vector<std::uint32_t> streams;
@@ -77,6 +78,9 @@ std::vector<double> Network::fair_rates(std::span<const Route> routes, double ba
   std::uint32_t hosts = 0;
   for (const Route& route : routes) hosts = std::max({hosts, route.from + 1, route.to + 1});
   std::vector<Link> links(2 * std::size_t{hosts}, Link{bandwidth, {}});
+  for (std::size_t h = 0; h < std::min<std::size_t>(hosts, of_host.size()); ++h) {
+    links[2 * h].left = links[2 * h + 1].left = of_host[h];
+  }
   for (std::uint32_t s = 0; s < routes.size(); ++s) {
     for (const std::uint32_t l : {2 * routes[s].from, 2 * routes[s].to + 1}) {
       links[l].streams.push_back(s);

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <functional>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "base/time.hpp"
@@ -14,8 +15,9 @@ namespace ashlar::simulate {
 /// max-min fair: no stream can get more without another that has no more getting less.
 class Network {
  public:
-  /// Bandwidth in bytes per second and direction.
-  explicit Network(double bandwidth) : bandwidth_(bandwidth) {}
+  /// Bandwidth in bytes per second and direction; of some hosts their own, by their number.
+  explicit Network(double bandwidth, std::vector<double> of_host = {})
+      : bandwidth_(bandwidth), of_host_(std::move(of_host)) {}
 
   struct Route {
     std::uint32_t from = 0, to = 0;  ///< hosts, which differ
@@ -32,7 +34,8 @@ class Network {
   bool is_quiet() const { return streams_.empty(); }
 
   /// The streams' max-min fair rates, by progressive filling.
-  static std::vector<double> fair_rates(std::span<const Route> routes, double bandwidth);
+  static std::vector<double> fair_rates(std::span<const Route> routes, double bandwidth,
+                                        std::span<const double> of_host = {});
 
  private:
   struct Stream {
@@ -44,6 +47,7 @@ class Network {
   void share();
 
   double bandwidth_;
+  std::vector<double> of_host_;
   Instant now_;
   bool is_shared_ = true;  ///< rates are those of the streams there are
   std::vector<Stream> streams_;

@@ -89,11 +89,25 @@ void PeerNode::end_fetch(std::uint64_t request, const Chunk* chunk, bool is_in_p
 
 void PeerNode::answer(PeerId peer, std::uint64_t request, const DatumId& datum) {
   const Chunk chunk = chunk_of(datum, "answer a fetch");
-  world_.send_bytes(id_, peer, chunk.bytes, [this, peer, request, chunk] {
-    if (PeerNode* node = world_.find(peer)) {
-      node->end_fetch(request, &chunk, node->host_ == host_);
-    }
-  });
+  world_.send_bytes(id_, peer, chunk.bytes,
+                    [this, peer, request, datum, chunk, start = world_.now] {
+                      if (PeerNode* node = world_.find(peer)) {
+                        record(peer, datum, chunk, start);
+                        node->end_fetch(request, &chunk, node->host_ == host_);
+                      }
+                    });
+}
+
+void PeerNode::record(PeerId peer, const DatumId& datum, const Chunk& chunk, Instant start) const {
+  const std::size_t workers = world_.config.machine ? world_.config.machine->speeds.size() : 0;
+  if (!world_.is_recorded() || id_.value > workers || peer.value > workers) return;
+  if (datum.run.number + 1 != world_.config.programs.size()) return;
+  world_.outcome.history.transfers.push_back({.datum = datum.index,
+                                              .from = id_.value - 1,
+                                              .to = peer.value - 1,
+                                              .bytes = chunk.bytes,
+                                              .start = start,
+                                              .took = world_.now - start});
 }
 
 void PeerNode::refuse(PeerId peer, std::uint64_t request) {

@@ -57,6 +57,7 @@ class PeerNode {
   std::map<DatumId, Chunk> store_;
 
  private:
+  void record(PeerId peer, const DatumId& datum, const Chunk& chunk, Instant start) const;
   struct Fetch {
     std::uint64_t request = 0;
     PeerId peer;

@@ -1,7 +1,6 @@
 #include "simulate/suite.hpp"
 
 #include <algorithm>
-#include <numeric>
 #include <utility>
 
 namespace ashlar::simulate::suite {
@@ -22,15 +21,24 @@ std::vector<Site> sites(std::uint32_t workers) {
 
 double lower_bound_seconds(const Program& program, const Machine& machine) {
   const graph::Bounds bounds = graph::bounds(program.graph, program.task_seconds);
-  const double speeds =
-      machine.slots * std::accumulate(machine.speeds.begin(), machine.speeds.end(), 0.0);
-  double busy = bounds.total_seconds / speeds;
-  const double vanishes = machine.vanishes_after.in_seconds();
-  if (vanishes > 0 && busy > vanishes) {
-    const double left = speeds - machine.slots * machine.speeds.back();
-    busy = vanishes + (bounds.total_seconds - vanishes * speeds) / left;
+  double speeds = 0;
+  std::vector<std::pair<double, double>> leaving;  // when, and what is missing from then on
+  for (std::size_t w = 0; w < machine.speeds.size(); ++w) {
+    const double speed = machine.slots_at(w) * machine.speeds[w];
+    const double vanishes = machine.vanishes_at(w).in_seconds();
+    speeds += speed;
+    if (vanishes > 0) leaving.emplace_back(vanishes, speed);
   }
-  return std::max(busy, bounds.critical_path_seconds / *std::ranges::max_element(machine.speeds));
+  std::ranges::sort(leaving);
+  double left = bounds.total_seconds, now = 0;
+  for (const auto& [when, speed] : leaving) {
+    if (left <= speeds * (when - now)) break;
+    left -= speeds * (when - now);
+    now = when;
+    speeds -= speed;
+  }
+  return std::max(now + left / speeds,
+                  bounds.critical_path_seconds / *std::ranges::max_element(machine.speeds));
 }
 
 Trial try_policy(std::shared_ptr<const Program> program, const Site& site,

@@ -7,10 +7,16 @@ namespace ashlar::simulate {
 
 WorkerNode::WorkerNode(World& world, PeerId id, std::string host, Power power)
     : PeerNode(world, id, host),
-      engine_(id, power.slots, world.config.memory_limit, {}, host),
+      engine_(id, power.slots, power.memory_limit, {}, host),
       inbox_(world, [this](std::vector<worker::Event> events) { step(std::move(events)); }),
       kernels_(std::begin(kernel_names), std::end(kernel_names)),
-      power_(power) {
+      power_(power),
+      is_busy_(power.slots) {
+  for (const auto& program : world.config.programs) {
+    for (const std::string& kernel : program->graph.kernels) {
+      if (std::ranges::find(kernels_, kernel) == kernels_.end()) kernels_.push_back(kernel);
+    }
+  }
   std::rotate(kernels_.begin(), kernels_.begin() + id.value % 3, kernels_.end());
 }
 
@@ -19,7 +25,7 @@ void WorkerNode::join() {
   hello.name = name();
   hello.endpoint.host_identity = host_;
   hello.slots = power_.slots;
-  hello.memory_limit = world_.config.memory_limit;
+  hello.memory_limit = power_.memory_limit;
   hello.kernels = kernels_;
   world_.send(id_, scheduler_id, [this, hello] {
     world_.to_scheduler(scheduler::WorkerJoined{id_, hello});
@@ -66,6 +72,12 @@ void WorkerNode::step(std::vector<worker::Event> events) {
   ++world_.outcome.steps;
   if (++steps_ % world_.config.check_every == 0) engine_.check_invariants();
   for (worker::Action& action : actions) perform(action);
+  if (world_.is_recorded()) {
+    auto& peaks = world_.outcome.history.memory_peak;
+    peaks.resize(std::max<std::size_t>(peaks.size(), id_.value));
+    std::uint64_t& peak = peaks[id_.value - 1];
+    peak = std::max(peak, engine_.memory_reserved());
+  }
   fill_slots();
 }
 
@@ -89,9 +101,21 @@ void WorkerNode::perform(worker::Action& action) {
     push(fresh->driver, fresh->datum);
   } else if (const auto* drop = std::get_if<worker::DropDatum>(&action)) {
     discard(drop->datum);
+  } else if (const auto* back = std::get_if<worker::WithdrawTask>(&action)) {
+    withdraw(back->handle);
   } else if (std::holds_alternative<worker::Exit>(action)) {
     kill();
   }
+}
+
+void WorkerNode::withdraw(std::uint32_t handle) {
+  const auto found = std::ranges::find(queue_, handle, &Started::handle);
+  if (found == queue_.end()) return;
+  queue_.erase(found);
+  worker::TaskEnded ended;
+  ended.handle = handle;
+  ended.is_ok = false;
+  inbox_.post(std::move(ended));
 }
 
 void WorkerNode::start(const worker::StartTask& action) {
@@ -112,7 +136,12 @@ void WorkerNode::fill_slots() {
     Started started = std::move(queue_.front());
     queue_.pop_front();
     started.takes = time_of(started.handle);
-    world_.after(started.takes, [this, started] { finish(started); });
+    started.slot =
+        static_cast<std::uint32_t>(std::ranges::find(is_busy_, false) - is_busy_.begin());
+    is_busy_[started.slot] = true;
+    const Duration overhead =
+        world_.config.machine ? world_.config.machine->task_overhead : Duration{};
+    world_.after(overhead + started.takes, [this, started] { finish(started); });
   }
 }
 
@@ -126,11 +155,11 @@ Duration WorkerNode::time_of(std::uint32_t handle) {
 void WorkerNode::finish(const Started& started) {
   if (!is_alive_) return;
   --busy_;
+  is_busy_[started.slot] = false;
+  if (world_.is_recorded()) record(started);
   ++world_.outcome.tasks_run;
   const worker::TaskView view = engine_.task(started.handle);
-  const auto named =
-      std::find(std::begin(kernel_names), std::end(kernel_names), kernels_.at(view.kernel));
-  const Kernel kernel{static_cast<std::uint32_t>(named - std::begin(kernel_names))};
+  const Kernel kernel = kernel_named(kernels_.at(view.kernel));
   worker::TaskEnded ended;
   ended.handle = started.handle;
   // What a worker says of times need not be true, except where times are what is looked at.
@@ -148,6 +177,16 @@ void WorkerNode::finish(const Started& started) {
   }
   inbox_.post(std::move(ended));
   fill_slots();
+}
+
+void WorkerNode::record(const Started& started) const {
+  const worker::TaskView view = engine_.task(started.handle);
+  if (view.run.number + 1 != world_.config.programs.size()) return;
+  world_.outcome.history.tasks.push_back({.task = view.task,
+                                          .worker = id_.value - 1,
+                                          .slot = started.slot,
+                                          .start = world_.now + Duration{-started.takes.ns},
+                                          .took = started.takes});
 }
 
 std::string WorkerNode::leftovers() const {

@@ -15,6 +15,7 @@ class WorkerNode : public PeerNode {
   struct Power {
     std::uint32_t slots = 1;
     double speed = 1;
+    std::uint64_t memory_limit = 0;
   };
   WorkerNode(World& world, PeerId id, std::string host, Power power);
 
@@ -31,7 +32,8 @@ class WorkerNode : public PeerNode {
   struct Started {
     std::uint32_t handle = 0;
     std::vector<Chunk> inputs;
-    Duration takes = {};  ///< once it runs
+    Duration takes = {};     ///< once it runs
+    std::uint32_t slot = 0;  ///< likewise
   };
 
   void fetched(const DatumId& datum, const Chunk& chunk, bool is_in_place) override;
@@ -44,8 +46,10 @@ class WorkerNode : public PeerNode {
   void step(std::vector<worker::Event> events);
   void perform(worker::Action& action);
   void start(const worker::StartTask& action);
+  void withdraw(std::uint32_t handle);
   void fill_slots();
   Duration time_of(std::uint32_t handle);
+  void record(const Started& started) const;
   void finish(const Started& started);
 
   worker::WorkerEngine engine_;
@@ -53,6 +57,7 @@ class WorkerNode : public PeerNode {
   std::vector<std::string> kernels_;  ///< each worker lists them in an order of its own
   Power power_;
   std::uint32_t busy_ = 0;
+  std::vector<bool> is_busy_;  ///< of each slot
   std::deque<Started> queue_;
   std::uint64_t steps_ = 0;
 };

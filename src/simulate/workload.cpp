@@ -55,7 +55,7 @@ std::map<std::uint32_t, Chunk> execute(const graph::TaskGraph& graph,
     data[graph.output_count() + i] = externals[i];
   }
   for (std::uint32_t task = 0; task < graph.task_count(); ++task) {
-    const Kernel kernel = static_cast<Kernel>(graph.kernel[task]);
+    const Kernel kernel = kernel_named(graph.kernels[graph.kernel[task]]);
     std::vector<Chunk> inputs;
     for (const std::uint32_t input : graph.inputs_of(task)) {
       const auto found = data.find(input);
@@ -84,6 +84,13 @@ void complete(Job& job, std::shared_ptr<const graph::TaskGraph> graph,
 }
 
 }  // namespace
+
+Kernel kernel_named(std::string_view name) {
+  const auto known = std::ranges::find(kernel_names, name);
+  return known == std::end(kernel_names)
+             ? Kernel::mix
+             : Kernel{static_cast<std::uint32_t>(known - std::begin(kernel_names))};
+}
 
 Chunk compute(Kernel kernel, std::span<const std::byte> params, std::span<const Chunk> inputs,
               std::uint32_t output, std::uint64_t announced) {

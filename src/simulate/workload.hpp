@@ -4,6 +4,7 @@
 #include <map>
 #include <memory>
 #include <span>
+#include <string_view>
 #include <vector>
 
 #include "base/random.hpp"
@@ -21,6 +22,9 @@ struct Chunk {
 /// Positions in the graphs' list of kernels.
 enum class Kernel : std::uint32_t { mix, stir, fail };
 inline constexpr const char* kernel_names[] = {"mix", "stir", "fail"};
+
+/// The kernel of that name; any other name is one of mix.
+Kernel kernel_named(std::string_view name);
 
 /// What a kernel makes of its inputs: depends on all of them, their order and the parameters.
 /// `announced` is the output's size in the graph.

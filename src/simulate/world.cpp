@@ -4,10 +4,23 @@
 
 namespace ashlar::simulate {
 
+namespace {
+
+/// By peer: workers have the numbers from 1 on, in order.
+std::vector<double> bandwidths(const Config& settings) {
+  if (!settings.machine || settings.machine->bandwidth_of.empty()) return {};
+  std::vector<double> all{settings.machine->bandwidth};
+  const auto& of_worker = settings.machine->bandwidth_of;
+  all.insert(all.end(), of_worker.begin(), of_worker.end());
+  return all;
+}
+
+}  // namespace
+
 World::World(const Config& settings, std::uint64_t seed)
     : config(settings),
       random(seed),
-      network_(settings.machine ? settings.machine->bandwidth : 1) {}
+      network_(settings.machine ? settings.machine->bandwidth : 1, bandwidths(settings)) {}
 
 World::~World() = default;
 

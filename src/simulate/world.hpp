@@ -50,7 +50,7 @@ class World {
   void send(PeerId from, PeerId to, std::function<void()> deliver) {
     Instant& last = links_[{from, to}];
     const Duration delay =
-        config.machine ? config.machine->latency : any_duration(config.delay_max);
+        config.machine ? latency_between(from, to) : any_duration(config.delay_max);
     last = std::max(now + delay, last + Duration{1});
     at(last, std::move(deliver));
   }
@@ -84,6 +84,8 @@ class World {
   void note(std::uint64_t what) {
     outcome.digest = (outcome.digest ^ what ^ static_cast<std::uint64_t>(now.ns)) * 0x100000001B3u;
   }
+  /// The last program of a machine, which the history is about, is on.
+  bool is_recorded() const { return config.keeps_history && is_last_submitted; }
   void fail(const std::string& problem) {
     if (outcome.problem.empty()) outcome.problem = problem;
   }
@@ -97,12 +99,21 @@ class World {
   std::map<PeerId, std::unique_ptr<PeerNode>> peers;  ///< the dead stay, for what refers to them
   std::uint32_t next_peer = 1;
   std::uint32_t kills = 0;
+  bool is_last_submitted = false;
   /// Where messages to the scheduler arrive.
   std::function<void(scheduler::Event)> to_scheduler;
   std::function<void()> on_last_submission = [] {};
 
  private:
   void watch_network();
+  Duration latency_between(PeerId a, PeerId b) const {
+    const Machine& machine = *config.machine;
+    // Workers have the numbers from 1 on; scheduler and driver have no latency of their own.
+    const auto of = [&](PeerId peer) {
+      return peer == scheduler_id ? machine.latency : machine.latency_at(peer.value - 1);
+    };
+    return Duration{(of(a).ns + of(b).ns) / 2};
+  }
 
   Network network_;
   std::uint64_t network_changes_ = 0;

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <fstream>
+#include <limits>
 #include <utility>
 
 namespace ashlar::telemetry {
@@ -40,39 +41,65 @@ void RunTrace::name_worker(std::uint32_t worker, std::string name) {
   worker_names_[worker] = std::move(name);
 }
 
+bool RunTrace::has_room() {
+  if (event_count() < limits_.events) return true;
+  ++dropped_;
+  return false;
+}
+
 void RunTrace::add(TaskEvent event) {
-  if (events_.size() >= limits_.events) {
-    ++dropped_;
-    return;
-  }
+  if (!has_room()) return;
   worker_names_.try_emplace(event.worker, "worker " + std::to_string(event.worker));
   events_.push_back(std::move(event));
 }
 
-std::string RunTrace::to_json() const {
-  Instant origin;
-  if (!events_.empty()) {
-    origin = std::min_element(events_.begin(), events_.end(), [](const auto& a, const auto& b) {
-               return a.start < b.start;
-             })->start;
+void RunTrace::add(TransferEvent event) {
+  if (!has_room()) return;
+  for (const auto worker : {event.from, event.to}) {
+    worker_names_.try_emplace(worker, "worker " + std::to_string(worker));
   }
+  transfers_.push_back(std::move(event));
+}
+
+Instant RunTrace::origin() const {
+  Instant first{std::numeric_limits<std::int64_t>::max()};
+  for (const TaskEvent& event : events_) first = std::min(first, event.start);
+  for (const TransferEvent& event : transfers_) first = std::min(first, event.start);
+  return first;
+}
+
+std::string RunTrace::to_json() const {
+  const Instant first = origin();
   std::string out =
       "{\"displayTimeUnit\":\"ms\",\"otherData\":{\"dropped_events\":" + std::to_string(dropped_) +
       "},\"traceEvents\":[";
   const char* separator = "\n";
-  for (const auto& [worker, name] : worker_names_) {
+  const auto begin = [&](const char* phase, const std::string& name, std::uint32_t worker) {
     out += separator;
-    out += "{\"ph\":\"M\",\"name\":\"process_name\",\"pid\":" + std::to_string(worker) +
-           ",\"args\":{\"name\":" + quoted(name) + "}}";
+    out += "{\"ph\":\"" + std::string(phase) + "\",\"name\":" + quoted(name) +
+           ",\"pid\":" + std::to_string(worker);
     separator = ",\n";
+  };
+  for (const auto& [worker, name] : worker_names_) {
+    begin("M", "process_name", worker);
+    out += ",\"args\":{\"name\":" + quoted(name) + "}}";
   }
   for (const TaskEvent& event : events_) {
-    out += separator;
-    out += "{\"ph\":\"X\",\"name\":" + quoted(event.name) +
-           ",\"pid\":" + std::to_string(event.worker) + ",\"tid\":" + std::to_string(event.slot) +
-           ",\"ts\":" + microseconds((event.start - origin).ns) +
+    begin("X", event.name, event.worker);
+    out += ",\"tid\":" + std::to_string(event.slot) +
+           ",\"ts\":" + microseconds((event.start - first).ns) +
            ",\"dur\":" + microseconds(event.duration.ns) + "}";
-    separator = ",\n";
+  }
+  // Transfers overlap, which rows of a process may not: the format has begin and end for these.
+  std::size_t id = 0;
+  for (const TransferEvent& event : transfers_) {
+    const std::string common = ",\"cat\":\"transfer\",\"id\":" + std::to_string(++id);
+    begin("b", event.name, event.to);
+    out += common + ",\"ts\":" + microseconds((event.start - first).ns) +
+           ",\"args\":{\"from\":" + quoted(worker_names_.at(event.from)) +
+           ",\"bytes\":" + std::to_string(event.bytes) + "}}";
+    begin("e", event.name, event.to);
+    out += common + ",\"ts\":" + microseconds((event.start + event.duration - first).ns) + "}";
   }
   return out + "\n]}\n";
 }

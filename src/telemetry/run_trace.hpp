@@ -19,8 +19,19 @@ struct TaskEvent {
   Duration duration;
 };
 
+/// One datum as it went from one worker to another.
+struct TransferEvent {
+  std::string name;
+  std::uint32_t from = 0;  ///< workers
+  std::uint32_t to = 0;
+  std::uint64_t bytes = 0;
+  Instant start;
+  Duration duration;
+};
+
 /// Collects what ran where and when, and writes it in Chrome's trace format, which
-/// chrome://tracing and ui.perfetto.dev draw: one process a worker, one row a slot.
+/// chrome://tracing and ui.perfetto.dev draw: one process a worker, one row a slot;
+/// transfers stand below the slots of who received.
 class RunTrace {
  public:
   struct Limits {
@@ -34,8 +45,9 @@ class RunTrace {
 
   /// Events over the limit are counted, not kept.
   void add(TaskEvent event);
+  void add(TransferEvent event);
 
-  std::size_t event_count() const { return events_.size(); }
+  std::size_t event_count() const { return events_.size() + transfers_.size(); }
   std::uint64_t dropped_count() const { return dropped_; }
 
   /// The trace as one JSON object. Times are shown from the earliest event on.
@@ -45,9 +57,12 @@ class RunTrace {
   void write(const std::string& path) const;
 
  private:
+  bool has_room();
+  Instant origin() const;
   Limits limits_;
   std::map<std::uint32_t, std::string> worker_names_;
   std::vector<TaskEvent> events_;
+  std::vector<TransferEvent> transfers_;
   std::uint64_t dropped_ = 0;
 };
 

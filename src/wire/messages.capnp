@@ -51,6 +51,20 @@ enum ErrorKind {
 struct Heartbeat {
   memoryUsed @0 :UInt64;
   cpuPercent @1 :UInt32;
+  # Percentages of cores: 100 is one core.
+  slotsPercent @2 :UInt32;
+  cores @3 :UInt32;
+  coresBusyPercent @4 :UInt32;
+  hostCores @5 :UInt32;
+  hostBusyPercent @6 :UInt32;
+  runQueue @7 :UInt32;
+  cpuStallPercent @8 :UInt32;
+  processBytes @9 :UInt64;
+  hostMemoryUsed @10 :UInt64;
+  hostMemoryLimit @11 :UInt64;
+  cgroupMemoryUsed @12 :UInt64;
+  cgroupMemoryLimit @13 :UInt64;
+  sample @14 :UInt64;
 }
 
 # ---- the first frames of every link
@@ -354,8 +368,8 @@ struct PeerMessage {
 }
 
 struct Fetch {
-  request @0 :UInt64;
-  datum @1 :DatumId;
+  requests @0 :List(UInt64);
+  data @1 :DatumIds;
 }
 
 struct FetchCancel {
@@ -368,10 +382,10 @@ struct ArenaShared {
 }
 
 struct FetchInPlace {
-  request @0 :UInt64;
-  arena @1 :UInt32;
-  offset @2 :UInt64;
-  bytes @3 :UInt64;
+  arena @0 :UInt32;
+  requests @1 :List(UInt64);
+  offsets @2 :List(UInt64);
+  bytes @3 :List(UInt64);
 }
 
 struct FetchBytes {

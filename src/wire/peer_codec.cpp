@@ -9,8 +9,8 @@ struct Writer {
 
   void operator()(const protocol::Fetch& fetch) {
     auto to = out.initFetch();
-    to.setRequest(fetch.request);
-    write_id(fetch.datum, to.initDatum());
+    write_column(fetch.requests, [&](unsigned n) { return to.initRequests(n); });
+    write_ids(fetch.data, to.initData());
   }
   void operator()(const protocol::FetchCancel& cancel) {
     out.initFetchCancel().setRequest(cancel.request);
@@ -22,10 +22,10 @@ struct Writer {
   }
   void operator()(const protocol::FetchInPlace& place) {
     auto to = out.initFetchInPlace();
-    to.setRequest(place.request);
     to.setArena(place.arena);
-    to.setOffset(place.offset);
-    to.setBytes(place.bytes);
+    write_column(place.requests, [&](unsigned n) { return to.initRequests(n); });
+    write_column(place.offsets, [&](unsigned n) { return to.initOffsets(n); });
+    write_column(place.bytes, [&](unsigned n) { return to.initBytes(n); });
   }
   void operator()(const protocol::FetchBytes& bytes) {
     auto to = out.initFetchBytes();
@@ -64,7 +64,9 @@ protocol::PeerMessage read(schema::PeerMessage::Reader in) {
   switch (in.which()) {
     case PeerMessage::FETCH: {
       const auto from = in.getFetch();
-      return protocol::Fetch{.request = from.getRequest(), .datum = read_id(from.getDatum())};
+      protocol::Fetch fetch{read_u64(from.getRequests()), read_ids(from.getData())};
+      require(fetch.requests.size() == fetch.data.size(), "requests and data of unequal number");
+      return fetch;
     }
     case PeerMessage::FETCH_CANCEL:
       return protocol::FetchCancel{.request = in.getFetchCancel().getRequest()};
@@ -74,10 +76,12 @@ protocol::PeerMessage read(schema::PeerMessage::Reader in) {
     }
     case PeerMessage::FETCH_IN_PLACE: {
       const auto from = in.getFetchInPlace();
-      return protocol::FetchInPlace{.request = from.getRequest(),
-                                    .arena = from.getArena(),
-                                    .offset = sound_bytes(from.getOffset()),
-                                    .bytes = sound_bytes(from.getBytes())};
+      protocol::FetchInPlace place{from.getArena(), read_u64(from.getRequests()),
+                                   read_sizes(from.getOffsets()), read_sizes(from.getBytes())};
+      require(place.requests.size() == place.offsets.size() &&
+                  place.requests.size() == place.bytes.size(),
+              "requests and places of unequal number");
+      return place;
     }
     case PeerMessage::FETCH_BYTES: {
       const auto from = in.getFetchBytes();
@@ -109,8 +113,13 @@ protocol::PeerMessage read(schema::PeerMessage::Reader in) {
 
 std::vector<std::byte> encode(const protocol::PeerMessage& message) {
   std::size_t words = 0;
-  if (const auto* returned = std::get_if<protocol::LeaseReturned>(&message))
+  if (const auto* returned = std::get_if<protocol::LeaseReturned>(&message)) {
     words = returned->requests.size();
+  } else if (const auto* fetch = std::get_if<protocol::Fetch>(&message)) {
+    words = list_words(fetch->requests) + id_words(fetch->data);
+  } else if (const auto* place = std::get_if<protocol::FetchInPlace>(&message)) {
+    words = list_words(place->requests, place->offsets, place->bytes);
+  }
   return encode_as<schema::PeerMessage>(
       words, [&](schema::PeerMessage::Builder out) { std::visit(Writer{out}, message); });
 }

@@ -19,10 +19,58 @@ protocol::Endpoint read_endpoint(schema::Endpoint::Reader in) {
 void write_heartbeat(const protocol::Heartbeat& beat, schema::Heartbeat::Builder out) {
   out.setMemoryUsed(beat.memory_used);
   out.setCpuPercent(beat.cpu_percent);
+  out.setSlotsPercent(beat.slots_percent);
+  out.setCores(beat.cores);
+  out.setCoresBusyPercent(beat.cores_busy_percent);
+  out.setHostCores(beat.host_cores);
+  out.setHostBusyPercent(beat.host_busy_percent);
+  out.setRunQueue(beat.run_queue);
+  out.setCpuStallPercent(beat.cpu_stall_percent);
+  out.setProcessBytes(beat.process_bytes);
+  out.setHostMemoryUsed(beat.host_memory_used);
+  out.setHostMemoryLimit(beat.host_memory_limit);
+  out.setCgroupMemoryUsed(beat.cgroup_memory_used);
+  out.setCgroupMemoryLimit(beat.cgroup_memory_limit);
+  out.setSample(beat.sample);
 }
 
+namespace {
+
+void check_heartbeat(const protocol::Heartbeat& beat) {
+  constexpr std::uint64_t cores_max = 65536;
+  require(beat.cores <= cores_max && beat.host_cores <= cores_max, "a host of too many cores");
+  require(beat.cores_busy_percent <= 100 * beat.cores &&
+              beat.host_busy_percent <= 100 * beat.host_cores,
+          "cores are busy that are not there");
+  require(beat.cpu_percent <= 100 * cores_max && beat.slots_percent <= 100 * cores_max &&
+              beat.cpu_stall_percent <= 100,
+          "a share of the time that is no share");
+  for (const std::uint64_t bytes :
+       {beat.memory_used, beat.process_bytes, beat.host_memory_used, beat.host_memory_limit,
+        beat.cgroup_memory_used, beat.cgroup_memory_limit})
+    require(bytes < datum_bytes_bound, "more memory than any host has");
+}
+
+}  // namespace
+
 protocol::Heartbeat read_heartbeat(schema::Heartbeat::Reader in) {
-  return {.memory_used = in.getMemoryUsed(), .cpu_percent = in.getCpuPercent()};
+  const protocol::Heartbeat beat{.memory_used = in.getMemoryUsed(),
+                                 .cpu_percent = in.getCpuPercent(),
+                                 .slots_percent = in.getSlotsPercent(),
+                                 .cores = in.getCores(),
+                                 .cores_busy_percent = in.getCoresBusyPercent(),
+                                 .host_cores = in.getHostCores(),
+                                 .host_busy_percent = in.getHostBusyPercent(),
+                                 .run_queue = in.getRunQueue(),
+                                 .cpu_stall_percent = in.getCpuStallPercent(),
+                                 .process_bytes = in.getProcessBytes(),
+                                 .host_memory_used = in.getHostMemoryUsed(),
+                                 .host_memory_limit = in.getHostMemoryLimit(),
+                                 .cgroup_memory_used = in.getCgroupMemoryUsed(),
+                                 .cgroup_memory_limit = in.getCgroupMemoryLimit(),
+                                 .sample = in.getSample()};
+  check_heartbeat(beat);
+  return beat;
 }
 
 void write_peer_info(const protocol::PeerInfo& info, schema::PeerInfo::Builder out) {

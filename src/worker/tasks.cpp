@@ -346,6 +346,7 @@ void WorkerEngine::State::revoke(std::uint32_t slot) {
     task.is_revoked = true;
     revoked.push_back({now, slot, task.order});
     unmake_outputs(task, slot);
+    act(WithdrawTask{slot});
     return;
   }
   unmake_outputs(task, slot);

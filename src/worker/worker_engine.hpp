@@ -109,6 +109,12 @@ struct PushDatum {
   DatumId datum;
 };
 
+/// The started task was taken back: if it has not begun, it is not to run, and TaskEnded (not ok)
+/// follows. One that runs goes on.
+struct WithdrawTask {
+  std::uint32_t handle = 0;
+};
+
 /// Remove a datum from the store (its memory once readers have returned their leases).
 struct DropDatum {
   DatumId datum;
@@ -130,7 +136,8 @@ struct Exit {
 };
 
 using Action = std::variant<ToScheduler, StartTask, StartFetch, AbandonFetch, AnswerFetch,
-                            RefuseFetch, PushDatum, DropDatum, KnowPeer, ForgetPeer, Exit>;
+                            RefuseFetch, PushDatum, DropDatum, KnowPeer, ForgetPeer, Exit,
+                            WithdrawTask>;
 using Actions = std::vector<Action>;
 
 // ---- the engine ------------------------------------------------------------------------------

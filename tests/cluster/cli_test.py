@@ -94,7 +94,7 @@ class Works(unittest.TestCase):
                     self.assertTrue(watch.wait("c.npy.partial-"))
                 job.send_signal(stop)
                 self.assertEqual((job.communicate(timeout=60)[1], job.returncode),
-                                 ("ashlar: interrupted\n", 130))
+                                 ("ashlar: interrupted\n", 128 + stop))
                 self.assertEqual(os.listdir(folder), ["a.npy"])
 
     def test_workers_leave_when_asked(self):

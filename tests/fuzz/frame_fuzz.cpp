@@ -35,6 +35,10 @@ struct Sink final : net::FrameSink {
     ASHLAR_CHECK(is_payload_open);
     is_payload_open = false;
   }
+  std::string on_ring(std::uint64_t, int descriptor) override {
+    ASHLAR_CHECK(descriptor == -1);
+    return {};
+  }
   bool wants_more() const override { return true; }
 };
 
@@ -56,6 +60,9 @@ std::vector<std::vector<std::byte>> fuzz_seeds() {
     append(stream, 40, 0);
     if (mode != 0) append(stream, 8, 100);
     append(stream, 300, mode == 21 ? 3 : 0);
+    const auto ring = net::FrameHeader{.magic = net::FrameHeader::magic_ring_taken}.encode();
+    stream.insert(stream.end(), ring.begin(), ring.end());
+    append(stream, 20, 0);
   }
   return seeds;
 }

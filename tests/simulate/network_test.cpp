@@ -36,6 +36,13 @@ TEST(Network, WhatEndsLeavesItsBandwidthToTheRest) {
   EXPECT_TRUE(network.is_quiet());
 }
 
+TEST(Network, HostsMayHaveBandwidthsOfTheirOwn) {
+  const std::vector<Network::Route> routes{{0, 1}, {0, 2}, {2, 1}};
+  const std::vector<double> of_host{10, 3};
+  EXPECT_EQ(Network::fair_rates(routes, 4, of_host), (std::vector<double>{1.5, 4, 1.5}))
+      << "host 1 takes in 3, shared; host 2 has what all have";
+}
+
 TEST(Network, AHostThatGoesTakesItsStreamsAlong) {
   Network network(1e9);
   std::vector<int> arrived;

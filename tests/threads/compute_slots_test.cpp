@@ -74,6 +74,31 @@ TEST(ComputeSlots, OneSlotRunsInOrder) {
   EXPECT_EQ(ran, jobs);
 }
 
+TEST(ComputeSlots, AJobThatWasTakenBackNeverRuns) {
+  Collector collector;
+  std::vector<Job> ran;
+  std::atomic<bool> has_begun = false, may_end = false;
+  ComputeSlots slots({.slots = 1}, {.run =
+                                        [&](Job job) {
+                                          ran.push_back(job);
+                                          has_begun = true;
+                                          has_begun.notify_all();
+                                          may_end.wait(false);
+                                        },
+                                    .completed = [&] { collector.notify(); }});
+  slots.submit(numbers(3));
+  has_begun.wait(false);
+  EXPECT_FALSE(slots.withdraw(0)) << "it runs";
+  EXPECT_TRUE(slots.withdraw(1));
+  EXPECT_FALSE(slots.withdraw(1));
+  may_end = true;
+  may_end.notify_all();
+  EXPECT_EQ(collector.wait_for(slots, 2), (std::vector<Job>{0, 2}));
+  EXPECT_FALSE(slots.withdraw(2)) << "it has ended";
+  slots.stop();
+  EXPECT_EQ(ran, (std::vector<Job>{0, 2}));
+}
+
 TEST(ComputeSlots, EveryJobRunsOnceWithManySubmitters) {
   constexpr std::size_t submitters = 3;
   constexpr std::size_t each = 5000;

@@ -9,6 +9,7 @@
 #include <future>
 #include <limits>
 #include <thread>
+#include <utility>
 
 #include "runtime/clock.hpp"
 
@@ -66,6 +67,21 @@ TEST(Loop, TheBackgroundThreadStandsInAtOnceForAGuestThatSaysSo) {
   loop.stand_in();
   auto ran = post(loop);
   ASSERT_EQ(ran.wait_for(patience), std::future_status::ready);
+  EXPECT_NE(ran.get(), std::this_thread::get_id());
+}
+
+TEST(Loop, GuestsThatComeOftenAndNeverWaitKeepNobodyFromServing) {
+  Loop loop({.linger = Duration::milliseconds(50)});
+  loop.start();
+  bool is_driven = false;
+  ASSERT_TRUE(loop.drive_until([&] { return std::exchange(is_driven, true); },
+                               now() + Duration::seconds(20)));
+  auto ran = post(loop);
+  const Instant deadline = now() + Duration::seconds(20);
+  while (ran.wait_for(std::chrono::seconds(0)) != std::future_status::ready) {
+    ASSERT_LT(now(), deadline);
+    loop.dispatch([] {});
+  }
   EXPECT_NE(ran.get(), std::this_thread::get_id());
 }
 

@@ -44,6 +44,7 @@ HOMES = {
     "spdlog/": {"telemetry"},
     "fmt/": {"telemetry"},
     "CLI/": {"apps"},
+    "toml++/": {"apps"},
     "Eigen/": {"kernels"},
     "cblas.h": {"kernels"},
     "cereal/": set(),

@@ -50,7 +50,8 @@ class LeastLoaded final : public Policy {
       return question.sibling;
     }
     const PeerIndex idle = least_loaded_worker(view, question);
-    const bool uneven = is_uneven(view, question.pool);
+    const bool uneven =
+        question.task_ns > view.limits.wake_up.ns && is_uneven(view, question.pool);
     if (question.inputs.empty() && !uneven) {
       return is_awake(view, question, idle) ? question.recent : idle;
     }
@@ -71,7 +72,7 @@ class LeastLoaded final : public Policy {
     const PeerIndex recent = question.recent;
     return recent != no_peer && idle != no_peer && is_possible(view, question, recent) &&
            view.workers.has_room(recent) &&
-           view.workers.load_ns(recent) <= view.workers.load_ns(idle) + view.limits.wake_up.ns;
+           view.workers.rank_ns(recent) <= view.workers.rank_ns(idle) + view.limits.wake_up.ns;
   }
 
   /// A few workers of different speeds: the least loaded one need not be the first to finish, so
@@ -184,8 +185,9 @@ class LeastLoaded final : public Policy {
     } else if (near_count > 0) {
       moving += static_cast<double>(view.limits.local_latency.ns);
     }
-    const double running = static_cast<double>(question.task_ns) * peer.slowness;
-    const double pressure = pressure_ns(view, question, peer);
+    const double running = question.ns_on(peer);
+    const double pressure =
+        pressure_ns(view, question, peer) + static_cast<double>(peer.heat_ns);
     std::int64_t queue = view.workers.load_ns(worker);
     if (view.kept.has_before(worker, question.turn)) queue += peer.kept_ns / peer.slots;
     if (question.taken_over != nullptr && question.taken_over->primary != worker) {

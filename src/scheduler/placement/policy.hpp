@@ -37,6 +37,14 @@ struct Question {
   /// For a task without inputs: where the one before it went, whichever its run.
   PeerIndex recent = no_peer;
   PeerIndex planned = no_peer;  ///< what plan() said when the run was submitted
+  /// Predicted by class of workers; empty while there is one class.
+  std::span<const std::int64_t> class_ns = {};
+
+  /// Predicted on this worker.
+  double ns_on(const Peer& peer) const {
+    const std::int64_t average = class_ns.empty() ? task_ns : class_ns[peer.worker_class];
+    return static_cast<double>(average) * peer.slowness;
+  }
 };
 
 /// A run that was submitted.

@@ -119,6 +119,8 @@ inline std::string text_of(const Actions& actions) {
       out << "know " << k->info.peer.value;
     } else if (const auto* g = std::get_if<ForgetPeer>(&action)) {
       out << "forget " << g->peer.value;
+    } else if (const auto* t = std::get_if<WithdrawTask>(&action)) {
+      out << "withdraw " << t->handle;
     } else if (std::get_if<Exit>(&action) != nullptr) {
       out << "exit";
     }

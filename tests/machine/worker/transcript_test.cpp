@@ -128,7 +128,7 @@ TEST(WorkerTranscript, RevokedTasksDoNotStartAndRunningOnesDropTheirOutputs) {
             "start 0; fetch 7@2");
   EXPECT_EQ(rig({FetchAsked{PeerId{2}, 0, datum(0)}}), "");
   EXPECT_EQ(rig.told(protocol::RevokeTasks{datum(0).run, {0, 1, 2}, {1, 1, 1}}),
-            "refuse 2#0; abandon 7");
+            "refuse 2#0; withdraw 0; abandon 7");
   EXPECT_EQ(rig.ended(0), "drop 0");
   EXPECT_TRUE(rig.engine.is_empty());
 }
@@ -137,7 +137,7 @@ TEST(WorkerTranscript, ANewerAttemptReplacesAnOlder) {
   Rig rig;
   EXPECT_EQ(rig.told(assignment({{0, {}, {0}, 2}})), "start 0");
   EXPECT_EQ(rig.told(assignment({{0, {}, {0}, 1}})), "") << "stale";
-  EXPECT_EQ(rig.told(assignment({{0, {}, {0}, 3}})), "start 1");
+  EXPECT_EQ(rig.told(assignment({{0, {}, {0}, 3}})), "withdraw 0; start 1");
   EXPECT_EQ(rig.told(protocol::RevokeTasks{datum(0).run, {0}, {2}}), "") << "stale";
   EXPECT_EQ(rig.ended(1), "done 0");
   EXPECT_EQ(rig.ended(0), "") << "the newer attempt's output stays";
@@ -214,11 +214,22 @@ TEST(WorkerTranscript, AWorkerThatIsStuckOnMemorySaysSoOnce) {
 TEST(WorkerTranscript, ASlotHeldByARevokedTaskIsReportedUntilItEnds) {
   Rig rig(1);
   EXPECT_EQ(rig.told(assignment({{1, {}, {1}}, {2, {}, {2}}})), "start 0; start 1");
-  EXPECT_EQ(rig.told(protocol::RevokeTasks{datum(0).run, {1}, {1}}), "");
+  EXPECT_EQ(rig.told(protocol::RevokeTasks{datum(0).run, {1}, {1}}), "withdraw 0");
   EXPECT_EQ(rig.later(Duration::milliseconds(40)), "") << "it may end in a moment";
   EXPECT_EQ(rig.later(Duration::milliseconds(20)), "held 1");
   EXPECT_EQ(rig.later(Duration::seconds(9)), "");
   EXPECT_EQ(rig.ended(0), "drop 1; held 0");
+}
+
+TEST(WorkerTranscript, ATaskTakenBackBeforeItBeganHoldsNothing) {
+  Rig rig(1, 25);
+  EXPECT_EQ(rig.told(assignment({{1, {}, {1}}, {2, {}, {2}}, {3, {}, {3}}})), "start 0; start 1");
+  EXPECT_EQ(rig.told(protocol::RevokeTasks{datum(0).run, {2}, {1}}), "withdraw 1");
+  TaskEnded withdrawn;
+  withdrawn.handle = 1;
+  withdrawn.is_ok = false;
+  EXPECT_EQ(rig({withdrawn}), "start 2") << "its memory and its place are free";
+  EXPECT_EQ(rig.later(Duration::seconds(1)), "") << "no slot is held";
 }
 
 TEST(WorkerTranscript, AFetchWithoutRoomIsAShortage) {

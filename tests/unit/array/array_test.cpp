@@ -139,6 +139,8 @@ TEST(Array, what_cannot_work_is_refused_where_it_is_written) {
   expect_refusal([&] { linspace(0, 1, -1); }, {"negative"});
   expect_refusal([&] { from_host(HostArray{}); }, {"empty handle"});
   expect_refusal([&] { full({1}, 1e300, {.dtype = DType::int64}); }, {"int64"});
+  expect_refusal([&] { full({1}, 2.5, {.dtype = DType::int32}); }, {"2.5", "int32", "round"});
+  EXPECT_EQ(full({1}, 2.0, {.dtype = DType::int32}).dtype(), DType::int32);
 }
 
 TEST(Array, operations_remember_their_source_line) {

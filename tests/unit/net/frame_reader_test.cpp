@@ -1,6 +1,7 @@
 #include "net/frame_reader.hpp"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstring>
@@ -27,6 +28,8 @@ struct Recorder final : FrameSink {
   std::vector<SeenFrame> frames;
   std::size_t payloads = 0;
   std::size_t frames_wanted = 1000000;
+  std::vector<std::pair<std::uint64_t, int>> rings;
+  int descriptors_fetched = 0;
 
   std::span<std::byte> on_frame(std::span<const std::byte> control, std::uint64_t payload_bytes,
                                 int) override {
@@ -36,6 +39,11 @@ struct Recorder final : FrameSink {
     return frame.payload;
   }
   void on_payload() override { ++payloads; }
+  std::string on_ring(std::uint64_t bytes, int descriptor) override {
+    rings.emplace_back(bytes, descriptor);
+    return {};
+  }
+  void fetch_descriptors() override { ++descriptors_fetched; }
   bool wants_more() const override { return frames.size() < frames_wanted; }
 };
 
@@ -104,6 +112,43 @@ TEST(FrameReader, RefusesBadHeaders) {
   EXPECT_NE(refuse({.payload_bytes = 1}, false), "");
   EXPECT_NE(refuse({.payload_bytes = ~std::uint64_t{0}}, true), "");
   EXPECT_NE(refuse({.magic = FrameHeader::magic_with_descriptor}, true), "");
+  EXPECT_NE(refuse({.magic = FrameHeader::magic_ring_offer, .payload_bytes = 4096}, true), "");
+  EXPECT_NE(refuse({.magic = FrameHeader::magic_ring_taken}, false), "");
+  EXPECT_NE(refuse({.magic = FrameHeader::magic_ring_taken, .control_bytes = 1}, true), "");
+}
+
+TEST(FrameReader, SaysThatTheStreamGoesOnInMemory) {
+  for (const bool is_offer : {true, false}) {
+    FrameReader reader{Limits{}};
+    reader.trust();
+    Recorder seen;
+    const int descriptor = ::dup(0);
+    if (is_offer) reader.add_descriptor(descriptor);
+    const auto magic = is_offer ? FrameHeader::magic_ring_offer : FrameHeader::magic_ring_taken;
+    const auto header = FrameHeader{.magic = magic, .payload_bytes = 4096}.encode();
+    auto stream = stream_of({{bytes_of(10, 1), {}}});
+    stream.insert(stream.end(), header.begin(), header.end());
+    stream.resize(stream.size() + 5);  // no part of the stream any more
+    ASSERT_EQ(feed(reader, seen, stream, stream.size()), "");
+    EXPECT_EQ(seen.frames.size(), 1u);
+    const std::pair<std::uint64_t, int> expected{4096, is_offer ? descriptor : -1};
+    ASSERT_EQ(seen.rings.size(), 1u);
+    EXPECT_EQ(seen.rings[0], expected);
+    EXPECT_FALSE(reader.is_mid_frame());
+    ASSERT_EQ(feed(reader, seen, stream_of({{bytes_of(10, 1), {}}}), 1000), "");
+    EXPECT_EQ(seen.frames.size(), 2u);
+    ::close(descriptor);
+  }
+}
+
+TEST(FrameReader, AsksForADescriptorThatIsDue) {
+  FrameReader reader{Limits{}};
+  reader.trust();
+  Recorder seen;
+  const auto header = FrameHeader{.magic = FrameHeader::magic_with_descriptor}.encode();
+  EXPECT_NE(feed(reader, seen, header, 16), "");
+  EXPECT_EQ(seen.descriptors_fetched, 1);
+  EXPECT_TRUE(seen.frames.empty());
 }
 
 TEST(FrameReader, RefusedPayloadsEndTheStream) {
@@ -112,6 +157,7 @@ TEST(FrameReader, RefusedPayloadsEndTheStream) {
       return {};
     }
     void on_payload() override { FAIL(); }
+    std::string on_ring(std::uint64_t, int) override { return "no"; }
     bool wants_more() const override { return true; }
   } refuser;
   FrameReader reader{Limits{}};

@@ -21,13 +21,24 @@ std::shared_ptr<std::vector<std::byte>> random_bytes(std::size_t size, std::uint
 struct EveryLink : Net, testing::WithParamInterface<std::string> {
   void SetUp() override {
     const std::string unique = "ashlar-link-test-" + std::to_string(::getpid());
-    if (GetParam() == "pair") return open_pair();
-    if (GetParam() == "abstract") return open_by("unix:@" + unique);
-    if (GetParam() == "file") return open_by("unix:/tmp/" + unique + ".sock");
-    open_by("tcp://127.0.0.1:0");
+    if (GetParam() == "abstract") {
+      open_by("unix:@" + unique);
+    } else if (GetParam() == "file") {
+      open_by("unix:/tmp/" + unique + ".sock");
+    } else if (GetParam() == "tcp") {
+      open_by("tcp://127.0.0.1:0");
+      share(left);  // does nothing
+    } else {
+      open_pair(Limits{.ring_bytes = 64 << 10});
+    }
+    polls = GetParam() == "polled_ring";
+    if (GetParam() == "ring" || polls) share(left);
+    if (GetParam() == "ring_of_the_other") share(right);
   }
 };
-INSTANTIATE_TEST_SUITE_P(Sockets, EveryLink, testing::Values("pair", "abstract", "file", "tcp"),
+INSTANTIATE_TEST_SUITE_P(Sockets, EveryLink,
+                         testing::Values("pair", "abstract", "file", "tcp", "ring",
+                                         "ring_of_the_other", "polled_ring"),
                          [](const auto& param) { return param.param; });
 
 TEST_P(EveryLink, CarriesManySmallFramesInOrder) {
@@ -191,6 +202,79 @@ TEST_F(LinkTest, PassesDescriptorsWithTheirFrames) {
   }
 }
 
+/// What only links through shared memory promise; with and without somebody who polls.
+struct RingLink : Net, testing::WithParamInterface<bool> {
+  Witness at_left;
+  Witness at_right;
+  void SetUp() override {
+    polls = GetParam();
+    open_pair(Limits{.ring_bytes = 4096});
+    left->start(at_left);
+    right->start(at_right);
+    share(left);
+    left->send(frame_of("first"));
+    right->send(frame_of("first"));
+    run_until([&] { return at_left.controls.size() == 1 && at_right.controls.size() == 1; });
+  }
+};
+INSTANTIATE_TEST_SUITE_P(Waiting, RingLink, testing::Values(false, true),
+                         [](const auto& param) { return param.param ? "polls" : "sleeps"; });
+
+TEST_P(RingLink, PassesDescriptorsWithTheirFrames) {
+  std::vector<int> files;
+  for (int i = 0; i < 50; ++i) {
+    files.push_back(::memfd_create("ashlar-test", MFD_CLOEXEC));
+    ASSERT_EQ(::ftruncate(files.back(), 1000 + i), 0);
+    left->send(frame_of(std::string(100, 'x')));
+    Frame frame = payload_frame("with", random_bytes(i * 100, 5));
+    frame.descriptor = files.back();
+    left->send(std::move(frame));
+  }
+  run_until([&] { return at_right.controls.size() == 101 && at_right.payloads_done == 49; });
+  ASSERT_EQ(at_right.descriptors.size(), 50u);
+  for (int i = 0; i < 50; ++i) {
+    EXPECT_EQ(::lseek(at_right.descriptors[i], 0, SEEK_END), 1000 + i);
+    ::close(files[i]);
+  }
+}
+
+TEST_P(RingLink, TurnsOfManyBytesLetOthersHaveTheirs) {
+  bool has_other_run = false;
+  at_right.then = [&](const std::string&) {
+    if (at_right.controls.size() == 2) io.post([&] { has_other_run = true; });
+    if (!has_other_run) left->send(frame_of(std::string(2000, 'f')));
+  };
+  for (int i = 0; i < 100; ++i) left->send(frame_of(std::string(2000, 'f')));
+  run_until([&] { return has_other_run; });
+}
+
+TEST_P(RingLink, AFullRingOfADetachedLinkIsStillWritten) {
+  const auto payload = random_bytes(3'000'000, 6);
+  left->send(payload_frame("farewell", payload));
+  left->detach();
+  left.reset();
+  run_until([&] { return at_right.closed.size() == 1; });
+  EXPECT_EQ(at_right.payloads_done, 1);
+  EXPECT_TRUE(at_right.payloads[0] == *payload);
+  EXPECT_EQ(at_right.closed[0], "closed by peer");
+}
+
+TEST_P(RingLink, WhatWasWrittenBeforeTheEndArrives) {
+  for (int i = 0; i < 20; ++i) left->send(frame_of("last words"));
+  left->flush();
+  left.reset();
+  run_until([&] { return at_right.closed.size() == 1; });
+  EXPECT_EQ(at_right.controls.size(), 21u);
+}
+
+TEST_P(RingLink, IsOfferedOnce) {
+  left->share_memory();
+  right->share_memory();
+  left->send(frame_of("goes on"));
+  run_until([&] { return at_right.controls.size() == 2; });
+  EXPECT_TRUE(at_left.closed.empty() && at_right.closed.empty());
+}
+
 /// Sends raw bytes, and a descriptor if there is one.
 void send_raw(int socket, std::span<const std::byte> bytes, int descriptor = -1) {
   iovec part{const_cast<std::byte*>(bytes.data()), bytes.size()};
@@ -236,6 +320,40 @@ TEST_F(LinkTest, ClosesOnHostileHeaders) {
     EXPECT_EQ(::recv(theirs, &end, 1, 0), 0);
     ::close(theirs);
   }
+}
+
+TEST_F(LinkTest, RefusesUnusableSharedMemory) {
+  constexpr std::uint32_t offer = 0x4f485341, taken = 0x54485341;
+  const int unsealed = ::memfd_create("unsealed", MFD_CLOEXEC);
+  ASSERT_EQ(::ftruncate(unsealed, 1 << 20), 0);
+  for (const bool is_offer : {true, false}) {
+    const auto [ours, theirs] = socket_pair();
+    auto link = Link::adopt(io, ours);
+    Witness seen;
+    link->start(seen);
+    link->trust();
+    send_raw(theirs, header(is_offer ? offer : taken, 0, 4096), is_offer ? unsealed : -1);
+    run_until([&] { return !seen.closed.empty(); });
+    EXPECT_NE(seen.closed[0].find("bad frame: shared memory"), std::string::npos)
+        << seen.closed[0];
+    ::close(theirs);
+  }
+  ::close(unsealed);
+}
+
+TEST_F(LinkTest, SharedMemoryKeepsNoDescriptors) {
+  open_pair();
+  Witness at_left;
+  Witness at_right;
+  left->start(at_left);
+  right->start(at_right);
+  run_all_ready();
+  const int before = open_descriptors();
+  share(left);
+  left->send(frame_of("by memory"));
+  right->send(frame_of("by memory"));
+  run_until([&] { return at_left.controls.size() == 1 && at_right.controls.size() == 1; });
+  EXPECT_EQ(open_descriptors(), before);
 }
 
 TEST_F(LinkTest, ClosesDescriptorsThatNobodyTakes) {

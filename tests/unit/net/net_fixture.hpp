@@ -13,6 +13,7 @@
 
 #include "net/address.hpp"
 #include "net/link.hpp"
+#include "net/link_poll.hpp"
 
 namespace ashlar::net {
 
@@ -71,6 +72,7 @@ struct Net : testing::Test {
   boost::asio::io_context io;
   std::shared_ptr<Link> left;
   std::shared_ptr<Link> right;
+  bool polls = false;  ///< as a loop does that looks at its links' shared memory itself
 
   /// Runs the loop until the condition holds; fails after a time that only a hang takes.
   void run_until(const std::function<bool()>& holds) {
@@ -78,13 +80,29 @@ struct Net : testing::Test {
     while (!holds()) {
       ASSERT_LT(std::chrono::steady_clock::now(), end) << "nothing more happens";
       io.restart();
+      if (polls && (poll_once() || LinkPoll::of(io).await())) continue;
       io.run_one_for(std::chrono::milliseconds(100));
     }
   }
   void run_all_ready() {
     io.restart();
-    while (io.poll() > 0) {
+    while (polls ? poll_once() : io.poll() > 0) {
     }
+  }
+  bool poll_once() {
+    LinkPoll& links = LinkPoll::of(io);
+    links.look();
+    const bool did_anything = links.poll();
+    const bool ran_anything = io.poll_one() > 0;
+    links.flush();
+    return did_anything || ran_anything;
+  }
+
+  /// Both sides go on through shared memory.
+  void share(const std::shared_ptr<Link>& asking) {
+    left->trust();
+    right->trust();
+    asking->share_memory();
   }
 
   std::pair<int, int> socket_pair() {

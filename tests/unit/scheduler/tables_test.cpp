@@ -4,7 +4,6 @@
 #include <set>
 
 #include "base/random.hpp"
-#include "scheduler/cost_model.hpp"
 #include "scheduler/data_table.hpp"
 #include "scheduler/indexed_heap.hpp"
 #include "scheduler/rank_set.hpp"
@@ -111,15 +110,6 @@ TEST(ReplicaPool, CountsWhatIsUnderWayUntilItIsThereOrGivenUp) {
   pool.clear(b);
   EXPECT_EQ(pool.incoming(1), 0u);
   EXPECT_EQ(pool.outgoing(3), 0u);
-}
-
-TEST(CostModel, LearnsFromTheFirstCallAndScalesWithFlops) {
-  CostModel model{{1e9, 1e9}};
-  EXPECT_NEAR(static_cast<double>(model.predict(3, 1e6, 0)), 1.001e6, 1);
-  model.observe(3, 1e6, 0, 2'002'000);
-  EXPECT_NEAR(static_cast<double>(model.predict(3, 1e6, 0)), 2.002e6, 10);
-  EXPECT_NEAR(static_cast<double>(model.predict(3, 2e6, 0)), 4.002e6, 10);
-  EXPECT_EQ(model.predict(4, 0, 0), 1000);
 }
 
 }  // namespace

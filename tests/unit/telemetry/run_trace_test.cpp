@@ -33,6 +33,28 @@ TEST(RunTrace, EveryEventIsInTheJson) {
   EXPECT_DOUBLE_EQ(events[2]["ts"], 0.0);
 }
 
+TEST(RunTrace, TransfersBeginAndEndAtWhoReceives) {
+  RunTrace trace;
+  trace.name_worker(1, "left");
+  trace.add(
+      {.name = "sum", .from = 1, .to = 2, .bytes = 77, .start = {5'000}, .duration = {2'000}});
+  trace.add(event("gemm", 4'000, 1));
+  const auto json = nlohmann::json::parse(trace.to_json());
+  const auto& events = json["traceEvents"];
+  ASSERT_EQ(events.size(), 5u) << "two names, a task, a begin, an end";
+  const auto &begin = events[3], &end = events[4];
+  EXPECT_EQ(begin["ph"], "b");
+  EXPECT_EQ(end["ph"], "e");
+  EXPECT_EQ(begin["id"], end["id"]);
+  EXPECT_EQ(begin["cat"], end["cat"]);
+  EXPECT_EQ(begin["pid"], 2);
+  EXPECT_EQ(begin["args"]["from"], "left");
+  EXPECT_EQ(begin["args"]["bytes"], 77);
+  EXPECT_DOUBLE_EQ(begin["ts"], 1.0);
+  EXPECT_DOUBLE_EQ(end["ts"], 3.0);
+  EXPECT_EQ(trace.event_count(), 2u);
+}
+
 TEST(RunTrace, AnEmptyTraceIsValidJson) {
   const auto json = nlohmann::json::parse(RunTrace().to_json());
   EXPECT_TRUE(json["traceEvents"].empty());

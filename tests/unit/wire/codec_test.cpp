@@ -233,7 +233,42 @@ TEST(SizesCodec, RefuseDataLargerThanAnyMachine) {
   const std::uint64_t huge = (std::uint64_t{1} << 62) + 1;
   EXPECT_NE(error_of<DriverToScheduler>(PutData{.run = 1, .bytes = {8, huge}}), "");
   EXPECT_NE(error_of<PeerMessage>(FetchBytes{.request = 1, .bytes = huge}), "");
-  EXPECT_NE(error_of<PeerMessage>(FetchInPlace{.request = 1, .offset = huge, .bytes = 1}), "");
+  EXPECT_NE(error_of<PeerMessage>(FetchInPlace{0, {1}, {huge}, {1}}), "");
+  EXPECT_NE(error_of<PeerMessage>(FetchInPlace{0, {1}, {0}, {huge}}), "");
+}
+
+TEST(PeerCodec, RefusesColumnsOfDifferentLengths) {
+  using namespace protocol;
+  EXPECT_NE(error_of<PeerMessage>(Fetch{{1, 2}, {DatumId{{SessionId{1}, 2}, 3}}}), "");
+  EXPECT_NE(error_of<PeerMessage>(FetchInPlace{0, {1, 2}, {0}, {8, 8}}), "");
+  EXPECT_NE(error_of<PeerMessage>(FetchInPlace{0, {1, 2}, {0, 8}, {8}}), "");
+}
+
+TEST(HeartbeatCodec, RefusesLoadThatNoHostHas) {
+  const auto is_refused = [](const protocol::Heartbeat& beat) {
+    const auto worker = decode_worker_to_scheduler(encode(protocol::WorkerToScheduler(beat)));
+    const auto driver =
+        decode_driver_to_scheduler(encode(protocol::DriverToScheduler(beat)), session);
+    EXPECT_EQ(worker.message.has_value(), driver.message.has_value());
+    return !worker.message;
+  };
+  EXPECT_FALSE(is_refused({}));
+  EXPECT_FALSE(is_refused({.cores = 2, .cores_busy_percent = 200}));
+  EXPECT_TRUE(is_refused({.cores = 2, .cores_busy_percent = 201}));
+  EXPECT_TRUE(is_refused({.host_cores = 1, .host_busy_percent = 101}));
+  EXPECT_TRUE(is_refused({.cores = 65537}));
+  EXPECT_TRUE(is_refused({.host_cores = ~0u}));
+  EXPECT_TRUE(is_refused({.cpu_percent = 6'553'601}));
+  EXPECT_TRUE(is_refused({.slots_percent = 6'553'601}));
+  EXPECT_TRUE(is_refused({.cpu_stall_percent = 101}));
+  constexpr std::uint64_t too_much = std::uint64_t{1} << 62;
+  EXPECT_FALSE(is_refused({.memory_used = too_much - 1}));
+  EXPECT_TRUE(is_refused({.memory_used = too_much}));
+  EXPECT_TRUE(is_refused({.process_bytes = too_much}));
+  EXPECT_TRUE(is_refused({.host_memory_used = too_much}));
+  EXPECT_TRUE(is_refused({.host_memory_limit = too_much}));
+  EXPECT_TRUE(is_refused({.cgroup_memory_used = too_much}));
+  EXPECT_TRUE(is_refused({.cgroup_memory_limit = too_much}));
 }
 
 TEST(DriverIds, TakeTheSessionOfTheLink) {

@@ -95,6 +95,27 @@ std::shared_ptr<const graph::TaskGraph> RandomMessages::graph() {
   return g;
 }
 
+void RandomMessages::fill(protocol::Heartbeat& out) {
+  const auto below = [&](std::uint64_t bound) {
+    return static_cast<std::uint32_t>(random_.below(bound));
+  };
+  out.memory_used = size();
+  out.cpu_percent = below(6'553'601);
+  out.slots_percent = below(6'553'601);
+  out.cores = below(65537);
+  out.cores_busy_percent = below(100ull * out.cores + 1);
+  out.host_cores = below(65537);
+  out.host_busy_percent = below(100ull * out.host_cores + 1);
+  out.run_queue = u32();
+  out.cpu_stall_percent = below(101);
+  out.process_bytes = size();
+  out.host_memory_used = size();
+  out.host_memory_limit = size();
+  out.cgroup_memory_used = size();
+  out.cgroup_memory_limit = size();
+  out.sample = u64();
+}
+
 void RandomMessages::fill(protocol::Hello& out) {
   out.protocol_version = u32();
   out.software_version = text();
@@ -196,6 +217,16 @@ void RandomMessages::fill(protocol::DataMissing& out) {
 void RandomMessages::fill(protocol::MemoryShort& out) {
   const std::size_t n = count();
   out = {u64(), u64(), ids(n), sizes(n)};
+}
+
+void RandomMessages::fill(protocol::Fetch& out) {
+  const std::size_t n = count();
+  out = {list<std::uint64_t>(n, [&] { return u64(); }), ids(n)};
+}
+
+void RandomMessages::fill(protocol::FetchInPlace& out) {
+  const std::size_t n = count();
+  out = {u32(), list<std::uint64_t>(n, [&] { return u64(); }), sizes(n), sizes(n)};
 }
 
 void RandomMessages::fill(protocol::LeaseReturned& out) {

@@ -46,7 +46,7 @@ class RandomMessages {
   void fill(protocol::Hello& out);
   void fill(protocol::Welcome& out) { out = {u32(), peer(), SessionId{u32()}}; }
   void fill(protocol::Refusal& out) { out = {text()}; }
-  void fill(protocol::Heartbeat& out) { out = {u64(), u32()}; }
+  void fill(protocol::Heartbeat& out);
   void fill(protocol::SubmitRun& out);
   void fill(protocol::CancelRun& out) { out = {u32()}; }
   void fill(protocol::PutData& out) { out = {u32(), sizes(count())}; }
@@ -71,10 +71,10 @@ class RandomMessages {
   void fill(protocol::Leaving& out) { out = {text()}; }
   void fill(protocol::MemoryShort& out);
   void fill(protocol::SlotsHeld& out) { out = {u32()}; }
-  void fill(protocol::Fetch& out) { out = {u64(), datum()}; }
+  void fill(protocol::Fetch& out);
   void fill(protocol::FetchCancel& out) { out = {u64()}; }
   void fill(protocol::ArenaShared& out) { out = {u32(), size()}; }
-  void fill(protocol::FetchInPlace& out) { out = {u64(), u32(), size(), size()}; }
+  void fill(protocol::FetchInPlace& out);
   void fill(protocol::FetchBytes& out) { out = {u64(), size()}; }
   void fill(protocol::FetchRefused& out) { out = {u64()}; }
   void fill(protocol::PushInPlace& out) { out = {u64(), datum(), u32(), size(), size()}; }
