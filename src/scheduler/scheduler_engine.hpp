@@ -52,7 +52,7 @@ struct FromDriver {
   protocol::DriverToScheduler message;
 };
 
-/// What was learnt of kernels' times and workers' speeds is to be forgotten.
+/// What was learnt of kernels' times, of workers' speeds and of links is to be forgotten.
 struct ForgetLearned {};
 
 /// Time has passed; sent at least ten times a second while anything runs.

@@ -90,6 +90,16 @@ TEST(Suite, LeastLoadedStaysCloseToTheBound) {
   EXPECT_LT(ratios.back(), 3.5);
 }
 
+TEST(Suite, ASlowNetworkIsLearntFromTheRunBefore) {
+  // At the assumed bandwidth of ten times as much they take 3.0 and 2.1 times the bound.
+  for (const Shape shape : {Shape::stencil, Shape::fft}) {
+    const Trial trial =
+        try_policy(program_of(shape, 240), sites(4)[4], PolicyKind::least_loaded, 1);
+    EXPECT_EQ(trial.problem, "");
+    EXPECT_LT(trial.ratio, 1.7) << name_of(shape);
+  }
+}
+
 TEST(Suite, AProgramHasTheMachineToItself) {
   // Lost data of the program before it would be made again first: 1.4 is the bound for starting
   // anew when the worker vanishes.

@@ -161,6 +161,13 @@ class LeastLoaded final : public Policy {
     if (outgoing > 0) senders_.note(holder, transfer_ns(outgoing, view.links.sending(holder)));
   }
 
+  /// When what is to use the same links as the inputs from other hosts already will be through.
+  std::int64_t links_free_ns(const View& view, PeerIndex worker) const {
+    const std::uint64_t incoming = view.replicas.incoming(worker);
+    return std::max(transfer_ns(incoming, view.links.receiving(worker)),
+                    senders_.without(worker));
+  }
+
   static std::int64_t transfer_ns(std::uint64_t bytes, double rate) {
     return static_cast<std::int64_t>(std::min(1e9 * static_cast<double>(bytes) / rate, 1e15));
   }
@@ -193,13 +200,9 @@ class LeastLoaded final : public Policy {
     if (question.taken_over != nullptr && question.taken_over->primary != worker) {
       queue += peer.home_ns / peer.slots;
     }
-    std::int64_t start = std::max(queue, makers_.without(worker));
-    if (far_count > 0) {
-      // Its bytes come after those that use the same links already.
-      const std::uint64_t incoming = view.replicas.incoming(worker);
-      start = std::max({start, transfer_ns(incoming, view.links.receiving(worker)),
-                        senders_.without(worker)});
-    }
+    const std::int64_t made = makers_.without(worker);
+    const std::int64_t sent = far_count > 0 ? made + links_free_ns(view, worker) : made;
+    const std::int64_t start = std::max(queue, sent);
     return {worker, start, start + static_cast<std::int64_t>(moving + running + pressure),
             static_cast<std::int64_t>(moving)};
   }

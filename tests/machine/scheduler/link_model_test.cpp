@@ -31,6 +31,15 @@ TEST(LinkModel, LearnsWhatEachEndCanDo) {
   EXPECT_NEAR(links.receiving(2), 1e8, 1e7);
 }
 
+TEST(LinkModel, ForgetsWhatItLearnt) {
+  LinkModel links{1e9};
+  Instant now;
+  fetch(links, 1, 2, 1e8, 20, now);
+  links.forget();
+  EXPECT_EQ(links.receiving(2), 1e9);
+  EXPECT_EQ(links.sending(1), 1e9);
+}
+
 TEST(LinkModel, OneBadSampleDoesNotPoisonIt) {
   LinkModel links{1e9};
   Instant now;
