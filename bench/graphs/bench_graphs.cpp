@@ -10,9 +10,11 @@
 
 /// How good the scheduler's decisions are: well-known graphs on simulated clusters, in virtual
 /// time, through the production engines. Prints makespan / lower bound for each graph, cluster and
-/// policy as a Markdown table, then median and worst of each policy.
+/// policy as a Markdown table, then median and worst of each policy. With --memory the most that
+/// all stores together held, in megabytes, instead.
 ///
-/// Usage: bench_graphs [--tasks-per-slot N] [--policies a,b] [--graph NAME] [WORKERS ...]
+/// Usage: bench_graphs [--memory] [--tasks-per-slot N] [--policies a,b] [--graph NAME]
+///                     [WORKERS ...]
 namespace {
 
 using namespace ashlar;
@@ -24,6 +26,7 @@ struct Options {
   std::vector<PolicyKind> policies{std::begin(scheduler::policy_kinds),
                                    std::end(scheduler::policy_kinds)};
   std::string graph;  ///< empty: all
+  bool shows_memory = false;
   std::vector<std::uint32_t> workers;
 };
 
@@ -41,7 +44,9 @@ Options read(int argc, char** argv) {
   for (int i = 1; i < argc; ++i) {
     const std::string word = argv[i];
     const bool has_value = i + 1 < argc;
-    if (word == "--tasks-per-slot" && has_value) {
+    if (word == "--memory") {
+      options.shows_memory = true;
+    } else if (word == "--tasks-per-slot" && has_value) {
       options.tasks_per_slot = static_cast<std::uint32_t>(std::atoi(argv[++i]));
     } else if (word == "--graph" && has_value) {
       options.graph = argv[++i];
@@ -55,8 +60,8 @@ Options read(int argc, char** argv) {
       options.workers.push_back(static_cast<std::uint32_t>(std::atoi(word.c_str())));
     } else {
       std::fprintf(stderr,
-                   "usage: bench_graphs [--tasks-per-slot N] [--policies a,b] [--graph NAME] "
-                   "[WORKERS ...]\n");
+                   "usage: bench_graphs [--memory] [--tasks-per-slot N] [--policies a,b] "
+                   "[--graph NAME] [WORKERS ...]\n");
       std::exit(2);
     }
   }
@@ -89,16 +94,18 @@ class Table {
         std::fprintf(stderr, "%s\n", trial.problem.c_str());
         std::exit(1);
       }
-      std::printf(" %.2f |", trial.ratio);
+      const double figure =
+          options_.shows_memory ? static_cast<double>(trial.peak_bytes) * 1e-6 : trial.ratio;
+      std::printf(options_.shows_memory ? " %.0f |" : " %.2f |", figure);
       std::fflush(stdout);
-      ratios_[policy].push_back(trial.ratio);
+      figures_[policy].push_back(figure);
     }
     std::printf("\n");
   }
 
   void print_summary() const {
     std::printf("\n| policy | median | worst |\n|---|--:|--:|\n");
-    for (const auto& [policy, ratios] : ratios_) {
+    for (const auto& [policy, ratios] : figures_) {
       std::printf("| %s | %.2f | %.2f |\n", text(policy).c_str(), median(ratios),
                   *std::ranges::max_element(ratios));
     }
@@ -110,7 +117,7 @@ class Table {
   }
 
   const Options& options_;
-  std::map<PolicyKind, std::vector<double>> ratios_;
+  std::map<PolicyKind, std::vector<double>> figures_;
 };
 
 }  // namespace

@@ -63,7 +63,30 @@ KeptTasks::Entry Core::entry_of(const Run& run, std::uint32_t task) const {
   return {-std::int64_t{run.priority_of(task)}, run.sequence, run.tasks.rank(task), run.slot};
 }
 
+/// An assignable task that may take over a buffer is counted where the buffer is: whoever has such
+/// tasks of its own is not to take others, though it has nothing to do at the moment.
+void Core::come_home(Run& run, std::uint32_t task) {
+  if (run.graph->reuse_input.empty()) return;
+  const std::uint32_t position = run.graph->reuse_input[task];
+  if (position == graph::TaskGraph::no_input) return;
+  TaskRecord& record = run.tasks.edit(task);
+  const PeerIndex holder = datum(run.resolve(run.graph->inputs_of(task)[position])).primary;
+  if (holder == no_peer) return;  // lost just now: the task is about to wait for it
+  record.worker = holder;
+  record.expected_ns = expected_on(record.worker, predicted_ns(run, task));
+  record.is_at_home = true;
+  workers_.edit(record.worker).home_ns += static_cast<std::int64_t>(record.expected_ns);
+}
+
+void Core::leave_home(Run& run, std::uint32_t task) {
+  TaskRecord& record = run.tasks.edit(task);
+  if (!record.is_at_home) return;
+  record.is_at_home = false;
+  workers_.edit(record.worker).home_ns -= static_cast<std::int64_t>(record.expected_ns);
+}
+
 void Core::keep(Run& run, std::uint32_t task, PeerIndex worker, std::int64_t task_ns) {
+  leave_home(run, task);
   TaskRecord& record = run.tasks.edit(task);
   record.worker = worker;
   record.expected_ns = expected_on(worker, task_ns);
@@ -78,6 +101,7 @@ void Core::let_go(Run& run, std::uint32_t task) {
   workers_.edit(record.worker).kept_ns -= static_cast<std::int64_t>(record.expected_ns);
   kept_.remove(record.worker, entry_of(run, task));
   run.tasks.set_kept(task, false);
+  come_home(run, task);
   update_ready(run);
 }
 
@@ -157,7 +181,7 @@ bool Core::place_task(Run& run, std::uint32_t task) {
   return true;
 }
 
-placement::View Core::view() const { return {workers_, replicas_, kept_, limits_}; }
+placement::View Core::view() const { return {workers_, replicas_, links_, kept_, limits_}; }
 
 placement::Submission Core::submission(const Run& run) const {
   return {*run.graph, run.producer, run.consumers,
@@ -208,6 +232,7 @@ void Core::take_root(Run& run, const Pool& pool, PeerIndex worker) {
 }
 
 void Core::assign(Run& run, std::uint32_t task, PeerIndex worker, std::int64_t task_ns) {
+  leave_home(run, task);
   TaskRecord& record = run.tasks.edit(task);
   ++record.attempt;
   record.worker = worker;
@@ -229,7 +254,7 @@ void Core::assign(Run& run, std::uint32_t task, PeerIndex worker, std::int64_t t
     if (made.primary == no_peer) {
       make_available({run.slot, d}, worker);
     } else if (made.primary != worker && replicas_.find(made, worker) == nullptr) {
-      replicas_.add(made, worker, false);  // made again beside another output that was lost
+      replicas_.add(made, worker);  // made again beside another output that was lost
     }
   }
 }
@@ -251,7 +276,7 @@ void Core::describe(Run& run, std::uint32_t task, PeerIndex worker,
     Datum& d = datum(ref);
     const PeerIndex holder = holder_for(d, worker);
     if (d.primary != worker && replicas_.find(d, worker) == nullptr) {
-      replicas_.add(d, worker, false);
+      expect(ref, holder, worker);
     }
     outbox_.introduce(worker, holder);
     message.inputs.push_back(id_of(ref));
@@ -277,6 +302,18 @@ void Core::describe(Run& run, std::uint32_t task, PeerIndex worker,
     outbox_.introduce(worker, driver);
     message.driver = workers_.at(driver).id;
   }
+}
+
+/// The worker is about to be told to get the datum there.
+void Core::expect(DataRef ref, PeerIndex holder, PeerIndex worker) {
+  Datum& d = datum(ref);
+  if (workers_.at(holder).host == workers_.at(worker).host) {
+    replicas_.add(d, worker);
+    return;
+  }
+  replicas_.add_coming(d, worker, holder,
+                       d.bytes == graph::TaskGraph::dynamic_bytes ? 0 : d.bytes);
+  if (d.is_made) links_.begin({ref, holder, worker}, now_);
 }
 
 /// Where the worker is to get the datum: from itself, else from its host, else from the primary.

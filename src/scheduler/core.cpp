@@ -17,6 +17,7 @@ constexpr Duration progress_interval = Duration::milliseconds(100);
 Core::Core(const Limits& limits, std::uint64_t seed)
     : limits_(limits),
       workers_(limits),
+      links_(limits.remote_bandwidth),
       costs_({limits.assumed_flop_rate, limits.assumed_byte_rate}),
       outbox_(workers_),
       policy_(placement::make_policy(limits.policy, seed)) {}
@@ -87,8 +88,10 @@ Run& Core::adopt(std::unique_ptr<Run> run) {
 
 void Core::transition(Run& run, std::uint32_t task, TaskState to) {
   if (run.tasks.at(task).is_kept) let_go(run, task);
+  leave_home(run, task);
   const TaskState from = run.tasks.state(task);
   run.tasks.transition(task, to);
+  if (to == TaskState::assignable) come_home(run, task);
   if (is_unfinished(from) && !is_unfinished(to)) --unfinished_;
   if (!is_unfinished(from) && is_unfinished(to)) ++unfinished_;
   if (from == TaskState::assignable || to == TaskState::assignable) update_ready(run);

@@ -9,6 +9,7 @@
 
 #include "scheduler/cost_model.hpp"
 #include "scheduler/kept_tasks.hpp"
+#include "scheduler/link_model.hpp"
 #include "scheduler/outbox.hpp"
 #include "scheduler/placement/policy.hpp"
 #include "scheduler/run.hpp"
@@ -168,6 +169,8 @@ class Core {
   bool place_task(Run& run, std::uint32_t task);
   KeptTasks::Entry entry_of(const Run& run, std::uint32_t task) const;
   void keep(Run& run, std::uint32_t task, PeerIndex worker, std::int64_t task_ns);
+  void come_home(Run& run, std::uint32_t task);
+  void leave_home(Run& run, std::uint32_t task);
   void let_go(Run& run, std::uint32_t task);
   void let_go_all(PeerIndex worker);
   void dismiss_leaving();
@@ -181,6 +184,7 @@ class Core {
   void take_root(Run& run, const Pool& pool, PeerIndex worker);
   void assign(Run& run, std::uint32_t task, PeerIndex worker, std::int64_t task_ns);
   void describe(Run& run, std::uint32_t task, PeerIndex worker, protocol::AssignTasks& message);
+  void expect(DataRef ref, PeerIndex holder, PeerIndex worker);
   PeerIndex holder_for(const Datum& datum, PeerIndex worker);
   std::uint32_t reuse_for(Run& run, std::uint32_t task, PeerIndex worker);
 
@@ -210,6 +214,7 @@ class Core {
   Instant now_;
   WorkerTable workers_;
   ReplicaPool replicas_;
+  LinkModel links_;
   CostModel costs_;
   Outbox outbox_;
   std::unique_ptr<placement::Policy> policy_;

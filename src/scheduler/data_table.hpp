@@ -37,8 +37,10 @@ class ReplicaPool {
   static constexpr std::uint32_t end = ~std::uint32_t{0};
   struct Replica {
     PeerIndex peer = no_peer;
-    bool is_actual = false;
     std::uint32_t next = end;
+    PeerIndex from = no_peer;  ///< it comes from there
+    bool is_actual = false;
+    std::uint64_t coming_bytes = 0;  ///< over the network; 0 once it is there
   };
 
   const Replica& at(std::uint32_t node) const { return nodes_[node]; }
@@ -50,7 +52,7 @@ class ReplicaPool {
   }
 
   /// Requires that the peer is not listed.
-  void add(Datum& datum, PeerIndex peer, bool is_actual) {
+  void add(Datum& datum, PeerIndex peer) {
     std::uint32_t node = free_;
     if (node == end) {
       node = static_cast<std::uint32_t>(nodes_.size());
@@ -58,9 +60,30 @@ class ReplicaPool {
     } else {
       free_ = nodes_[node].next;
     }
-    nodes_[node] = {peer, is_actual, datum.replicas};
+    nodes_[node] = {peer, datum.replicas};
     datum.replicas = node;
     ++size_;
+  }
+  /// It is fetched from another host.
+  void add_coming(Datum& datum, PeerIndex peer, PeerIndex from, std::uint64_t bytes) {
+    add(datum, peer);
+    Replica& added = nodes_[datum.replicas];
+    added.from = from;
+    added.coming_bytes = bytes;
+    count(incoming_, peer) += bytes;
+    count(outgoing_, from) += bytes;
+  }
+  void arrive(Replica& replica) {
+    replica.is_actual = true;
+    stop_coming(replica);
+  }
+
+  /// Bytes that are to come to the peer from other hosts, or to go from it to them.
+  std::uint64_t incoming(PeerIndex peer) const {
+    return peer < incoming_.size() ? incoming_[peer] : 0;
+  }
+  std::uint64_t outgoing(PeerIndex peer) const {
+    return peer < outgoing_.size() ? outgoing_[peer] : 0;
   }
 
   /// Returns whether the peer was listed.
@@ -68,6 +91,7 @@ class ReplicaPool {
     for (std::uint32_t* link = &datum.replicas; *link != end; link = &nodes_[*link].next) {
       const std::uint32_t node = *link;
       if (nodes_[node].peer != peer) continue;
+      stop_coming(nodes_[node]);
       *link = nodes_[node].next;
       nodes_[node].next = free_;
       free_ = node;
@@ -85,7 +109,19 @@ class ReplicaPool {
   std::size_t bytes() const { return nodes_.capacity() * sizeof(Replica); }
 
  private:
+  static std::uint64_t& count(std::vector<std::uint64_t>& counts, PeerIndex peer) {
+    if (peer >= counts.size()) counts.resize(peer + 1);
+    return counts[peer];
+  }
+  void stop_coming(Replica& replica) {
+    if (replica.coming_bytes == 0) return;
+    count(incoming_, replica.peer) -= replica.coming_bytes;
+    count(outgoing_, replica.from) -= replica.coming_bytes;
+    replica.coming_bytes = 0;
+  }
+
   std::vector<Replica> nodes_;
+  std::vector<std::uint64_t> incoming_, outgoing_;  ///< by peer
   std::uint32_t free_ = end;
   std::size_t size_ = 0;
 };

@@ -190,7 +190,8 @@ void Core::check_uses() const {
   std::map<DataRef, std::uint32_t> uses;
   std::map<std::uint32_t, std::uint64_t> outside;
   std::vector<std::uint32_t> assigned(workers_.size(), 0);
-  std::vector<std::int64_t> queued(workers_.size(), 0), kept(workers_.size(), 0);
+  std::vector<std::int64_t> queued(workers_.size(), 0), kept(workers_.size(), 0),
+      home(workers_.size(), 0);
   std::size_t kept_count = 0;
   for (const auto& run : runs_) {
     for (std::uint32_t t = 0; run && t < run->tasks.size(); ++t) {
@@ -208,6 +209,7 @@ void Core::check_uses() const {
         kept[record.worker] += static_cast<std::int64_t>(record.expected_ns);
         ++kept_count;
       }
+      if (record.is_at_home) home[record.worker] += static_cast<std::int64_t>(record.expected_ns);
       if (record.state != TaskState::assigned) continue;
       ++assigned[record.worker];
       queued[record.worker] += static_cast<std::int64_t>(record.expected_ns);
@@ -226,6 +228,7 @@ void Core::check_uses() const {
     ASHLAR_CHECK(workers_.at(p).assigned == assigned[p], workers_.at(p).name);
     ASHLAR_CHECK(workers_.at(p).queued_ns == queued[p], workers_.at(p).name);
     ASHLAR_CHECK(workers_.at(p).kept_ns == kept[p], workers_.at(p).name);
+    ASHLAR_CHECK(workers_.at(p).home_ns == home[p], workers_.at(p).name);
   }
   ASHLAR_CHECK(kept_count == kept_.size(), "kept tasks");
 }
@@ -235,17 +238,28 @@ void Core::check_invariants() const {
   check_uses();
   std::uint64_t unfinished = 0;
   std::size_t replicas = 0;
+  std::vector<std::uint64_t> incoming(workers_.size(), 0), outgoing(workers_.size(), 0);
   for (const auto& run : runs_) {
     if (!run) continue;
     check_run(*run);
     unfinished += run->tasks.unfinished();
     for (const Datum& d : run->data) {
-      for (std::uint32_t n = d.replicas; n != ReplicaPool::end; n = replicas_.at(n).next)
+      for (std::uint32_t n = d.replicas; n != ReplicaPool::end; n = replicas_.at(n).next) {
         ++replicas;
+        const ReplicaPool::Replica& replica = replicas_.at(n);
+        if (replica.coming_bytes == 0) continue;
+        ASHLAR_CHECK(!replica.is_actual, run->label());
+        incoming[replica.peer] += replica.coming_bytes;
+        outgoing[replica.from] += replica.coming_bytes;
+      }
     }
   }
   ASHLAR_CHECK(unfinished == unfinished_, "unfinished tasks");
   ASHLAR_CHECK(replicas == replicas_.size(), "replicas");
+  for (PeerIndex p = 0; p < workers_.size(); ++p) {
+    ASHLAR_CHECK(replicas_.incoming(p) == incoming[p], workers_.at(p).name);
+    ASHLAR_CHECK(replicas_.outgoing(p) == outgoing[p], workers_.at(p).name);
+  }
 }
 
 }  // namespace ashlar::scheduler

@@ -18,6 +18,7 @@ void Core::on(const Tick&) {
 void Core::on(const ForgetLearned&) {
   costs_.forget();
   workers_.forget_speeds();
+  links_.forget();
 }
 
 void Core::on_worker(PeerIndex worker, const protocol::Heartbeat& message) {

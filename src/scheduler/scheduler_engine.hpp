@@ -52,7 +52,7 @@ struct FromDriver {
   protocol::DriverToScheduler message;
 };
 
-/// What was learnt of kernels' times and workers' speeds is to be forgotten.
+/// What was learnt of kernels' times, of workers' speeds and of links is to be forgotten.
 struct ForgetLearned {};
 
 /// Time has passed; sent at least ten times a second while anything runs.
@@ -104,7 +104,7 @@ struct Limits {
   std::uint32_t holder_windows = 2;
   /// How often a task may take its worker down before it is given up.
   std::uint32_t attempts_killed = 3;
-  /// Assumed for transfers until measured, bytes per second: between hosts, and on one host.
+  /// Bytes per second: assumed between hosts until measured, and on one host.
   double remote_bandwidth = 1.0e9;
   double local_bandwidth = 2.0e11;
   /// Assumed for copying an input into fresh memory, where the task cannot take its buffer over.

@@ -28,12 +28,13 @@ std::string_view name_of(TaskState state);
 struct TaskRecord {
   std::uint64_t path_ns = 0;      ///< longest measured chain that ends here, when done
   std::uint64_t expected_ns = 0;  ///< what it adds to its worker's queue
-  PeerIndex worker = no_peer;     ///< when assigned or kept: where; when done: where it ran
+  PeerIndex worker = no_peer;     ///< when assigned, kept or at home: where; done: where it ran
   Attempt attempt = 0;
   std::uint32_t blocked = 0;  ///< inputs that neither exist nor will; kept until it ends
   std::uint16_t task_class = 0;
   TaskState state = TaskState::waiting;
-  std::uint8_t killed : 6 = 0;  ///< workers that died while it may have been running
+  std::uint8_t killed : 5 = 0;  ///< workers that died while it may have been running
+  bool is_at_home : 1 = false;  ///< assignable: `worker` has the buffer that it may take over
   bool is_kept : 1 = false;     ///< assignable, but kept back for `worker`, which is full
   bool takes_over : 1 = false;  ///< was told to take over an input's buffer
 };

@@ -162,7 +162,7 @@ void Core::task_done(Run& run, std::uint32_t task, std::uint64_t elapsed_ns,
     Datum& made = run.data[d];
     if (!output_bytes.empty()) made.bytes = output_bytes[d - first];
     if (made.primary != record.worker) {
-      if (auto* replica = replicas_.find(made, record.worker)) replica->is_actual = true;
+      if (auto* replica = replicas_.find(made, record.worker)) replicas_.arrive(*replica);
     }
     made.is_made = true;
     if (made.is_wanted) ready_data_.push_back({run.slot, d});
@@ -212,6 +212,7 @@ void Core::on_worker(PeerIndex worker, const protocol::DataAcquired& message) {
     run->local_bytes += message.local_bytes;
     run->remote_bytes += message.remote_bytes;
   }
+  links_.arrived(worker, message.remote_bytes);
   for (const DatumId id : message.data) {
     DataRef ref;
     switch (find_datum(id, ref)) {
@@ -225,7 +226,8 @@ void Core::on_worker(PeerIndex worker, const protocol::DataAcquired& message) {
         return;
     }
     if (auto* replica = replicas_.find(datum(ref), worker)) {
-      replica->is_actual = true;
+      replicas_.arrive(*replica);
+      links_.end(worker, ref, now_);
     } else {
       ++counters_.stale_events;
     }
@@ -262,7 +264,7 @@ void Core::datum_missing(PeerIndex worker, DataRef ref, PeerIndex asked) {
     if (d.primary == asked) {
       remove_holder(ref, asked);
       if (d.is_available() && d.primary != asked) {
-        replicas_.add(d, asked, false);
+        replicas_.add(d, asked);
         outbox_.relocate(asked, id_of(ref), d.primary);
       }
     } else if (replica != nullptr && replica->is_actual) {

@@ -57,14 +57,21 @@ PeerIndex WorkerTable::add(PeerId id, const protocol::Hello& hello, bool is_work
   peer.resources_free = peer.resources_total;
   ++worker_count_;
   ++usable_count_;
+  usable_slots_ += peer.slots;
   pools_are_stale_ = true;
   mark_dirty(index);
   return index;
 }
 
+void WorkerTable::forget_usable(const Peer& peer) {
+  if (!is_usable(peer)) return;
+  --usable_count_;
+  usable_slots_ -= peer.slots;
+}
+
 void WorkerTable::remove(PeerIndex index) {
   Peer& peer = peers_[index];
-  if (is_usable(peer)) --usable_count_;
+  forget_usable(peer);
   peer.is_alive = false;
   peer.was_told = {};
   if (!peer.is_worker) return;
@@ -76,7 +83,7 @@ void WorkerTable::remove(PeerIndex index) {
 
 void WorkerTable::set_leaving(PeerIndex worker) {
   Peer& peer = peers_[worker];
-  if (is_usable(peer)) --usable_count_;
+  forget_usable(peer);
   peer.is_leaving = true;
   pools_are_stale_ = true;
   update_heaps(worker);
@@ -257,11 +264,12 @@ std::size_t WorkerTable::bytes() const {
 
 void WorkerTable::check_invariants() const {
   ASHLAR_CHECK(dirty_.empty(), "settled");
-  std::size_t workers = 0, usable = 0, open = 0, idle = 0, hot = 0;
+  std::size_t workers = 0, usable = 0, usable_slots = 0, open = 0, idle = 0, hot = 0;
   for (PeerIndex p = 0; p < peers_.size(); ++p) {
     const Peer& peer = peers_[p];
     workers += peer.is_worker && peer.is_alive;
     usable += is_usable(peer);
+    usable_slots += is_usable(peer) ? peer.slots : 0;
     open += has_room(p);
     idle += has_room(p) && peer.assigned == 0;
     hot += peer.load.is_hot();
@@ -272,8 +280,9 @@ void WorkerTable::check_invariants() const {
     }
     for (const std::int64_t amount : peer.resources_free) ASHLAR_CHECK(amount >= 0, peer.name);
   }
-  ASHLAR_CHECK(workers == worker_count_ && usable == usable_count_ && open == open_count_ &&
-                   idle == idle_count_ && hot == hot_count_,
+  ASHLAR_CHECK(workers == worker_count_ && usable == usable_count_ &&
+                   usable_slots == usable_slots_ && open == open_count_ && idle == idle_count_ &&
+                   hot == hot_count_,
                "worker counts");
 }
 

@@ -41,6 +41,7 @@ struct Peer {
   std::int64_t queued_ns = 0;
   std::uint32_t slots_held = 0;      ///< by tasks that were taken back and still run
   std::int64_t kept_ns = 0;          ///< of tasks kept for it while it is full
+  std::int64_t home_ns = 0;          ///< of assignable tasks that may take over a buffer of it
   double slowness = 1;               ///< measured time over that of the average worker
   std::uint32_t worker_class = 0;    ///< equal for workers with the same kinds of resources
   WorkerSpeed speed;
@@ -89,6 +90,7 @@ class WorkerTable {
   std::size_t worker_count() const { return worker_count_; }
   /// Workers that take new tasks.
   std::size_t usable_count() const { return usable_count_; }
+  std::uint64_t usable_slots() const { return usable_slots_; }
   std::size_t open_count() const { return open_count_; }
   /// Workers that take new tasks and have none.
   std::size_t idle_count() const { return idle_count_; }
@@ -156,6 +158,7 @@ class WorkerTable {
   std::uint32_t resource_id(const std::string& name);
   std::uint32_t intern_pool(std::vector<PeerIndex> members);
   void update_heaps(PeerIndex worker);
+  void forget_usable(const Peer& peer);
   void mark_dirty(PeerIndex worker);
   std::uint32_t class_id(const protocol::Hello& hello);
   void weigh(PeerIndex worker);
@@ -178,6 +181,7 @@ class WorkerTable {
   std::vector<PeerIndex> dirty_;
   std::vector<bool> is_dirty_;
   std::size_t worker_count_ = 0, usable_count_ = 0, open_count_ = 0, idle_count_ = 0;
+  std::uint64_t usable_slots_ = 0;
   bool pools_are_stale_ = false;
 };
 

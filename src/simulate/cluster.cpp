@@ -120,6 +120,7 @@ class Play {
       DriverNode* driver = drivers_.at(home->session.value);
       if (const auto* end = std::get_if<protocol::RunEnded>(&home->message)) {
         check_end(*end);
+        world_.outcome.peak_bytes = world_.take_peak();
         world_.outcome.makespan = Duration{end->stats.makespan_ns};
         world_.outcome.remote_bytes += end->stats.remote_bytes;
         world_.outcome.last_error = end->error;

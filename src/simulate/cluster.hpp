@@ -86,6 +86,7 @@ struct Outcome {
   std::uint64_t digest = 0;         ///< of everything that happened, in order
   Duration took;                    ///< virtual time
   Duration makespan;                ///< of the last run, from its submission to its last task
+  std::uint64_t peak_bytes = 0;     ///< the most all stores held during the last run
   std::uint64_t remote_bytes = 0;   ///< fetched from other hosts by workers, as they report it
   std::string last_error;           ///< of the last run; empty when it ended well
   History history;                  ///< if Config::keeps_history

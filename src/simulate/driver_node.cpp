@@ -49,7 +49,7 @@ void DriverNode::put_some() {
   for (std::uint32_t i = 0; i < world_.below(4); ++i) {
     const Chunk chunk{world_.random.next(), 1 + world_.below(100'000)};
     const DatumId datum{{session_, event.put.run}, i};
-    store_[datum] = chunk;
+    keep(datum, chunk);
     expected_[datum] = chunk;
     sources_.push_back({datum, chunk, false});
     event.put.bytes.push_back(chunk.bytes);
@@ -64,6 +64,7 @@ void DriverNode::submit_one() {
   if (world_.config.machine) {
     submitted.job = job_of(world_.config.programs[run]->graph);
     submitted.bring_home = false;
+    world_.take_peak();
     if (next_run_ == world_.config.programs.size()) {
       world_.is_last_submitted = true;
       world_.on_last_submission();
@@ -101,7 +102,7 @@ bool DriverNode::may_fail(std::uint32_t run) const {
 void DriverNode::fetched(const DatumId& datum, const Chunk& chunk, bool) { pushed(datum, chunk); }
 
 void DriverNode::pushed(const DatumId& datum, const Chunk& chunk) {
-  store_[datum] = chunk;
+  keep(datum, chunk);
   inbox_.post(driver::Arrived{datum, chunk.bytes});
 }
 
@@ -144,7 +145,7 @@ void DriverNode::perform(driver::Action& action) {
   } else if (const auto* end = std::get_if<driver::RunFinished>(&action)) {
     finished(*end);
   } else if (const auto* drop = std::get_if<driver::DropDatum>(&action)) {
-    store_.erase(drop->datum);
+    discard(drop->datum);
   }
 }
 

@@ -14,6 +14,7 @@ PeerNode* World::find(PeerId peer) {
 
 void PeerNode::die() {
   is_alive_ = false;
+  for (const auto& [datum, chunk] : store_) world_.let_go(chunk.bytes);
   world_.cut_off(id_);
   for (const auto& entry : world_.peers) {
     const PeerId other = entry.first;
@@ -31,6 +32,19 @@ void PeerNode::die() {
       node->unasked_all(id_);
     });
   }
+}
+
+void PeerNode::keep(const DatumId& datum, const Chunk& chunk) {
+  discard(datum);
+  store_[datum] = chunk;
+  world_.hold(chunk.bytes);
+}
+
+void PeerNode::discard(const DatumId& datum) {
+  const auto found = store_.find(datum);
+  if (found == store_.end()) return;
+  world_.let_go(found->second.bytes);
+  store_.erase(found);
 }
 
 void PeerNode::start_fetch(const DatumId& datum, PeerId peer) {

@@ -43,6 +43,9 @@ class PeerNode {
   void answer(PeerId peer, std::uint64_t request, const DatumId& datum);
   void refuse(PeerId peer, std::uint64_t request);
   void push(PeerId peer, const DatumId& datum);
+  /// Keeps the chunk, instead of one it may have.
+  void keep(const DatumId& datum, const Chunk& chunk);
+  void discard(const DatumId& datum);
   /// The chunk, which must be here.
   Chunk chunk_of(const DatumId& datum, const char* purpose);
   std::string name() const { return "peer " + std::to_string(id_.value); }

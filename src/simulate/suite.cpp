@@ -58,7 +58,8 @@ Trial try_policy(std::shared_ptr<const Program> program, const Site& site,
                      std::move(program)};
   const Outcome outcome = Cluster(config).run(seed);
   const double seconds = outcome.makespan.in_seconds();
-  return {outcome.problem, seconds, seconds / bound, outcome.remote_bytes, outcome.digest};
+  return {outcome.problem, seconds, seconds / bound, outcome.remote_bytes,
+          outcome.peak_bytes, outcome.digest};
 }
 
 }  // namespace ashlar::simulate::suite

@@ -46,6 +46,7 @@ struct Trial {
   double seconds = 0;   ///< makespan
   double ratio = 0;     ///< to the lower bound
   std::uint64_t remote_bytes = 0;
+  std::uint64_t peak_bytes = 0;  ///< the most all stores held
   std::uint64_t digest = 0;
 };
 /// Runs the program in virtual time, after another one from which the scheduler learns the

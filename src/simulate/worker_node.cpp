@@ -47,7 +47,7 @@ void WorkerNode::told(protocol::SchedulerToWorker message) {
 void WorkerNode::tick() { inbox_.post(worker::Tick{}); }
 
 void WorkerNode::fetched(const DatumId& datum, const Chunk& chunk, bool is_in_place) {
-  store_[datum] = chunk;
+  keep(datum, chunk);
   inbox_.post(worker::FetchDone{datum, chunk.bytes, is_in_place});
 }
 
@@ -100,7 +100,7 @@ void WorkerNode::perform(worker::Action& action) {
   } else if (const auto* fresh = std::get_if<worker::PushDatum>(&action)) {
     push(fresh->driver, fresh->datum);
   } else if (const auto* drop = std::get_if<worker::DropDatum>(&action)) {
-    store_.erase(drop->datum);
+    discard(drop->datum);
   } else if (const auto* back = std::get_if<worker::WithdrawTask>(&action)) {
     withdraw(back->handle);
   } else if (std::holds_alternative<worker::Exit>(action)) {
@@ -125,7 +125,7 @@ void WorkerNode::start(const worker::StartTask& action) {
     started.inputs.push_back(chunk_of(input, "run a task"));
   }
   if (action.reuse_input != graph::TaskGraph::no_input) {
-    store_.erase(view.inputs[action.reuse_input]);
+    discard(view.inputs[action.reuse_input]);
   }
   queue_.push_back(std::move(started));
 }
@@ -171,7 +171,7 @@ void WorkerNode::finish(const Started& started) {
   } else {
     for (std::uint32_t i = 0; i < view.outputs.size(); ++i) {
       const Chunk chunk = compute(kernel, view.params, started.inputs, i, view.output_bytes[i]);
-      store_[{view.run, view.outputs[i]}] = chunk;
+      keep({view.run, view.outputs[i]}, chunk);
       ended.output_bytes.push_back(chunk.bytes);
     }
   }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -71,6 +72,15 @@ class World {
     return static_cast<std::uint32_t>(random.below(bound));
   }
 
+  /// Keeps count of the bytes in all stores.
+  void hold(std::uint64_t bytes) {
+    held_bytes_ += bytes;
+    peak_bytes_ = std::max(peak_bytes_, held_bytes_);
+  }
+  void let_go(std::uint64_t bytes) { held_bytes_ -= bytes; }
+  /// The most that was held since it was asked for last.
+  std::uint64_t take_peak() { return std::exchange(peak_bytes_, held_bytes_); }
+
   void note(std::uint64_t what) {
     outcome.digest = (outcome.digest ^ what ^ static_cast<std::uint64_t>(now.ns)) * 0x100000001B3u;
   }
@@ -110,6 +120,7 @@ class World {
   std::map<std::pair<Instant, std::uint64_t>, std::function<void()>> queue_;
   std::map<std::pair<PeerId, PeerId>, Instant> links_;
   std::uint64_t sequence_ = 0;
+  std::uint64_t held_bytes_ = 0, peak_bytes_ = 0;
 };
 
 /// Collects the events of an engine, so that it sees several at once, as it does in a process.

@@ -86,15 +86,42 @@ TEST(Suite, LeastLoadedStaysCloseToTheBound) {
   }
   std::ranges::sort(ratios);
   std::printf("median %.2f, worst %.2f\n", ratios[ratios.size() / 2], ratios.back());
-  EXPECT_LT(ratios[ratios.size() / 2], 1.65);
+  EXPECT_LT(ratios[ratios.size() / 2], 1.16);
   EXPECT_LT(ratios.back(), 3.5);
 }
 
-/// Seconds and bytes moved over a few graphs on equal workers.
+TEST(Suite, ASlowNetworkIsLearntFromTheRunBefore) {
+  // At the assumed bandwidth of ten times as much they take 3.0 and 2.1 times the bound.
+  for (const Shape shape : {Shape::stencil, Shape::fft}) {
+    const Trial trial =
+        try_policy(program_of(shape, 240), sites(4)[4], PolicyKind::least_loaded, 1);
+    EXPECT_EQ(trial.problem, "");
+    EXPECT_LT(trial.ratio, 1.7) << name_of(shape);
+  }
+}
+
+TEST(Suite, AProgramHasTheMachineToItself) {
+  // Lost data of the program before it would be made again first: 1.4 is the bound for starting
+  // anew when the worker vanishes.
+  const Trial trial =
+      try_policy(program_of(Shape::shuffle, 120), sites(2)[3], PolicyKind::least_loaded, 1);
+  EXPECT_EQ(trial.problem, "");
+  EXPECT_LT(trial.ratio, 1.4);
+}
+
+TEST(Suite, MemoryIsCountedWhileTheProgramRuns) {
+  const auto tree = program_of(Shape::tree, 480);
+  const Trial trial = try_policy(tree, sites(4)[0], PolicyKind::least_loaded, 1);
+  EXPECT_GT(trial.peak_bytes, std::uint64_t{8} << 20) << "each slot makes something";
+  EXPECT_LT(trial.peak_bytes, std::uint64_t{150} << 20) << "240 leaves have 1 MB each";
+}
+
+/// Seconds and bytes moved over a few graphs on equal workers with a slow network: with a fast one
+/// the order matters, and the place hardly does.
 Trial total(PolicyKind policy) {
   Trial sum;
   for (const Shape shape : {Shape::matmul, Shape::cholesky, Shape::stencil, Shape::fft}) {
-    const Trial trial = try_policy(program_of(shape, 240), sites(4)[0], policy, 1);
+    const Trial trial = try_policy(program_of(shape, 240), sites(4)[4], policy, 1);
     EXPECT_EQ(trial.problem, "");
     sum.seconds += trial.seconds;
     sum.remote_bytes += trial.remote_bytes;
@@ -110,7 +137,7 @@ TEST(Suite, EachPolicyIsBetterThanChanceAtWhatItIsFor) {
                 static_cast<double>(sum.remote_bytes) * 1e-6);
   }
   EXPECT_LT(total(PolicyKind::least_loaded).seconds, 0.85 * chance.seconds);
-  EXPECT_LT(total(PolicyKind::heft).seconds, 0.85 * chance.seconds);
+  EXPECT_LT(total(PolicyKind::heft).seconds, 0.98 * chance.seconds);
   for (const PolicyKind policy : {PolicyKind::locality, PolicyKind::lshs}) {
     EXPECT_LT(static_cast<double>(total(policy).remote_bytes),
               0.85 * static_cast<double>(chance.remote_bytes))

@@ -2,6 +2,7 @@
 #include <numeric>
 #include <vector>
 
+#include "scheduler/placement/order.hpp"
 #include "scheduler/placement/policy.hpp"
 
 namespace ashlar::scheduler::placement {
@@ -54,32 +55,16 @@ class Heft final : public Policy {
 
   /// Ranks fall with the longest way to the end, means of moving the data counted.
   std::vector<std::uint32_t> ranks(const View& view, const Submission& run) override {
-    const graph::TaskGraph& g = run.graph;
-    // Consumers after producers; equal ways keep the depth-first order.
-    const std::vector<std::uint32_t> depth_first = graph::depth_first_ranks(g);
-    std::vector<std::uint32_t> order(depth_first.size());
-    for (std::uint32_t t = 0; t < order.size(); ++t) order[depth_first[t]] = t;
-    std::vector<std::int64_t> way(order.size(), 0);
-    for (std::size_t i = order.size(); i-- > 0;) {
-      const std::uint32_t t = order[i];
-      for (std::uint32_t d = g.output_offsets[t]; d < g.output_offsets[t + 1]; ++d) {
-        const std::int64_t moving = moving_ns(view, g.output_bytes[d]);
-        for (const std::uint32_t user : run.consumers.of(d)) {
-          way[t] = std::max(way[t], moving + way[user]);
-        }
-      }
-      way[t] += run.task_ns(t);
-    }
+    // Equal ways keep the depth-first order.
+    std::vector<std::uint32_t> order = inverse(graph::depth_first_ranks(run.graph));
+    const std::vector<std::int64_t> way = ways_to_end(view, run, order);
     std::ranges::stable_sort(order, [&](auto a, auto b) { return way[a] > way[b]; });
-    std::vector<std::uint32_t> rank(order.size());
-    for (std::uint32_t r = 0; r < order.size(); ++r) rank[order[r]] = r;
-    return rank;
+    return inverse(order);
   }
 
   std::vector<PeerIndex> plan(const View& view, const Submission& run) override {
     const std::vector<std::uint32_t> rank = ranks(view, run);
-    std::vector<std::uint32_t> order(rank.size());
-    for (std::uint32_t t = 0; t < rank.size(); ++t) order[rank[t]] = t;
+    const std::vector<std::uint32_t> order = inverse(rank);
     lanes_.assign(view.workers.size(), {});
     place_.assign(rank.size(), no_peer);
     end_.assign(rank.size(), 0);
@@ -93,12 +78,6 @@ class Heft final : public Policy {
     std::size_t lane = 0;
     std::int64_t begin = 0, end = 0;
   };
-
-  static std::int64_t moving_ns(const View& view, std::uint64_t bytes) {
-    const double known = bytes == graph::TaskGraph::dynamic_bytes ? 0 : static_cast<double>(bytes);
-    return view.limits.remote_latency.ns +
-           static_cast<std::int64_t>(1e9 * known / view.limits.remote_bandwidth);
-  }
 
   void place(const View& view, const Submission& run, std::uint32_t task) {
     Spot best;

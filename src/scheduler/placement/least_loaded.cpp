@@ -19,6 +19,27 @@ struct Candidate {
   std::uint32_t host;
 };
 
+/// The latest of several times, each at some peer, with or without one peer's.
+class Latest {
+ public:
+  void note(PeerIndex peer, std::int64_t ns) {
+    if (peer == peer_) {
+      ns_ = std::max(ns_, ns);
+    } else if (ns > ns_ || peer_ == no_peer) {
+      others_ns_ = ns_;
+      peer_ = peer;
+      ns_ = ns;
+    } else {
+      others_ns_ = std::max(others_ns_, ns);
+    }
+  }
+  std::int64_t without(PeerIndex peer) const { return peer == peer_ ? others_ns_ : ns_; }
+
+ private:
+  PeerIndex peer_ = no_peer;
+  std::int64_t ns_ = 0, others_ns_ = 0;
+};
+
 /// The least estimate of when the task would be finished, over the workers that hold its inputs
 /// and the least loaded one.
 class LeastLoaded final : public Policy {
@@ -122,26 +143,33 @@ class LeastLoaded final : public Policy {
   void gather(const View& view, const Question& question) {
     std::uint32_t input = 0;
     total_bytes_ = 0;
-    latest_ = {};
+    makers_ = senders_ = {};
     for (const Datum* datum : question.inputs) {
       ++input;
       total_bytes_ += known_bytes(*datum);
       for_holders(view, *datum, [&](PeerIndex holder) { count(view, holder, *datum, input); });
-      if (!datum->is_made) note_unmade(view, datum->primary);
+      note_input(view, *datum);
     }
   }
 
-  /// An unmade input is made at the end of its maker's queue, at the latest.
-  void note_unmade(const View& view, PeerIndex maker) {
-    const std::int64_t made_ns = view.workers.load_ns(maker);
-    if (maker == latest_.maker) return;
-    if (made_ns > latest_.made_ns || latest_.maker == no_peer) {
-      latest_.others_made_ns = latest_.made_ns;
-      latest_.maker = maker;
-      latest_.made_ns = made_ns;
-    } else {
-      latest_.others_made_ns = std::max(latest_.others_made_ns, made_ns);
-    }
+  /// An unmade input is made at the end of its maker's queue, at the latest; one on another host
+  /// comes after what its holder is to send already.
+  void note_input(const View& view, const Datum& datum) {
+    const PeerIndex holder = datum.primary;
+    if (!datum.is_made) makers_.note(holder, view.workers.load_ns(holder));
+    const std::uint64_t outgoing = view.replicas.outgoing(holder);
+    if (outgoing > 0) senders_.note(holder, transfer_ns(outgoing, view.links.sending(holder)));
+  }
+
+  /// When what is to use the same links as the inputs from other hosts already will be through.
+  std::int64_t links_free_ns(const View& view, PeerIndex worker) const {
+    const std::uint64_t incoming = view.replicas.incoming(worker);
+    return std::max(transfer_ns(incoming, view.links.receiving(worker)),
+                    senders_.without(worker));
+  }
+
+  static std::int64_t transfer_ns(std::uint64_t bytes, double rate) {
+    return static_cast<std::int64_t>(std::min(1e9 * static_cast<double>(bytes) / rate, 1e15));
   }
 
   Estimate estimate(const View& view, const Question& question, PeerIndex worker) const {
@@ -153,7 +181,7 @@ class LeastLoaded final : public Policy {
     const auto far_count = static_cast<std::int64_t>(question.inputs.size()) - near.count;
     const auto near_count = static_cast<std::int64_t>(near.count) - here.count;
     double moving =
-        1e9 * (far_bytes / view.limits.remote_bandwidth + near_bytes / view.limits.local_bandwidth);
+        1e9 * (far_bytes / view.links.receiving(worker) + near_bytes / view.limits.local_bandwidth);
     moving += static_cast<double>((far_count + near_count) * view.limits.fetch_work.ns);
     if (question.taken_over != nullptr && question.taken_over->primary != worker) {
       moving +=
@@ -169,8 +197,12 @@ class LeastLoaded final : public Policy {
         pressure_ns(view, question, peer) + static_cast<double>(peer.heat_ns);
     std::int64_t queue = view.workers.load_ns(worker);
     if (view.kept.has_before(worker, question.turn)) queue += peer.kept_ns / peer.slots;
-    const std::int64_t made = worker == latest_.maker ? latest_.others_made_ns : latest_.made_ns;
-    const std::int64_t start = std::max(queue, made);
+    if (question.taken_over != nullptr && question.taken_over->primary != worker) {
+      queue += peer.home_ns / peer.slots;
+    }
+    const std::int64_t made = makers_.without(worker);
+    const std::int64_t sent = far_count > 0 ? made + links_free_ns(view, worker) : made;
+    const std::int64_t start = std::max(queue, sent);
     return {worker, start, start + static_cast<std::int64_t>(moving + running + pressure),
             static_cast<std::int64_t>(moving)};
   }
@@ -196,12 +228,8 @@ class LeastLoaded final : public Policy {
   std::vector<Candidate> candidates_;
   std::vector<Estimate> estimates_;
   std::uint64_t total_bytes_ = 0;
-  /// When the inputs that are being made will be: by the latest maker, and by the other ones.
-  struct Latest {
-    PeerIndex maker = no_peer;
-    std::int64_t made_ns = 0, others_made_ns = 0;
-  };
-  Latest latest_;
+  Latest makers_;   ///< when inputs that are being made will be
+  Latest senders_;  ///< when what holders of inputs are to send already will have gone
 };
 
 }  // namespace

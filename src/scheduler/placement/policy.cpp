@@ -1,5 +1,7 @@
 #include "scheduler/placement/policy.hpp"
 
+#include "scheduler/placement/order.hpp"
+
 namespace ashlar::scheduler {
 
 std::string_view name_of(PolicyKind policy) {
@@ -21,6 +23,10 @@ std::string_view name_of(PolicyKind policy) {
 }
 
 namespace placement {
+
+std::vector<std::uint32_t> Policy::ranks(const View& view, const Submission& run) {
+  return timely_ranks(view, run);
+}
 
 PeerIndex least_loaded_worker(const View& view, const Question& question) {
   const IndexedHeap& open = question.pool.open;

@@ -9,6 +9,7 @@
 #include "graph/task_graph.hpp"
 #include "scheduler/data_table.hpp"
 #include "scheduler/kept_tasks.hpp"
+#include "scheduler/link_model.hpp"
 #include "scheduler/scheduler_engine.hpp"
 #include "scheduler/worker_table.hpp"
 
@@ -18,6 +19,7 @@ namespace ashlar::scheduler::placement {
 struct View {
   const WorkerTable& workers;
   const ReplicaPool& replicas;
+  const LinkModel& links;
   const KeptTasks& kept;
   const Limits& limits;
 };
@@ -90,9 +92,7 @@ class Policy {
   virtual ~Policy() = default;
   /// The order in which the run's tasks are placed and started, producers before consumers: a
   /// permutation of 0 … task_count-1.
-  virtual std::vector<std::uint32_t> ranks(const View&, const Submission& run) {
-    return graph::depth_first_ranks(run.graph);
-  }
+  virtual std::vector<std::uint32_t> ranks(const View& view, const Submission& run);
   /// A worker for each task of the run, for choose() to be reminded of; empty: no plan.
   virtual std::vector<PeerIndex> plan(const View&, const Submission&) { return {}; }
   /// A worker of the pool with resources for the task; no_peer when there is none. One without

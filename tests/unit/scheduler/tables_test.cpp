@@ -82,9 +82,9 @@ TEST(TaskTable, OnlyAllowedMoves) {
 TEST(ReplicaPool, AddsFindsAndRemoves) {
   ReplicaPool pool;
   Datum a, b;
-  pool.add(a, 1, false);
-  pool.add(a, 2, true);
-  pool.add(b, 1, true);
+  pool.add(a, 1);
+  pool.add(a, 2);
+  pool.add(b, 1);
   EXPECT_FALSE(pool.find(a, 1)->is_actual);
   EXPECT_TRUE(pool.remove(a, 1));
   EXPECT_FALSE(pool.remove(a, 1));
@@ -93,6 +93,23 @@ TEST(ReplicaPool, AddsFindsAndRemoves) {
   pool.clear(a);
   pool.clear(b);
   EXPECT_EQ(pool.size(), 0u);
+}
+
+TEST(ReplicaPool, CountsWhatIsUnderWayUntilItIsThereOrGivenUp) {
+  ReplicaPool pool;
+  Datum a, b;
+  pool.add_coming(a, 1, 2, 100);
+  pool.add_coming(b, 1, 3, 10);
+  EXPECT_EQ(pool.incoming(1), 110u);
+  EXPECT_EQ(pool.outgoing(2), 100u);
+  pool.arrive(*pool.find(a, 1));
+  EXPECT_TRUE(pool.find(a, 1)->is_actual);
+  EXPECT_EQ(pool.incoming(1), 10u);
+  EXPECT_EQ(pool.outgoing(2), 0u);
+  pool.clear(a);
+  pool.clear(b);
+  EXPECT_EQ(pool.incoming(1), 0u);
+  EXPECT_EQ(pool.outgoing(3), 0u);
 }
 
 }  // namespace

@@ -1,0 +1,117 @@
+#include "scheduler/placement/order.hpp"
+
+#include <algorithm>
+
+namespace ashlar::scheduler::placement {
+namespace {
+
+std::uint64_t counted(std::uint64_t bytes) {
+  return bytes == graph::TaskGraph::dynamic_bytes ? 1 : bytes;
+}
+
+/// A task and how much of the run is left when its turn comes, in time of all slots together.
+struct Turn {
+  double left;
+  std::uint32_t task;
+};
+
+/// Merges the urgent tasks into the depth-first order of the other ones. Both keep producers first.
+std::vector<std::uint32_t> middle_way(const Submission& run,
+                                      const std::vector<std::uint32_t>& depth_first,
+                                      const std::vector<std::int64_t>& way, double slots) {
+  constexpr double urgency = 3;
+  double left = 0;
+  for (const std::uint32_t t : depth_first) left += static_cast<double>(run.task_ns(t)) / slots;
+  std::vector<Turn> urgent, calm;
+  for (const std::uint32_t t : depth_first) {
+    const double wanted = urgency * static_cast<double>(way[t]);
+    if (wanted > left) {
+      urgent.push_back({wanted, t});
+    } else {
+      calm.push_back({left, t});
+    }
+    left -= static_cast<double>(run.task_ns(t)) / slots;
+  }
+  const auto comes_before = [](const Turn& a, const Turn& b) { return a.left > b.left; };
+  std::ranges::stable_sort(urgent, comes_before);
+  std::vector<Turn> merged(depth_first.size());
+  std::ranges::merge(urgent, calm, merged.begin(), comes_before);
+  std::vector<std::uint32_t> order;
+  order.reserve(merged.size());
+  for (const Turn& turn : merged) order.push_back(turn.task);
+  return order;
+}
+
+}  // namespace
+
+std::int64_t moving_ns(const View& view, std::uint64_t bytes) {
+  const double known = bytes == graph::TaskGraph::dynamic_bytes ? 0 : static_cast<double>(bytes);
+  return view.limits.remote_latency.ns +
+         static_cast<std::int64_t>(1e9 * known / view.links.usual());
+}
+
+std::vector<std::uint32_t> inverse(const std::vector<std::uint32_t>& ranks) {
+  std::vector<std::uint32_t> order(ranks.size());
+  for (std::uint32_t t = 0; t < ranks.size(); ++t) order[ranks[t]] = t;
+  return order;
+}
+
+std::vector<std::int64_t> ways_to_end(const View& view, const Submission& run,
+                                      const std::vector<std::uint32_t>& order) {
+  const graph::TaskGraph& g = run.graph;
+  std::vector<std::int64_t> way(order.size(), 0);
+  for (std::size_t i = order.size(); i-- > 0;) {
+    const std::uint32_t t = order[i];
+    for (std::uint32_t d = g.output_offsets[t]; d < g.output_offsets[t + 1]; ++d) {
+      const std::int64_t moving = moving_ns(view, g.output_bytes[d]);
+      for (const std::uint32_t user : run.consumers.of(d)) {
+        way[t] = std::max(way[t], moving + way[user]);
+      }
+    }
+    way[t] += run.task_ns(t);
+  }
+  return way;
+}
+
+double peak_bytes(const Submission& run, const std::vector<std::uint32_t>& order) {
+  const graph::TaskGraph& g = run.graph;
+  std::vector<std::uint32_t> uses(g.output_count());
+  for (std::uint32_t d = 0; d < g.output_count(); ++d) {
+    uses[d] = static_cast<std::uint32_t>(run.consumers.of(d).size());
+  }
+  for (const std::uint32_t d : g.wanted) ++uses[d];
+  double held = 0, peak = 0;
+  for (const std::uint32_t t : order) {
+    for (std::uint32_t d = g.output_offsets[t]; d < g.output_offsets[t + 1]; ++d) {
+      held += static_cast<double>(counted(g.output_bytes[d]));
+    }
+    peak = std::max(peak, held);
+    for (const std::uint32_t d : g.inputs_of(t)) {
+      if (d >= g.output_count() || --uses[d] > 0) continue;
+      held -= static_cast<double>(counted(g.output_bytes[d]));
+    }
+  }
+  return peak;
+}
+
+std::vector<std::uint32_t> timely_ranks(const View& view, const Submission& run) {
+  std::vector<std::uint32_t> ranks = graph::depth_first_ranks(run.graph);
+  if (ranks.size() < 3) return ranks;
+  const std::vector<std::uint32_t> depth_first = inverse(ranks);
+  const std::vector<std::int64_t> way = ways_to_end(view, run, depth_first);
+  std::vector<std::uint32_t> by_way = depth_first;
+  std::ranges::stable_sort(by_way, [&](auto a, auto b) { return way[a] > way[b]; });
+  if (by_way == depth_first) return ranks;
+
+  // Beside what the order makes wait, each slot holds what it is making.
+  const double slots = static_cast<double>(std::max<std::uint64_t>(view.workers.usable_slots(), 1));
+  double made = 0;
+  for (const std::uint64_t bytes : run.graph.output_bytes) {
+    made += static_cast<double>(counted(bytes));
+  }
+  const double making = slots * made / static_cast<double>(ranks.size());
+  if (peak_bytes(run, by_way) <= 2 * peak_bytes(run, depth_first) + making) return inverse(by_way);
+  return inverse(middle_way(run, depth_first, way, slots));
+}
+
+}  // namespace ashlar::scheduler::placement
