@@ -191,6 +191,19 @@ TEST_F(Arrays, FilesAppearWithTheirWholeContent) {
   EXPECT_EQ(session().compute(sum(load_npy(folder / "b.npy"))).item<double>(), 30);
 }
 
+TEST_F(Arrays, AFileIsWrittenWholeWhenAPartIsAskedFor) {
+  TemporaryFolder folder;
+  const auto x = ones({20, 20}, {.chunks = {10, 10}});
+  session().compute(save_npy(folder / "a.npy", x).slice({{.start = 0, .stop = 1}}));
+  EXPECT_EQ(session().compute(sum(load_npy(folder / "a.npy"))).item<double>(), 400);
+  session().compute(save_npy(folder / "b.npy", x).slice({{.start = 1, .stop = 1}}));
+  EXPECT_EQ(session().compute(sum(load_npy(folder / "b.npy"))).item<double>(), 400);
+  const auto kept = session().persist(
+      save_npy(folder / "c.npy", x + 1.0).slice({{.start = 0, .stop = 1}}));
+  session().wait(kept);
+  EXPECT_EQ(session().compute(sum(load_npy(folder / "c.npy"))).item<double>(), 800);
+}
+
 TEST_F(Arrays, TheReportCountsEveryByteThatMoves) {
   auto own = Session::local({.workers = 1, .threads_per_worker = 1, .progress = false});
   RunReport report;
