@@ -180,6 +180,18 @@ TEST_F(Arrays, AFileOfAnEndedSessionIsRemoved) {
   EXPECT_TRUE(folder.names().empty());
 }
 
+TEST_F(Arrays, EndingASessionFailsNoTaskThatWrites) {
+  TemporaryFolder folder;
+  for (int round = 0; round < 20; ++round) {
+    auto own = Session::local({.workers = 2, .threads_per_worker = 1, .progress = false});
+    const auto x = ones({400, 400}, {.chunks = {400, 1}});
+    const auto pending = own.compute_async(save_npy(folder / "out.npy", x));
+    own.close();
+    EXPECT_THROW(pending.get(), Disconnected);
+    EXPECT_TRUE(folder.names().empty());
+  }
+}
+
 TEST_F(Arrays, FilesAppearWithTheirWholeContent) {
   TemporaryFolder folder;
   const auto saved = session().persist(save_npy(folder / "a.npy", ones({20, 20})));
