@@ -210,7 +210,7 @@ struct SaveOptions {
 
 /// Writes an array into a NumPy .npy file when the returned array is computed: each chunk is
 /// written by a worker, which must see the folder under the same path. The returned array has one
-/// element per chunk: the bytes written.
+/// element per chunk: the bytes written. Computing a part of it writes the whole file.
 ///
 /// Until all is written the file is called PATH.partial-…; then it takes its name, replacing what
 /// is there. When the computation fails or its session ends, it is removed; only a program that

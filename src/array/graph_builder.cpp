@@ -83,6 +83,7 @@ Lowered GraphBuilder::finish(std::vector<LoweredRoot> roots) && {
   for (const auto& root : roots) {
     for (Ref ref : root.data) need(ref);
   }
+  for (Ref ref : kept_) need(ref);
   // Inputs come before the tasks that read them.
   for (std::uint32_t task = tasks; task-- > 0;) {
     if (!is_needed[task]) continue;

@@ -35,7 +35,10 @@ class GraphBuilder {
                     reuse_input);
   }
 
-  /// Drops what no root needs, and numbers the rest: roots name references on entry, data after.
+  /// The task that makes this is run even when no root needs what it makes.
+  void keep(Ref ref) { kept_.push_back(ref); }
+
+  /// Drops what no root needs and is not kept, and numbers the rest: roots name references on entry, data after.
   Lowered finish(std::vector<LoweredRoot> roots) &&;
 
  private:
@@ -50,6 +53,7 @@ class GraphBuilder {
   std::map<std::string, std::uint32_t, std::less<>> source_numbers_;
   std::uint32_t source_ = 0;
   std::vector<External> externals_;
+  std::vector<Ref> kept_;
 };
 
 }  // namespace ashlar::array

@@ -70,7 +70,8 @@ struct Lowered {
 /// Turns array expressions into one graph.
 ///
 /// Shared subexpressions are computed once; elementwise chains become one task; whole chunks are
-/// never copied; what no root needs is not computed. Roots may share chunks.
+/// never copied; what no root needs is not computed, but files are written whole. Roots may share
+/// chunks.
 /// Errors: BadInput if the graph would be too large.
 Lowered lower(std::span<const Array> roots, const LowerOptions& options = {});
 

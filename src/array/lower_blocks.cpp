@@ -216,6 +216,8 @@ Lowering::Chunks Lowering::write_file(const Node& node, const NpySink& operation
     const NpyWriteParams params{partial, grid.start(position), grid.extents(position)};
     const Ref input = chunks_.at(&x)[static_cast<std::size_t>(i)];
     out.push_back(builder_.add(params, {&input, 1}));
+    // The file takes its name when the run has ended: it must be whole then.
+    builder_.keep(out.back());
   }
   return out;
 }

@@ -175,9 +175,10 @@ std::shared_ptr<Core> Core::connect(const std::string& address, const ConnectOpt
 
 void Core::close() {
   if (is_closed_.exchange(true)) return;
-  on_disconnected("the session was closed");
   std::atomic<bool> has_left{false};
   loop_.dispatch([this, &has_left] {
+    // On one turn: no news of a run comes between.
+    on_disconnected("the session was closed");
     if (driver_) driver_->leave();
     if (scheduler_) scheduler_->shut_down_workers("the session ended");
     has_left = true;
@@ -425,7 +426,8 @@ void settle_files(Run& run) {
 
 void Core::on_run_finished(const driver::RunFinished& finished) {
   const RunHandle run = find(finished.run);
-  if (!run) return;
+  // Without its files, which go when the session ends, no run has ended well.
+  if (!run || is_disconnected_) return;
   run->end = finished;
   settle_files(*run);
   run->finished_at = runtime::now();
@@ -447,11 +449,12 @@ void Core::on_disconnected(const std::string& reason) {
     for (const auto& [number, run] : runs_) runs.push_back(run);
   }
   for (const auto& run : runs) {
-    run->files.discard();
     for (const auto& weak : run->outputs) {
       const OutputHandle output = weak.lock();
       if (output && !output->is_ready()) output->failed(ErrorKind::disconnected, reason);
     }
+    // Only now: a task that misses its file must not be what the program hears of.
+    run->files.discard();
     run->settle();
   }
 }

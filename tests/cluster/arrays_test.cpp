@@ -180,6 +180,18 @@ TEST_F(Arrays, AFileOfAnEndedSessionIsRemoved) {
   EXPECT_TRUE(folder.names().empty());
 }
 
+TEST_F(Arrays, EndingASessionFailsNoTaskThatWrites) {
+  TemporaryFolder folder;
+  for (int round = 0; round < 20; ++round) {
+    auto own = Session::local({.workers = 2, .threads_per_worker = 1, .progress = false});
+    const auto x = ones({400, 400}, {.chunks = {400, 1}});
+    const auto pending = own.compute_async(save_npy(folder / "out.npy", x));
+    own.close();
+    EXPECT_THROW(pending.get(), Disconnected);
+    EXPECT_TRUE(folder.names().empty());
+  }
+}
+
 TEST_F(Arrays, FilesAppearWithTheirWholeContent) {
   TemporaryFolder folder;
   const auto saved = session().persist(save_npy(folder / "a.npy", ones({20, 20})));
@@ -189,6 +201,19 @@ TEST_F(Arrays, FilesAppearWithTheirWholeContent) {
   session().compute(twice);
   session().compute(twice);
   EXPECT_EQ(session().compute(sum(load_npy(folder / "b.npy"))).item<double>(), 30);
+}
+
+TEST_F(Arrays, AFileIsWrittenWholeWhenAPartIsAskedFor) {
+  TemporaryFolder folder;
+  const auto x = ones({20, 20}, {.chunks = {10, 10}});
+  session().compute(save_npy(folder / "a.npy", x).slice({{.start = 0, .stop = 1}}));
+  EXPECT_EQ(session().compute(sum(load_npy(folder / "a.npy"))).item<double>(), 400);
+  session().compute(save_npy(folder / "b.npy", x).slice({{.start = 1, .stop = 1}}));
+  EXPECT_EQ(session().compute(sum(load_npy(folder / "b.npy"))).item<double>(), 400);
+  const auto kept = session().persist(
+      save_npy(folder / "c.npy", x + 1.0).slice({{.start = 0, .stop = 1}}));
+  session().wait(kept);
+  EXPECT_EQ(session().compute(sum(load_npy(folder / "c.npy"))).item<double>(), 800);
 }
 
 TEST_F(Arrays, TheReportCountsEveryByteThatMoves) {

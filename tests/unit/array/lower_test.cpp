@@ -235,6 +235,15 @@ TEST(Lower, files_are_read_and_written_by_chunk) {
   EXPECT_EQ(lowered.graph->wanted.size(), 2u);
 }
 
+TEST(Lower, a_file_is_written_whole_when_a_part_is_wanted) {
+  const NpyFile out{.path = "out.npy", .shape = {6, 4}, .data_offset = 64};
+  const auto sink = npy_sink(ones({6, 4}, {.chunks = {2, 4}}), out,
+                             std::source_location::current());
+  const auto lowered = lower_one(sink.slice({{0, 1}}));
+  EXPECT_EQ(count_tasks(lowered)["npy_write"], 3u);
+  EXPECT_EQ(lowered.graph->wanted.size(), 1u);
+}
+
 TEST(Lower, tasks_know_their_source_line) {
   const auto x = host_array({8}, {4});
   const auto y = x * 3.0;
