@@ -24,6 +24,10 @@ constexpr auto tick_interval = std::chrono::milliseconds(100);
 constexpr Duration silence_max = Duration::seconds(10);
 /// A slot reports what it has finished before the next task when this long has passed.
 constexpr Duration report_interval = Duration::microseconds(50);
+/// The limit holds for what the engine has set aside. The store needs addresses beyond it: for gaps
+/// between blocks, for slabs of small blocks, and for what a reader has not given back yet.
+constexpr std::size_t addresses_per_byte = 2;
+constexpr std::size_t addresses_min = std::size_t{4} << 20;
 
 }  // namespace
 
@@ -76,7 +80,9 @@ WorkerShell::WorkerShell(const kernels::Registry& registry, telemetry::Log& log,
     : registry_(registry),
       log_(log),
       options_(std::move(options)),
-      arena_(std::make_shared<store::Arena>(options_.memory_limit)),
+      arena_(std::make_shared<store::Arena>(store::Arena::Options{
+          .capacity = addresses_per_byte * options_.memory_limit + addresses_min,
+          .memory = options_.memory_limit})),
       loop_(options_.loop),
       exchange_(loop_, arena_, table_, *this, log, options_.exchange),
       timer_(loop_.io()),
@@ -398,9 +404,11 @@ std::span<std::byte> WorkerShell::on_frame(std::span<const std::byte> control,
       end("refused by the scheduler: " + refusal->reason, false);
     } else if (auto* welcome = std::get_if<protocol::Welcome>(&*decoded.message)) {
       exchange_.set_self(welcome->peer);
-      engine_ = std::make_unique<worker::WorkerEngine>(
-          welcome->peer, options_.slots, options_.memory_limit, options_.limits,
-          exchange_.endpoint().host_identity);
+      worker::Limits limits = options_.limits;
+      limits.taken_bytes = store::Arena::block_bytes;
+      engine_ = std::make_unique<worker::WorkerEngine>(welcome->peer, options_.slots,
+                                                       options_.memory_limit, limits,
+                                                       exchange_.endpoint().host_identity);
     }
   } else {
     auto decoded = wire::decode_scheduler_to_worker(control);

@@ -55,15 +55,20 @@ struct Arena::State {
     std::size_t live = 0;
   };
 
-  State(std::size_t capacity_bytes) : capacity(capacity_bytes), blocks(capacity_bytes) {}
+  State(const Options& options)
+      : capacity(options.capacity), memory(options.memory), blocks(options.capacity) {}
 
   std::size_t allocate_small(std::size_t class_index);
   std::size_t allocate_large(std::size_t bytes);
   void free_large(std::size_t offset, std::size_t bytes);
   void touch(std::size_t begin, std::size_t end);
+  std::size_t resident() const;
+  void give_pages_back(std::size_t offset, std::size_t bytes);
+  void trim(std::size_t bytes);
   [[noreturn]] void full(std::size_t bytes) const;
 
   std::size_t capacity;
+  std::size_t memory;
   FileDescriptor descriptor;
   std::byte* base = nullptr;
   mutable std::mutex mutex;  // protects blocks
@@ -91,11 +96,29 @@ void Arena::State::touch(std::size_t begin, std::size_t end) {
   }
 }
 
+std::size_t Arena::State::resident() const {
+  struct stat status = {};
+  if (::fstat(descriptor.get(), &status) != 0) return 0;
+  return static_cast<std::size_t>(status.st_blocks) * 512;  // whatever the size of a block
+}
+
+void Arena::State::give_pages_back(std::size_t offset, std::size_t bytes) {
+  ::madvise(base + offset, bytes, MADV_REMOVE);  // where it fails, they cost what they did
+}
+
+/// Gives pages of free blocks back when so many more might be too many.
+void Arena::State::trim(std::size_t bytes) {
+  const std::size_t pages = resident();
+  if (pages + bytes <= memory || pages <= blocks.taken_bytes()) return;
+  for (const auto& [offset, size] : blocks.free()) give_pages_back(offset, size);
+}
+
 std::size_t Arena::State::allocate_large(std::size_t bytes) {
   std::optional<BlockList::Taken> block;
   {
     const std::lock_guard lock(mutex);
     block = blocks.take(bytes, growth_bytes);
+    if (block && blocks.frontier() > memory) trim(bytes);
   }
   if (!block) full(bytes);
   try {
@@ -109,6 +132,7 @@ std::size_t Arena::State::allocate_large(std::size_t bytes) {
 
 void Arena::State::free_large(std::size_t offset, std::size_t bytes) {
   const std::lock_guard lock(mutex);
+  if (blocks.frontier() > memory && resident() > memory) give_pages_back(offset, bytes);
   blocks.give_back(offset, bytes);
 }
 
@@ -130,8 +154,10 @@ std::size_t Arena::State::allocate_small(std::size_t class_index) {
   return offset;
 }
 
-Arena::Arena(std::size_t capacity)
-    : state_(std::make_unique<State>(round_up(std::max(capacity, slab_bytes), page_bytes))) {
+Arena::Arena(const Options& options)
+    : state_(std::make_unique<State>(
+          Options{.capacity = round_up(std::max(options.capacity, slab_bytes), page_bytes),
+                  .memory = round_up(std::max(options.memory, slab_bytes), page_bytes)})) {
   State& s = *state_;
   const std::string name = "arena of " + std::to_string(s.capacity) + " bytes: ";
   s.descriptor = FileDescriptor(::memfd_create("ashlar-arena", MFD_CLOEXEC | MFD_ALLOW_SEALING));
@@ -155,20 +181,20 @@ Arena::~Arena() {
   if (state_->base != nullptr) ::munmap(state_->base, state_->capacity);
 }
 
+std::uint64_t Arena::block_bytes(std::uint64_t bytes) {
+  constexpr std::uint64_t most = ~std::uint64_t{0} - page_bytes;
+  if (bytes == 0) return 0;
+  if (bytes <= small_bytes_max) return small_bytes_min << small_class(bytes);
+  return round_up(std::min(bytes, most), page_bytes);
+}
+
 std::span<std::byte> Arena::allocate(std::size_t bytes) {
   if (bytes == 0) return {};
   State& s = *state_;
   if (bytes > s.capacity) s.full(bytes);
-  std::size_t offset = 0;
-  std::size_t rounded = 0;
-  if (bytes <= small_bytes_max) {
-    const std::size_t class_index = small_class(bytes);
-    rounded = small_bytes_min << class_index;
-    offset = s.allocate_small(class_index);
-  } else {
-    rounded = round_up(bytes, page_bytes);
-    offset = s.allocate_large(rounded);
-  }
+  const std::size_t rounded = block_bytes(bytes);
+  const std::size_t offset = bytes <= small_bytes_max ? s.allocate_small(small_class(bytes))
+                                                      : s.allocate_large(rounded);
   s.live_bytes.fetch_add(rounded, std::memory_order_relaxed);
   return {s.base + offset, bytes};
 }
@@ -177,17 +203,14 @@ void Arena::free(std::span<std::byte> block) {
   if (block.empty()) return;
   State& s = *state_;
   const std::size_t offset = offset_of(block.data());
-  std::size_t rounded = 0;
+  const std::size_t rounded = block_bytes(block.size());
   if (block.size() <= small_bytes_max) {
-    const std::size_t class_index = small_class(block.size());
-    rounded = small_bytes_min << class_index;
-    State::SmallClass& list = s.small[class_index];
+    State::SmallClass& list = s.small[small_class(block.size())];
     const std::lock_guard lock(list.mutex);
     ASHLAR_CHECK(list.live > 0 && offset % small_bytes_min == 0);
     list.free.push_back(offset);
     --list.live;
   } else {
-    rounded = round_up(block.size(), page_bytes);
     s.free_large(offset, rounded);
   }
   s.live_bytes.fetch_sub(rounded, std::memory_order_relaxed);
@@ -202,6 +225,7 @@ std::size_t Arena::offset_of(const std::byte* address) const {
 std::size_t Arena::capacity() const { return state_->capacity; }
 std::size_t Arena::allocated_bytes() const { return state_->live_bytes.load(); }
 std::size_t Arena::touched_bytes() const { return state_->touched.load(); }
+std::size_t Arena::resident_bytes() const { return state_->resident(); }
 const FileDescriptor& Arena::descriptor() const { return state_->descriptor; }
 
 void Arena::check_invariants() const {

@@ -31,14 +31,25 @@ class FileDescriptor {
 /// Freed blocks are recycled, best fit first, so that touched pages are reused (a fresh shared
 /// page costs forty times a warm one). Vanishes with its last mapping, also after SIGKILL.
 ///
+/// Blocks of mixed sizes leave gaps, so an arena may be given more addresses than memory. Once its
+/// pages would cost more than that memory, what lies in gaps goes back to the system.
+///
 /// Threads: every member may be called from several threads.
 class Arena {
  public:
+  struct Options {
+    std::size_t capacity = 0;
+    std::size_t memory = 0;  ///< that pages may cost, as long as live blocks need no more
+  };
   /// Errors: Unsupported when shared memory cannot be had; Overloaded when it is too much.
-  explicit Arena(std::size_t capacity);
+  explicit Arena(const Options& options);
+  explicit Arena(std::size_t capacity) : Arena(Options{capacity, capacity}) {}
   ~Arena();
   Arena(const Arena&) = delete;
   Arena& operator=(const Arena&) = delete;
+
+  /// What a block of so many bytes takes.
+  static std::uint64_t block_bytes(std::uint64_t bytes);
 
   /// A block of at least `bytes` bytes, 64-byte aligned; contents undefined. Zero bytes give an
   /// empty block that needs no free. Errors: Overloaded when the arena is full.
@@ -49,7 +60,8 @@ class Arena {
   std::size_t offset_of(const std::byte* address) const;
   std::size_t capacity() const;
   std::size_t allocated_bytes() const;   ///< in live blocks, with rounding
-  std::size_t touched_bytes() const;     ///< ever used: what the arena costs in memory
+  std::size_t touched_bytes() const;     ///< ever used: what the arena costs in memory at most
+  std::size_t resident_bytes() const;    ///< what it costs now
   const FileDescriptor& descriptor() const;
 
   /// Aborts when the free lists do not tile the arena.

@@ -32,6 +32,7 @@ class BlockList {
   std::size_t frontier() const { return frontier_; }
   std::size_t taken_bytes() const { return taken_bytes_; }
   const std::map<std::size_t, std::size_t>& taken() const { return taken_; }
+  const std::map<std::size_t, std::size_t>& free() const { return free_; }
 
   /// Aborts when taken and free ranges do not tile [0, frontier).
   void check_invariants() const;

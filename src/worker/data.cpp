@@ -17,7 +17,8 @@ std::uint32_t WorkerEngine::State::obtain(const DatumId& id) {
 }
 
 void WorkerEngine::State::charge(Datum& datum, std::uint64_t bytes) {
-  reserved += bytes - std::exchange(datum.charged, bytes);
+  const std::uint64_t taken = limits.taken_bytes(bytes);
+  reserved += taken - std::exchange(datum.charged, taken);
 }
 
 /// The datum is in the store now: whoever waited for it goes on.

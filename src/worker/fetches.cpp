@@ -72,10 +72,11 @@ void WorkerEngine::State::pump_fetches() {
     // A quarter is left to the outputs of tasks, unless nothing is known to be under way.
     const bool is_busy = started_count() > 0 || fetches_counted > 0;
     const std::uint64_t spared = is_busy ? memory_limit / 4 : 0;
-    const std::uint64_t wanted = datum.bytes > memory_limit ? datum.bytes : datum.bytes + spared;
+    const std::uint64_t taken = limits.taken_bytes(datum.bytes);
+    const std::uint64_t wanted = taken > memory_limit ? taken : taken + spared;
     if (is_off_host(peer) && !fits(wanted)) {
-      lacks_fetch_room = datum.bytes <= memory_limit;
-      if (!lacks_fetch_room) fail_for_memory(waiters[datum.first_waiter].task, datum.bytes);
+      lacks_fetch_room = taken <= memory_limit;
+      if (!lacks_fetch_room) fail_for_memory(waiters[datum.first_waiter].task, taken);
       continue;
     }
     start_fetch(datum);

@@ -129,7 +129,8 @@ bool WorkerEngine::State::has_room(const Task& task) const {
 std::uint64_t WorkerEngine::State::output_total(const Task& task) const {
   std::uint64_t total = 0;
   for (const std::uint64_t bytes : output_bytes_of(task)) {
-    if (bytes != graph::TaskGraph::dynamic_bytes) total = saturating_add(total, bytes);
+    if (bytes == graph::TaskGraph::dynamic_bytes) continue;
+    total = saturating_add(total, limits.taken_bytes(bytes));
   }
   return total;
 }
@@ -150,7 +151,7 @@ std::uint32_t WorkerEngine::State::reusable_input(const Task& task) const {
 std::uint64_t WorkerEngine::State::bytes_needed(const Task& task) const {
   const std::uint64_t total = output_total(task);
   if (reusable_input(task) == graph::TaskGraph::no_input) return total;
-  return total - output_bytes_of(task)[0];
+  return total - limits.taken_bytes(output_bytes_of(task)[0]);
 }
 
 /// Whether the task exceeds the limit even when nothing but its inputs is held.
@@ -268,7 +269,8 @@ void WorkerEngine::State::report_shortage() {
       if (!lacks_fetch_room || !waits_for_fetch(task)) continue;
       for (const DatumId& id : inputs_of(task)) {
         const Datum& datum = data[data_table.find(id)];
-        if (datum.presence == Presence::queued) needed = saturating_add(needed, datum.bytes);
+        if (datum.presence != Presence::queued) continue;
+        needed = saturating_add(needed, limits.taken_bytes(datum.bytes));
       }
     }
     shortage.tasks.push_back({task.run, task.task});

@@ -143,6 +143,8 @@ using Actions = std::vector<Action>;
 // ---- the engine ------------------------------------------------------------------------------
 
 struct Limits {
+  /// What a buffer of so many bytes takes of the memory limit: stores round up.
+  std::uint64_t (*taken_bytes)(std::uint64_t bytes) = [](std::uint64_t bytes) { return bytes; };
   /// Started tasks per slot: one runs, the others hide the wait for the next decision.
   std::uint32_t started_per_slot = 2;
   /// Very short tasks are started in larger lots: predicted time per slot that may be started.

@@ -149,13 +149,27 @@ TEST(Failures, WhatDoesNotFitIntoMemoryIsAnErrorNotAHang) {
     const auto kept =
         session.persist(random::uniform({8000, 8000}, {.chunks = {500, 500}, .seed = 1}));
     const std::string error = error_of([&] { session.wait(kept); });
-    EXPECT_TRUE(contains(error, "out of memory") && contains(error, "2000000 bytes") &&
+    EXPECT_TRUE(contains(error, "out of memory") && contains(error, "2002944 bytes") &&
                 contains(error, "67108864") && contains(error, "failures_test.cpp:") &&
                 contains(error, "smaller chunks"))
         << error;
   }
   const auto small = random::uniform({1000, 1000}, {.chunks = {500, 500}, .seed = 1});
   EXPECT_EQ(session.compute(sum(small * 0.0)).item<double>(), 0.0) << "the session is usable";
+}
+
+TEST(Failures, ChunksThatTheStoreRoundsUpWaitForTheirTurn) {
+  auto session = Session::local({.workers = 1,
+                                 .threads_per_worker = 2,
+                                 .memory_per_worker = std::uint64_t{16} << 20,
+                                 .progress = false});
+  const auto x = ones({2000, 2000}, {.chunks = {100, 100}}) + 1.0;  // twice what there is
+  for (int round = 0; round < 5; ++round) {
+    EXPECT_EQ(error_of([&] { session.compute(x); }), "no error");
+  }
+  const auto kept = session.persist(ones({300'000}, {.chunks = {1}}));
+  const std::string error = error_of([&] { session.wait(kept); });
+  EXPECT_TRUE(contains(error, "out of memory") && contains(error, "smaller chunks")) << error;
 }
 
 TEST(Failures, ARunThatWaitsForMemoryGoesOnWhenSomeIsReleased) {

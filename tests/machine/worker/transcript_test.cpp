@@ -192,6 +192,15 @@ TEST(WorkerTranscript, TasksWaitForMemory) {
   EXPECT_EQ(rig.told(protocol::FreeData{{datum(0)}}), "drop 0; start 2");
 }
 
+TEST(WorkerTranscript, MemoryIsCountedAsTheStoreTakesIt) {
+  Rig rig(2, 32, {.taken_bytes = [](std::uint64_t bytes) { return (bytes + 15) / 16 * 16; }});
+  EXPECT_EQ(rig.told(assignment({{0, {}, {0}}, {1, {}, {1}}, {2, {}, {2}}})), "start 0; start 1");
+  EXPECT_EQ(rig.engine.memory_reserved(), 32u);
+  EXPECT_EQ(rig({TaskEnded{0, 1}, TaskEnded{1, 1}}),
+            "done 0 1; short after 1, 32 used: 2 needs 16");
+  EXPECT_EQ(rig.told(protocol::FreeData{{datum(0)}}), "drop 0; start 2");
+}
+
 TEST(WorkerTranscript, ATaskThatCannotFitFailsWithTheNumbers) {
   Rig rig(1, 25);
   EXPECT_EQ(rig.told(assignment({{0, {}, {0}, 1, 0, 30}})),

@@ -142,6 +142,37 @@ TEST(Arena, OnlyTouchedPagesCost) {
   EXPECT_LE(arena.touched_bytes(), 2 * mib);
 }
 
+TEST(Arena, SaysWhatABlockTakes) {
+  Arena arena(16 * mib);
+  for (const std::size_t bytes : {0u, 1u, 64u, 65u, 4096u, 4097u, 80000u}) {
+    const auto block = arena.allocate(bytes);
+    EXPECT_EQ(arena.allocated_bytes(), Arena::block_bytes(bytes)) << bytes;
+    arena.free(block);
+  }
+  EXPECT_EQ(Arena::block_bytes(80000), 81920u);
+  EXPECT_GT(Arena::block_bytes(~std::uint64_t{0} - 1), std::uint64_t{1} << 63) << "no overflow";
+}
+
+TEST(Arena, GapsCostAddressesAndNoMemory) {
+  Arena arena({.capacity = 48 * mib, .memory = 16 * mib});
+  std::vector<std::span<std::byte>> blocks;
+  for (int i = 0; i < 16; ++i) blocks.push_back(arena.allocate(mib));
+  for (std::size_t i = 0; i < 16; i += 2) arena.free(blocks[i]);
+  for (int i = 0; i < 4; ++i) {
+    blocks.push_back(arena.allocate(2 * mib));
+    fill(blocks.back(), 3);
+  }
+  EXPECT_LE(arena.resident_bytes(), 16 * mib);
+  EXPECT_TRUE(holds(blocks.back(), 3));
+  for (std::size_t i = 16; i < 20; ++i) arena.free(blocks[i]);
+  for (std::size_t i = 0; i < 16; i += 2) {
+    blocks[i] = arena.allocate(mib);
+    fill(blocks[i], 5);
+  }
+  EXPECT_LE(arena.resident_bytes(), 16 * mib);
+  arena.check_invariants();
+}
+
 TEST(MappedArena, SeesTheOwnersBytes) {
   Arena arena(16 * mib);
   const auto block = arena.allocate(3 * mib);
