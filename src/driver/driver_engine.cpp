@@ -272,6 +272,8 @@ void DriverEngine::State::told(const protocol::DataLost& message) {
 
 void DriverEngine::State::told(const protocol::Heartbeat&) {}
 
+void DriverEngine::State::told(const protocol::ClusterSize& message) { act(KnowCluster{message}); }
+
 void DriverEngine::State::finish_if_complete(std::uint32_t run) {
   const auto found = runs.find(run);
   if (found == runs.end() || !found->second.has_ended || found->second.owed > 0) return;

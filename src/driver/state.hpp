@@ -86,6 +86,7 @@ struct DriverEngine::State {
   void told(const protocol::PutDataUnused& message);
   void told(const protocol::DataLost& message);
   void told(const protocol::Heartbeat& message);
+  void told(const protocol::ClusterSize& message);
   void end_step();
   void finish_if_complete(std::uint32_t run);
 
