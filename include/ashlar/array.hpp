@@ -83,10 +83,15 @@ class Array {
   const Shape& chunks() const;  ///< extents of a chunk; the last in a dimension may be smaller
 
   /// The same elements as another dtype.
+  ///
+  /// From floating to integers the fraction is dropped; what becomes of NaN and of numbers that the
+  /// dtype cannot hold is not specified, and may differ from worker to worker. From integers to
+  /// smaller ones the low bits are kept. As booleans, all but 0 are true, NaN too.
   Array astype(DType dtype, std::source_location where = std::source_location::current()) const;
 
   /// Reverses the order of the dimensions.
   Array transpose(std::source_location where = std::source_location::current()) const;
+  /// The same as transpose().
   Array T(std::source_location where = std::source_location::current()) const;
 
   /// A part of the array: one Slice per dimension, missing ones take everything.
@@ -142,8 +147,11 @@ class Operand {
   std::source_location where_;
 };
 
+/// Elementwise the greater and the lesser of two; NaN where one is NaN. Of booleans: or, and.
+/// Shapes and dtypes: as the operators.
 Array maximum(const Operand& a, const Operand& b);
 Array minimum(const Operand& a, const Operand& b);
+/// Elementwise |x|, of the same dtype, in which the least signed integer has none and stays.
 Array abs(const Array& x, std::source_location where = std::source_location::current());
 /// Elementwise e^x, natural logarithm and square root; float64 of integers.
 Array exp(const Array& x, std::source_location where = std::source_location::current());
