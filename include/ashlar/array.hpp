@@ -30,6 +30,7 @@ class Operand;
 
 /// A number of a kind (boolean, integer or floating) but of no particular size: beside an array
 /// it takes the array's dtype if that can hold its kind.
+/// Errors: BadInput for an integer above 2^63 - 1, which no dtype holds.
 class Scalar {
  public:
   enum class Kind : std::uint8_t { boolean, integer, floating };
@@ -40,7 +41,11 @@ class Scalar {
               : std::is_floating_point_v<T> ? Kind::floating
                                             : Kind::integer),
         floating_(static_cast<double>(value)),
-        integer_(kind_ == Kind::floating ? 0 : static_cast<std::int64_t>(value)) {}
+        integer_(kind_ == Kind::floating ? 0 : static_cast<std::int64_t>(value)) {
+    if constexpr (std::is_unsigned_v<T>) {
+      if (integer_ < 0) refuse(value);
+    }
+  }
 
   Kind kind() const { return kind_; }
   double floating() const { return floating_; }
@@ -49,6 +54,8 @@ class Scalar {
   DType default_dtype() const;
 
  private:
+  [[noreturn]] static void refuse(std::uint64_t value);
+
   Kind kind_;
   double floating_;
   std::int64_t integer_;
@@ -76,10 +83,15 @@ class Array {
   const Shape& chunks() const;  ///< extents of a chunk; the last in a dimension may be smaller
 
   /// The same elements as another dtype.
+  ///
+  /// From floating to integers the fraction is dropped; what becomes of NaN and of numbers that the
+  /// dtype cannot hold is not specified, and may differ from worker to worker. From integers to
+  /// smaller ones the low bits are kept. As booleans, all but 0 are true, NaN too.
   Array astype(DType dtype, std::source_location where = std::source_location::current()) const;
 
   /// Reverses the order of the dimensions.
   Array transpose(std::source_location where = std::source_location::current()) const;
+  /// The same as transpose().
   Array T(std::source_location where = std::source_location::current()) const;
 
   /// A part of the array: one Slice per dimension, missing ones take everything.
@@ -135,8 +147,11 @@ class Operand {
   std::source_location where_;
 };
 
+/// Elementwise the greater and the lesser of two; NaN where one is NaN. Of booleans: or, and.
+/// Shapes and dtypes: as the operators.
 Array maximum(const Operand& a, const Operand& b);
 Array minimum(const Operand& a, const Operand& b);
+/// Elementwise |x|, of the same dtype, in which the least signed integer has none and stays.
 Array abs(const Array& x, std::source_location where = std::source_location::current());
 /// Elementwise e^x, natural logarithm and square root; float64 of integers.
 Array exp(const Array& x, std::source_location where = std::source_location::current());
@@ -251,6 +266,7 @@ Array expand_dims(const Array& x, int axis,
                   std::source_location where = std::source_location::current());
 
 /// Removes dimensions of extent 1.
+/// Errors: BadInput for an axis that is not there, is named twice, or has another extent.
 Array squeeze(const Array& x, const std::vector<int>& axes,
               std::source_location where = std::source_location::current());
 

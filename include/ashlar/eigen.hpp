@@ -13,7 +13,8 @@
 #include <type_traits>
 #include <utility>
 
-/// Eigen's dense matrices and arrays as task arguments and results, and as HostArrays.
+/// Eigen's dense matrices and arrays as task arguments and results, and as HostArrays. A program
+/// that includes this links Eigen3::Eigen itself.
 namespace ashlar {
 
 /// A row-major Eigen matrix of any size: what a HostArray of one or two dimensions looks like.

@@ -18,7 +18,8 @@ namespace ashlar {
 /// further tasks without ever coming here. Also what a call whose name ends in _async gives: the
 /// result to come, which no task can take.
 ///
-/// Copies are handles of the same value; when the last one goes, the cluster forgets the value.
+/// Copies are handles of the same value; when the last one goes, the cluster forgets the value. The
+/// task runs all the same: cancel() is what stops it.
 /// Threads: handles are independent; any thread may wait. A program that must not be blocked asks
 /// then(), which tells it when get() returns at once.
 template <class T>

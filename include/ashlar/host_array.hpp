@@ -38,6 +38,7 @@ class HostArray {
   static HostArray read_only(DType dtype, Shape shape, std::shared_ptr<const std::byte> data);
   bool is_read_only() const { return is_read_only_; }
 
+  /// Allocates an array of zeros. Errors: as the constructor that allocates.
   template <class T>
   static HostArray zeros(Shape shape) {
     HostArray array(dtype_of<T>, std::move(shape));
@@ -50,6 +51,7 @@ class HostArray {
   std::size_t ndim() const { return shape_.size(); }
   std::int64_t size() const;          ///< elements
   std::size_t size_bytes() const;     ///< bytes
+  /// An array of its own with the same elements, which may be written. Errors: Overloaded.
   HostArray clone() const;
 
   std::span<std::byte> bytes() {

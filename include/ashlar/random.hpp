@@ -27,6 +27,7 @@ struct NormalOptions {
 };
 
 /// Evenly distributed numbers in [low, high).
+/// Errors: BadInput for bounds that are not finite or in the wrong order, or an integer dtype.
 Array uniform(const Shape& shape, const UniformOptions& options = {},
               std::source_location where = std::source_location::current());
 

@@ -89,6 +89,8 @@ class Session : public SessionTasks {
 
   /// Starts computing an array that stays on the workers, and returns it, without waiting, as an
   /// array whose chunks need not be computed again. They are freed with its last handle.
+  /// Errors: BadInput for an expression of too many tasks, or one that uses what another session
+  /// persisted; Disconnected. Errors of running come with wait, or with what uses the array.
   Array persist(const Array& array);
 
   /// Waits until every chunk of a persisted array exists; returns at once for any other.

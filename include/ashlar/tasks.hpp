@@ -29,7 +29,8 @@ class Tasks {
  public:
   Tasks();
 
-  /// Names a function. Errors: BadInput for an empty or a taken name, or a function named already.
+  /// Names a function. Errors: BadInput for an empty or a taken name, for one that begins with
+  /// "ashlar.", which are Ashlar's own, or for a function named already.
   template <auto fn>
   requires detail::TaskFunction<fn> Tasks& add(std::string name) {
     add(detail::task_identity<fn>(), detail::run_task<fn>, std::move(name));

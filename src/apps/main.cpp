@@ -2,7 +2,10 @@
 
 #include <CLI/CLI.hpp>
 
+#include <cerrno>
+#include <cmath>
 #include <cstdlib>
+#include <cstring>
 #include <fstream>
 #include <iostream>
 #include <string>
@@ -22,6 +25,9 @@ std::string read_token(const std::string& file) {
     return token == nullptr ? "" : token;
   }
   std::ifstream stream(file);
+  if (!stream) {
+    throw ashlar::BadInput("--token-file " + file + ": cannot be read: " + std::strerror(errno));
+  }
   std::string token;
   if (!std::getline(stream, token) || token.empty()) {
     throw ashlar::BadInput("--token-file " + file + ": expected a token in its first line");
@@ -33,10 +39,22 @@ std::pair<std::string, double> parse_resource(const std::string& text) {
   const auto at = text.find('=');
   char* end = nullptr;
   const double amount = at == std::string::npos ? 0 : std::strtod(text.c_str() + at + 1, &end);
-  if (at == 0 || at == std::string::npos || *end != '\0' || amount <= 0) {
+  if (at == 0 || at == std::string::npos || *end != '\0' || !std::isfinite(amount) || amount <= 0) {
     throw ashlar::BadInput("--resource " + text + ": expected NAME=AMOUNT, such as licence=2");
   }
   return {text.substr(0, at), amount};
+}
+
+/// For options whose default is to be left out: an empty value is a shell variable that is not set.
+std::string is_given(const std::string& value) {
+  return value.empty() ? "is empty: give a value, or leave the option out" : "";
+}
+
+/// CLI::Range takes NaN for a number of any range.
+std::string is_number(const std::string& value) {
+  double number = 0;
+  const bool is_nan = CLI::detail::lexical_cast(value, number) && std::isnan(number);
+  return is_nan ? "is no number" : "";
 }
 
 struct Arguments {
@@ -55,13 +73,16 @@ void add_matmul(CLI::App& app, Arguments& arguments) {
   CLI::App* command = app.add_subcommand("matmul", "multiply two .npy files");
   command->add_option("A", o.a, "left factor, m x k")->required();
   command->add_option("B", o.b, "right factor, k x n")->required();
-  command->add_option("--out", o.out, "file for the product; without it only its sum is printed");
+  command->add_option("--out", o.out, "file for the product; without it only its sum is printed")
+      ->check(is_given);
   command->add_option("--chunks", o.chunks, "rows and columns of a chunk; default: 1024");
   auto* workers = command->add_option("--workers", o.workers, "worker processes to start");
   command->add_option("--threads", o.threads, "threads of each worker");
   command->add_option("--scheduler", o.scheduler, "address of a running scheduler")
+      ->check(is_given)
       ->excludes(workers);
-  command->add_option("--token-file", arguments.token_file, "file with the scheduler's token");
+  command->add_option("--token-file", arguments.token_file, "file with the scheduler's token")
+      ->check(is_given);
   command->add_flag("--quiet", o.is_quiet, "print nothing but errors");
 }
 
@@ -70,26 +91,29 @@ void add_scheduler(CLI::App& app, Arguments& arguments) {
   CLI::App* command = app.add_subcommand("scheduler", "serve workers and drivers");
   command->add_option("--listen", o.listen, "address; port 0 means any free one")
       ->capture_default_str();
-  command->add_option("--token-file", arguments.token_file, "file with the token newcomers need");
+  command->add_option("--token-file", arguments.token_file, "file with the token newcomers need")
+      ->check(is_given);
   command->add_option("--log-level", o.log_level, "debug, info, warning, error, off")
       ->capture_default_str();
-  command->add_option("--log-file", o.log_file, "instead of standard error");
+  command->add_option("--log-file", o.log_file, "instead of standard error")->check(is_given);
 }
 
 void add_worker(CLI::App& app, Arguments& arguments) {
   auto& o = arguments.worker;
   CLI::App* command = app.add_subcommand("worker", "work for a scheduler");
-  command->add_option("--scheduler", o.scheduler, "its address")->required();
+  command->add_option("--scheduler", o.scheduler, "its address")->check(is_given)->required();
   command->add_option("--slots", o.slots, "tasks at once; default: usable cores");
   command->add_option("--memory", arguments.memory, "limit, such as 8GiB")
       ->transform(CLI::AsSizeValue(false));
-  command->add_option("--listen", o.listen_host, "this host's name or address for other hosts");
+  command->add_option("--listen", o.listen_host, "this host's name or address for other hosts")
+      ->check(is_given);
   command->add_option("--load", arguments.libraries, "shared library with tasks");
   command->add_option("--resource", arguments.resources, "NAME=AMOUNT that tasks may ask for");
-  command->add_option("--token-file", arguments.token_file, "file with the scheduler's token");
+  command->add_option("--token-file", arguments.token_file, "file with the scheduler's token")
+      ->check(is_given);
   command->add_option("--log-level", o.log_level, "debug, info, warning, error, off")
       ->capture_default_str();
-  command->add_option("--log-file", o.log_file, "instead of standard error");
+  command->add_option("--log-file", o.log_file, "instead of standard error")->check(is_given);
 }
 
 void add_simulate(CLI::App& app, Arguments& arguments) {
@@ -105,6 +129,7 @@ void add_simulate(CLI::App& app, Arguments& arguments) {
       ->capture_default_str();
   command->add_option("--task-ms", o.task_ms, "mean time of these tasks at speed 1")
       ->check(CLI::Range(1e-6, 1e6))
+      ->check(is_number)
       ->capture_default_str();
   command->add_option("--chunk-bytes", o.chunk_bytes, "size of their data, such as 8MiB")
       ->transform(CLI::AsSizeValue(false))
@@ -113,7 +138,7 @@ void add_simulate(CLI::App& app, Arguments& arguments) {
       ->check(CLI::Range(1, 100))
       ->capture_default_str();
   command->add_option("--seed", o.seed, "of what is left to chance")->capture_default_str();
-  command->add_option("--trace", o.trace, "file for a trace that Perfetto shows");
+  command->add_option("--trace", o.trace, "file for a trace that Perfetto shows")->check(is_given);
 }
 
 int run(CLI::App& app, Arguments& arguments) {

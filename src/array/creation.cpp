@@ -117,7 +117,12 @@ Array from_host(const HostArray& host, const ChunkOptions& options, std::source_
 
 Array random::uniform(const Shape& shape, const UniformOptions& options,
                       std::source_location where) {
-  if (!(options.low <= options.high)) {
+  if (!std::isfinite(options.low) || !std::isfinite(options.high) ||
+      !std::isfinite(options.high - options.low)) {
+    throw BadInput("random::uniform: the bounds and their distance must be finite, found " +
+                   std::to_string(options.low) + " and " + std::to_string(options.high));
+  }
+  if (options.low > options.high) {
     throw BadInput("random::uniform: low " + std::to_string(options.low) + " is above high " +
                    std::to_string(options.high));
   }

@@ -54,9 +54,9 @@ GraphBuilder::Ref GraphBuilder::add_task(std::string_view kernel,
                                          const std::vector<std::byte>& params,
                                          std::span<const Ref> inputs, std::uint64_t bytes,
                                          Effort cost, std::uint32_t reuse_input) {
-  const std::size_t most = external_bit - 1;  // also keeps every offset within 32 bits
-  if (graph_.kernel.size() >= most || graph_.params.size() + params.size() >= most ||
-      graph_.inputs.size() + inputs.size() >= most) {
+  constexpr std::size_t params_max = external_bit - 1;
+  if (graph_.kernel.size() >= tasks_max_ || graph_.params.size() + params.size() > params_max ||
+      graph_.inputs.size() + inputs.size() > inputs_max_) {
     throw BadInput("the expression takes too many tasks (" + std::to_string(graph_.kernel.size()) +
                    " and more): use larger chunks");
   }

@@ -17,6 +17,11 @@ namespace ashlar::array {
 /// Collects tasks of one output each, in an order that respects dependencies.
 class GraphBuilder {
  public:
+  /// Errors, here and below: BadInput for more tasks than `tasks_max` or more inputs of all of
+  /// them.
+  GraphBuilder(std::uint64_t tasks_max, std::uint64_t inputs_max)
+      : tasks_max_(tasks_max), inputs_max_(inputs_max) {}
+
   /// Names a datum while the graph grows: an output, or an external if the top bit is set.
   using Ref = std::uint32_t;
   static bool is_external(Ref ref) { return (ref & external_bit) != 0; }
@@ -48,6 +53,8 @@ class GraphBuilder {
                std::span<const Ref> inputs, std::uint64_t bytes, Effort cost,
                std::uint32_t reuse_input);
 
+  std::uint64_t tasks_max_;
+  std::uint64_t inputs_max_;
   graph::TaskGraph graph_;  ///< its inputs are references
   std::map<std::string, std::uint32_t, std::less<>> kernel_numbers_;
   std::map<std::string, std::uint32_t, std::less<>> source_numbers_;

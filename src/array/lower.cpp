@@ -1,5 +1,8 @@
 #include "array/lower.hpp"
 
+#include <algorithm>
+#include <cstdint>
+#include <string>
 #include <utility>
 
 #include "array/lowering.hpp"
@@ -97,6 +100,32 @@ Lowering::Step Lowering::plan_step(const Node& node) const {
   return step;
 }
 
+void Lowering::check_size(const Node& node, const Step& step) const {
+  const ChunkGrid grid(node.shape, node.chunks);
+  const auto refuse_more = [&](const std::string& what, double count, double most) {
+    if (count <= most) return;
+    throw BadInput("the expression takes too many tasks: making an array of shape " +
+                   to_string(node.shape) + " in chunks " + to_string(node.chunks) + " " + what +
+                   " " + std::to_string(static_cast<std::int64_t>(count)) + " chunks, and " +
+                   std::to_string(static_cast<std::int64_t>(most)) +
+                   " is the most: use larger chunks");
+  };
+  const auto chunks = static_cast<double>(grid.size());
+  refuse_more("makes", chunks, static_cast<double>(options_.chunks_max));
+  if (step.inputs.empty()) return;
+  const ChunkGrid from(node.inputs[0]->shape, node.inputs[0]->chunks);
+  double read = chunks;
+  if (std::holds_alternative<Matmul>(node.operation)) {
+    read = 2 * chunks * static_cast<double>(from.counts()[1]);
+  } else if (std::holds_alternative<Rechunk>(node.operation)) {
+    read = 1;  // the borders of both grids cut the array
+    for (std::size_t d = 0; d < grid.ndim(); ++d) {
+      read *= static_cast<double>(std::max(grid.counts()[d], from.counts()[d]));
+    }
+  }
+  refuse_more("reads", read, static_cast<double>(options_.inputs_max));
+}
+
 void Lowering::lower_with_inputs(const Node& root) {
   struct Open {
     const Node* node;
@@ -105,7 +134,9 @@ void Lowering::lower_with_inputs(const Node& root) {
   };
   std::vector<Open> open;
   const auto visit = [&](const Node& node) {
-    if (!chunks_.contains(&node)) open.push_back({&node, plan_step(node)});
+    if (chunks_.contains(&node)) return;
+    open.push_back({&node, plan_step(node)});
+    check_size(node, open.back().step);
   };
   visit(root);
   while (!open.empty()) {

@@ -40,6 +40,12 @@ struct LowerOptions {
   std::uint32_t combine_inputs = 16;
   /// Results that are externals are copied by a task, so that all results are outputs.
   bool copies_external_results = true;
+  /// An array of more chunks is refused …
+  std::int64_t chunks_max = std::int64_t{1} << 22;
+  /// … and so is a graph of more tasks, or more inputs of all tasks: it would take gigabytes here
+  /// and in the scheduler, and days to run.
+  std::uint64_t tasks_max = std::uint64_t{1} << 24;
+  std::uint64_t inputs_max = std::uint64_t{1} << 27;
   /// Files are written under their names with this and a number behind them.
   std::string partial_suffix = ".partial-";
 };

@@ -17,7 +17,8 @@ class Lowering {
   using Ref = GraphBuilder::Ref;
   using Chunks = std::vector<Ref>;  ///< in grid order
 
-  explicit Lowering(const LowerOptions& options) : options_(options) {}
+  explicit Lowering(const LowerOptions& options)
+      : options_(options), builder_(options.tasks_max, options.inputs_max) {}
 
   Lowered run(std::span<const Array> roots);
 
@@ -35,6 +36,8 @@ class Lowering {
   /// One operation alone needs the node.
   bool is_private(const Node& node) const;
   Step plan_step(const Node& node) const;
+  /// Refuses what would take too many tasks, before any are made. Errors: BadInput.
+  void check_size(const Node& node, const Step& step) const;
   void lower_with_inputs(const Node& root);
   Chunks lower_node(const Node& node, const Step& step);
 

@@ -14,6 +14,10 @@ namespace ashlar {
 using array::checked_axis;
 using array::make_array;
 
+void Scalar::refuse(std::uint64_t value) {
+  throw BadInput(std::to_string(value) + " does not fit into int64: give a floating number");
+}
+
 DType Scalar::default_dtype() const {
   switch (kind_) {
     case Kind::boolean:
@@ -154,6 +158,10 @@ Array squeeze(const Array& x, const std::vector<int>& axes, std::source_location
     if (x.shape()[axis] != 1) {
       throw BadInput("squeeze of " + to_string(x.shape()) + ": axis " + std::to_string(given) +
                      " has extent " + std::to_string(x.shape()[axis]) + ", not 1");
+    }
+    if (is_removed[axis]) {
+      throw BadInput("squeeze of " + to_string(x.shape()) + ": axis " + std::to_string(given) +
+                     " is named twice");
     }
     is_removed[axis] = true;
   }

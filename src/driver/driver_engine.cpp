@@ -43,6 +43,7 @@ void DriverEngine::State::end_step() {
 void DriverEngine::State::on(const SubmitAsked& event) {
   const auto& submitted = event.run;
   ASHLAR_CHECK(submitted.graph != nullptr && !runs.contains(submitted.run));
+  const auto failure = lost != nullptr ? lost : failure_of(submitted.externals);
   Run& run = runs[submitted.run];
   run.bring_home = event.bring_home;
   run.tasks = submitted.graph->task_count();
@@ -50,15 +51,29 @@ void DriverEngine::State::on(const SubmitAsked& event) {
     const auto entry =
         data.emplace_hint(data.end(), DatumId{{session, submitted.run}, index}, Datum{});
     entry->second.is_owed = event.bring_home;
+    entry->second.is_unsent = failure != nullptr;
     run.owed += event.bring_home ? 1 : 0;
   }
-  if (lost == nullptr) {
-    protocol::SubmitRun message = submitted;
-    message.deliver = event.bring_home;
-    send(std::move(message));
+  if (failure != nullptr) {
+    told(protocol::RunEnded{
+        submitted.run, protocol::RunOutcome::failed, failure->kind, failure->text, {}});
     return;
   }
-  told(protocol::RunEnded{submitted.run, protocol::RunOutcome::failed, lost->kind, lost->text, {}});
+  run.externals = submitted.externals;
+  protocol::SubmitRun message = submitted;
+  message.deliver = event.bring_home;
+  send(std::move(message));
+}
+
+/// Why a run that reads these cannot run, if one of them is known to be lost.
+std::shared_ptr<const Failure> DriverEngine::State::failure_of(
+    const std::vector<DatumId>& externals) const {
+  for (const DatumId& id : externals) {
+    const auto entry = data.find(id);
+    if (entry == data.end() || entry->second.failure == nullptr) continue;
+    if (!entry->second.failure->is_ours_alone) return entry->second.failure;
+  }
+  return nullptr;
 }
 
 void DriverEngine::State::on(const CancelAsked& event) {
@@ -144,7 +159,8 @@ void DriverEngine::State::on(const FetchFailed& event) {
   fail(entry, std::make_shared<Failure>(
                   Failure{ErrorKind::disconnected,
                           "fetching it failed " + std::to_string(entry->second.fetches_failed) +
-                              " times, last from peer " + std::to_string(event.peer.value)}));
+                              " times, last from peer " + std::to_string(event.peer.value),
+                          true}));
 }
 
 void DriverEngine::State::on(const SchedulerLost& event) {
@@ -233,14 +249,22 @@ void DriverEngine::State::told(const protocol::RunEnded& message) {
   const auto found = runs.find(message.run);
   if (found == runs.end() || found->second.has_ended) return;
   found->second.has_ended = true;
-  found->second.end = message;
-  if (message.outcome != protocol::RunOutcome::done) {
-    const bool is_cancelled = message.outcome == protocol::RunOutcome::cancelled;
+  protocol::RunEnded& end = found->second.end = message;
+  if (end.outcome != protocol::RunOutcome::done) {
+    const bool is_cancelled = end.outcome == protocol::RunOutcome::cancelled;
+    // Submitted before this side heard of the failure, it may have been refused for data that the
+    // scheduler had forgotten by then.
+    const auto cause =
+        is_cancelled || end.stats.tasks > 0 ? nullptr : failure_of(found->second.externals);
+    if (cause != nullptr) {
+      end.error_kind = cause->kind;
+      end.error = cause->text;
+    }
     const std::string text =
-        !message.error.empty() ? message.error : (is_cancelled ? "cancelled" : "the run failed");
+        !end.error.empty() ? end.error : (is_cancelled ? "cancelled" : "the run failed");
     fail_outstanding(message.run,
                      std::make_shared<Failure>(
-                         Failure{is_cancelled ? ErrorKind::cancelled : message.error_kind, text}),
+                         Failure{is_cancelled ? ErrorKind::cancelled : end.error_kind, text}),
                      !is_cancelled);
   }
   finish_if_complete(message.run);
@@ -271,6 +295,8 @@ void DriverEngine::State::told(const protocol::DataLost& message) {
 }
 
 void DriverEngine::State::told(const protocol::Heartbeat&) {}
+
+void DriverEngine::State::told(const protocol::ClusterSize& message) { act(KnowCluster{message}); }
 
 void DriverEngine::State::finish_if_complete(std::uint32_t run) {
   const auto found = runs.find(run);

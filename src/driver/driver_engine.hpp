@@ -132,8 +132,12 @@ struct ForgetPeer {
   PeerId peer;
 };
 
+struct KnowCluster {
+  protocol::ClusterSize size;
+};
+
 using Action = std::variant<ToScheduler, StartFetch, AbandonFetch, Deliver, Exists, DatumFailed,
-                            RunFinished, Progress, DropDatum, KnowPeer, ForgetPeer>;
+                            RunFinished, Progress, DropDatum, KnowPeer, ForgetPeer, KnowCluster>;
 using Actions = std::vector<Action>;
 
 // ---- the engine ------------------------------------------------------------------------------

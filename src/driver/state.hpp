@@ -21,6 +21,7 @@ enum class Place : std::uint8_t { unmade, away, expected, queued, fetching, loca
 struct Failure {
   ErrorKind kind = ErrorKind::task_failed;
   std::string text;
+  bool is_ours_alone = false;  ///< others may have the datum
 };
 
 struct Datum {
@@ -28,6 +29,7 @@ struct Datum {
   bool is_owed = false;      ///< asked for, and neither delivered nor failed yet
   bool is_put = false;       ///< made by this process
   bool is_released = false;  ///< put, and waiting for PutDataUnused
+  bool is_unsent = false;    ///< of a run that the scheduler was never told of
   std::uint32_t fetches_failed = 0;
   PeerId holder;
   std::uint64_t bytes = 0;
@@ -39,6 +41,7 @@ struct Run {
   bool bring_home = true;
   bool has_ended = false;
   std::uint64_t tasks = 0;
+  std::vector<DatumId> externals;
   std::uint64_t owed = 0;  ///< its wanted outputs that are owed
   std::uint64_t local_bytes = 0;   ///< brought home from this host
   std::uint64_t remote_bytes = 0;  ///< and from others
@@ -86,8 +89,10 @@ struct DriverEngine::State {
   void told(const protocol::PutDataUnused& message);
   void told(const protocol::DataLost& message);
   void told(const protocol::Heartbeat& message);
+  void told(const protocol::ClusterSize& message);
   void end_step();
   void finish_if_complete(std::uint32_t run);
+  std::shared_ptr<const Failure> failure_of(const std::vector<DatumId>& externals) const;
 
   // data.cpp
   void bring(Entry entry);

@@ -80,8 +80,18 @@ void NpyDescriptor::reserve(std::uint64_t bytes) const {
   }
 }
 
+namespace {
+std::uint64_t npy_bytes(const array::NpyFile& file) {
+  try {
+    return checked_bytes(file.dtype, file.shape);
+  } catch (const BadInput& error) {
+    refuse_npy(file.path, error.what());
+  }
+}
+}  // namespace
+
 void check_npy_length(const array::NpyFile& file, std::uint64_t file_bytes) {
-  const std::uint64_t bytes = checked_bytes(file.dtype, file.shape);
+  const std::uint64_t bytes = npy_bytes(file);
   if (file.data_offset > file_bytes || bytes > file_bytes - file.data_offset) {
     refuse_npy(file.path, "expected " + std::to_string(bytes) + " bytes of " +
                               to_string(file.shape) + " " + std::string(dtype_name(file.dtype)) +

@@ -10,6 +10,7 @@
 #include <cstring>
 #include <limits>
 #include <optional>
+#include <utility>
 
 #include "base/shape.hpp"
 #include "kernels/npy.hpp"
@@ -50,7 +51,11 @@ class Dictionary {
       }
       if (!skip(',') && peek() != '}') malformed();
     }
-    if (!has_type || !has_order || !has_shape) malformed();
+    for (const auto& [has_key, key] :
+         {std::pair{has_type, "descr"}, std::pair{has_order, "fortran_order"},
+          std::pair{has_shape, "shape"}}) {
+      if (!has_key) refuse("its header lacks the key \"" + std::string(key) + "\"");
+    }
   }
 
  private:
@@ -132,8 +137,8 @@ class Dictionary {
   std::int64_t number() {
     std::int64_t value = 0;
     bool has_digit = false;
-    for (peek(); at_ < text_.size() && std::isdigit(static_cast<unsigned char>(text_[at_]));
-         ++at_) {
+    if (peek() == '-') refuse("its shape has a negative extent");
+    for (; at_ < text_.size() && std::isdigit(static_cast<unsigned char>(text_[at_])); ++at_) {
       const int digit = text_[at_] - '0';
       if (value > (std::numeric_limits<std::int64_t>::max() - digit) / 10) malformed();
       value = value * 10 + digit;

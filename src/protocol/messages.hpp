@@ -56,11 +56,19 @@ struct Hello {
   friend bool operator==(const Hello&, const Hello&) = default;
 };
 
+/// The workers that a scheduler has.
+struct ClusterSize {
+  std::uint32_t workers = 0;
+  std::uint64_t slots = 0;  ///< of all of them
+  friend bool operator==(const ClusterSize&, const ClusterSize&) = default;
+};
+
 /// The answer to Hello when the link is accepted.
 struct Welcome {
   std::uint32_t protocol_version = version;
   PeerId peer;        ///< the newcomer's id (peer links: the answering peer's id)
   SessionId session;  ///< drivers only
+  ClusterSize cluster;  ///< drivers only; ClusterSize says when it changes
   friend bool operator==(const Welcome&, const Welcome&) = default;
 };
 
@@ -217,7 +225,7 @@ struct DataLost {
 };
 
 using SchedulerToDriver = std::variant<PeerInfo, PeerGone, DataReady, RunEnded, RunProgress,
-                                       PutDataUnused, DataLost, Heartbeat>;
+                                       PutDataUnused, DataLost, Heartbeat, ClusterSize>;
 
 // ---- scheduler -> worker ---------------------------------------------------------------------
 

@@ -171,6 +171,7 @@ void DriverShell::perform(driver::Action& action) {
     void operator()(driver::DropDatum& a) { shell.drop(a.datum); }
     void operator()(driver::KnowPeer& a) { shell.exchange_.know_peer(a.info); }
     void operator()(driver::ForgetPeer& a) { shell.exchange_.forget_peer(a.peer); }
+    void operator()(driver::KnowCluster& a) { shell.observer_.on_cluster_size(a.size); }
   };
   std::visit(Visitor{*this}, action);
 }
@@ -218,6 +219,7 @@ std::span<std::byte> DriverShell::on_frame(std::span<const std::byte> control,
     } else if (auto* refusal = std::get_if<protocol::Refusal>(&*decoded.message)) {
       link_->close("refused: " + refusal->reason);
     } else if (auto* welcome = std::get_if<protocol::Welcome>(&*decoded.message)) {
+      observer_.on_cluster_size(welcome->cluster);
       joined(welcome->session, welcome->peer);
     }
   } else {

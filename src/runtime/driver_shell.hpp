@@ -33,6 +33,7 @@ class DriverEvents {
   virtual void on_datum_failed(DatumId datum, ErrorKind kind, const std::string& error) = 0;
   virtual void on_run_finished(const driver::RunFinished& finished) = 0;
   virtual void on_progress(const driver::Progress& progress) = 0;
+  virtual void on_cluster_size(const protocol::ClusterSize& size) = 0;
   virtual void on_disconnected(const std::string& reason) = 0;
 };
 
@@ -50,7 +51,8 @@ class DriverShell : private ExchangeEvents, private net::LinkEvents {
 
   /// Joins a scheduler in the same process. Before the loop starts, or on its turn.
   void join(SchedulerShell& scheduler);
-  /// Joins one behind a link; is_joined() or on_disconnected() tells the outcome. On the turn.
+  /// Joins one behind a link; is_joined() or on_disconnected() tells the outcome. When it has
+  /// joined, on_cluster_size() was called. On the turn.
   void join(std::shared_ptr<net::Link> link);
   /// Any thread.
   bool is_joined() const { return is_joined_; }

@@ -136,9 +136,12 @@ void SchedulerShell::introduce(Connection& connection, protocol::Hello hello) {
   by_peer_[connection.peer_] = &connection;
   if (hello.role == protocol::Role::driver) {
     welcome.session = connection.session_ = SessionId{next_session_++};
+    welcome.cluster = cluster_;
     by_session_[connection.session_] = &connection;
     events_.push_back(scheduler::SessionOpened{connection.session_, connection.peer_, hello});
   } else {
+    ++cluster_.workers;
+    cluster_.slots += hello.slots;
     events_.push_back(scheduler::WorkerJoined{connection.peer_, hello});
   }
   log_.info((hello.role == protocol::Role::driver ? "driver " : "worker ") +
@@ -157,6 +160,8 @@ void SchedulerShell::lose(Connection& connection, const std::string& reason) {
     Death death{reason};
     by_peer_.erase(connection.peer_);
     if (connection.hello_.role == protocol::Role::worker) {
+      --cluster_.workers;
+      cluster_.slots -= connection.hello_.slots;
       if (options_.certify_death) death = options_.certify_death(connection.hello_, reason);
       events_.push_back(
           scheduler::WorkerLost{connection.peer_, death.reason, std::move(death.running)});
@@ -237,10 +242,18 @@ bool SchedulerShell::process() {
   engine_.step(events, now(), actions_);
   for (auto& action : actions_) perform(action);
   closed_.clear();
+  tell_cluster_size();
   if (options_.on_workers && engine_.worker_count() != workers_before) {
     options_.on_workers(engine_.worker_count());
   }
   return true;
+}
+
+void SchedulerShell::tell_cluster_size() {
+  if (cluster_ == told_cluster_) return;
+  told_cluster_ = cluster_;
+  const auto message = wire::encode(protocol::SchedulerToDriver(cluster_));
+  for (const auto& [session, driver] : by_session_) driver->link_->send({message, {}, {}, -1});
 }
 
 void SchedulerShell::perform(scheduler::Action& action) {

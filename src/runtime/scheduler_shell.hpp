@@ -83,6 +83,7 @@ class SchedulerShell {
   void introduce(Connection& connection, protocol::Hello hello);
   void lose(Connection& connection, const std::string& reason);
   void refuse(Connection& connection, const std::string& reason);
+  void tell_cluster_size();
 
   Loop& loop_;
   telemetry::Log& log_;
@@ -95,6 +96,8 @@ class SchedulerShell {
   std::map<SessionId, Connection*> by_session_;
   SessionId local_session_;
   std::function<void(protocol::SchedulerToDriver)> deliver_;
+  protocol::ClusterSize cluster_;  ///< workers that are linked
+  protocol::ClusterSize told_cluster_;
   std::vector<scheduler::Event> events_;
   scheduler::Actions actions_;
   boost::asio::steady_timer timer_;

@@ -214,12 +214,13 @@ void Core::give_up(DataRef ref, const std::string& reason) {
   fail_consumers(ref, ErrorKind::disconnected, text);
 }
 
-/// Fails the runs with unfinished tasks that read the datum.
+/// Fails the runs with unfinished tasks that read the datum. They say what was wrong in the first
+/// place: a long chain of runs would else repeat it at each link.
 void Core::fail_consumers(DataRef ref, ErrorKind kind, const std::string& text) {
   for_consumers(ref, [&](Run& run, std::uint32_t task) {
     if (!is_unfinished(run.tasks.state(task))) return;
     if (!failures_.empty() && failures_.back().run == run.slot) return;
-    fail_later(run, protocol::RunOutcome::failed, kind, run.label() + " failed: " + text);
+    fail_later(run, protocol::RunOutcome::failed, kind, text);
   });
 }
 
@@ -267,12 +268,9 @@ void Core::fail(Run& run, protocol::RunOutcome outcome, ErrorKind kind, const st
     }
     abandon(run, t, TaskState::cancelled);
   }
-  const std::string cause = outcome == protocol::RunOutcome::cancelled
-                                ? "it needs data of " + run.label() + ", which was cancelled"
-                                : "it needs data of " + run.label() + ", which failed: " + text;
   if (!run.watchers.empty()) {
     for (std::uint32_t d = 0; d < run.data.size(); ++d) {
-      if (run.data[d].is_lost) fail_consumers({run.slot, d}, kind, cause);
+      if (run.data[d].is_lost) fail_consumers({run.slot, d}, kind, text);
     }
   }
   if (outcome == protocol::RunOutcome::cancelled) unpin_all(run);

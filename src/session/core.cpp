@@ -440,6 +440,14 @@ void Core::on_progress(const driver::Progress& progress) {
   if (const RunHandle run = find(progress.run)) run->tasks_done = progress.tasks_done;
 }
 
+void Core::on_cluster_size(const protocol::ClusterSize& size) {
+  const std::uint64_t workers = std::max(size.workers, 1u);
+  const std::uint64_t mean = (size.slots + workers - 1) / workers;
+  constexpr std::uint64_t most = std::numeric_limits<std::uint32_t>::max();
+  slots_per_worker_ = static_cast<std::uint32_t>(std::clamp<std::uint64_t>(mean, 1, most));
+  workers_ = size.workers;
+}
+
 void Core::on_disconnected(const std::string& reason) {
   std::vector<RunHandle> runs;
   {

@@ -127,8 +127,9 @@ class Core : public detail::SessionPort,
   bool is_disconnected() const { return is_disconnected_; }
   std::string why_disconnected() const;
 
-  /// Workers that are there now (0 when the scheduler is elsewhere and has not said).
+  /// Workers that are there now.
   std::size_t worker_count() const { return workers_; }
+  /// Where workers differ, the mean, rounded up.
   std::uint32_t slots_per_worker() const { return slots_per_worker_; }
 
   // learned.cpp
@@ -161,6 +162,7 @@ class Core : public detail::SessionPort,
   void on_datum_failed(DatumId datum, ErrorKind kind, const std::string& error) override;
   void on_run_finished(const driver::RunFinished& finished) override;
   void on_progress(const driver::Progress& progress) override;
+  void on_cluster_size(const protocol::ClusterSize& size) override;
   void on_disconnected(const std::string& reason) override;
 
   telemetry::Log log_;
@@ -181,7 +183,7 @@ class Core : public detail::SessionPort,
   std::atomic<bool> is_closed_{false};
   std::atomic<std::uint32_t> next_run_{1};
   std::atomic<std::size_t> workers_{0};
-  std::uint32_t slots_per_worker_ = 1;
+  std::atomic<std::uint32_t> slots_per_worker_{1};
   std::uint32_t replacements_ = 0;          ///< of workers, since a task last ended; on the turn
   std::uint64_t ended_at_replacement_ = 0;  ///< tasks that had ended then
   SessionId session_;

@@ -14,6 +14,10 @@ std::size_t Tasks::size() const { return data_->tasks.size(); }
 void Tasks::add(const detail::TaskIdentity& function, detail::Thunk thunk, std::string name) {
   const std::string spelling(function.spelling);
   if (name.empty()) throw BadInput("task " + spelling + ": its name is empty");
+  if (name.starts_with("ashlar.")) {
+    throw BadInput("task " + spelling + ": the name \"" + name +
+                   "\" begins with \"ashlar.\", as only Ashlar's own do");
+  }
   if (const auto known = data_->positions.find(function.key); known != data_->positions.end()) {
     throw BadInput("task " + spelling + ": asked to be named \"" + name + "\", but it is \"" +
                    data_->tasks[known->second].name + "\" already");

@@ -70,6 +70,9 @@ protocol::Endpoint read_endpoint(schema::Endpoint::Reader in);
 void write_heartbeat(const protocol::Heartbeat& beat, schema::Heartbeat::Builder out);
 protocol::Heartbeat read_heartbeat(schema::Heartbeat::Reader in);
 
+void write_cluster_size(const protocol::ClusterSize& size, schema::ClusterSize::Builder out);
+protocol::ClusterSize read_cluster_size(schema::ClusterSize::Reader in);
+
 void write_peer_info(const protocol::PeerInfo& info, schema::PeerInfo::Builder out);
 protocol::PeerInfo read_peer_info(schema::PeerInfo::Reader in);
 void write_peer_gone(const protocol::PeerGone& gone, schema::PeerGone::Builder out);

@@ -145,6 +145,9 @@ struct ToDriver {
     to.setReason(as_text(lost.reason));
   }
   void operator()(const protocol::Heartbeat& beat) { write_heartbeat(beat, out.initHeartbeat()); }
+  void operator()(const protocol::ClusterSize& size) {
+    write_cluster_size(size, out.initClusterSize());
+  }
 };
 
 std::size_t words_of(const protocol::SchedulerToDriver& message) {
@@ -202,6 +205,8 @@ protocol::SchedulerToDriver read_to_driver(schema::SchedulerToDriver::Reader in)
     }
     case SchedulerToDriver::HEARTBEAT:
       return read_heartbeat(in.getHeartbeat());
+    case SchedulerToDriver::CLUSTER_SIZE:
+      return read_cluster_size(in.getClusterSize());
   }
   refuse_unknown("a driver", in.which());
 }

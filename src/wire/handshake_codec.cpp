@@ -46,6 +46,7 @@ struct Writer {
     to.setProtocolVersion(welcome.protocol_version);
     to.setPeer(welcome.peer.value);
     to.setSession(welcome.session.value);
+    write_cluster_size(welcome.cluster, to.initCluster());
   }
   void operator()(const protocol::Refusal& refusal) {
     out.initRefusal().setReason(as_text(refusal.reason));
@@ -60,7 +61,8 @@ Handshake read(schema::Handshake::Reader in) {
       const auto from = in.getWelcome();
       return protocol::Welcome{.protocol_version = from.getProtocolVersion(),
                                .peer = PeerId{from.getPeer()},
-                               .session = SessionId{from.getSession()}};
+                               .session = SessionId{from.getSession()},
+                               .cluster = read_cluster_size(from.getCluster())};
     }
     case schema::Handshake::REFUSAL:
       return protocol::Refusal{.reason = read_text(in.getRefusal().getReason())};

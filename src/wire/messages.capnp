@@ -101,6 +101,12 @@ struct Welcome {
   protocolVersion @0 :UInt32;
   peer @1 :UInt32 = 0xffffffff;
   session @2 :UInt32 = 0xffffffff;
+  cluster @3 :ClusterSize;
+}
+
+struct ClusterSize {
+  workers @0 :UInt32;
+  slots @1 :UInt64;
 }
 
 struct Refusal {
@@ -174,6 +180,7 @@ struct SchedulerToDriver {
     putDataUnused @5 :DatumIds;
     dataLost @6 :DataLost;
     heartbeat @7 :Heartbeat;
+    clusterSize @8 :ClusterSize;
   }
 }
 

@@ -16,6 +16,15 @@ protocol::Endpoint read_endpoint(schema::Endpoint::Reader in) {
           .remote_address = read_text(in.getRemoteAddress())};
 }
 
+void write_cluster_size(const protocol::ClusterSize& size, schema::ClusterSize::Builder out) {
+  out.setWorkers(size.workers);
+  out.setSlots(size.slots);
+}
+
+protocol::ClusterSize read_cluster_size(schema::ClusterSize::Reader in) {
+  return {.workers = in.getWorkers(), .slots = in.getSlots()};
+}
+
 void write_heartbeat(const protocol::Heartbeat& beat, schema::Heartbeat::Builder out) {
   out.setMemoryUsed(beat.memory_used);
   out.setCpuPercent(beat.cpu_percent);

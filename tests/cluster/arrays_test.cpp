@@ -45,6 +45,26 @@ TEST_F(Arrays, MultipliesRaggedChunksThatDoNotMatch) {
   EXPECT_EQ(report.workers.size(), 2u);
 }
 
+TEST_F(Arrays, WhatReadsAPersistedArrayThatHasFailedSaysWhy) {
+  TemporaryFolder folder;
+  session().compute(save_npy(folder / "a.npy", ones({4})));
+  const Array gone = load_npy(folder / "a.npy");
+  std::filesystem::remove(folder / "a.npy");
+  const Array kept = session().persist(gone);
+  const auto failure_of = [](auto call) -> std::string {
+    try {
+      call();
+    } catch (const Error& error) {
+      return error.what();
+    }
+    return "nothing";
+  };
+  const std::string cause = failure_of([&] { session().wait(kept); });
+  EXPECT_NE(cause.find("a.npy"), std::string::npos) << cause;
+  EXPECT_EQ(failure_of([&] { session().compute(kept + 1.0); }), cause);
+  EXPECT_EQ(failure_of([&] { session().wait(session().persist(kept + 1.0)); }), cause);
+}
+
 TEST_F(Arrays, ManySmallChunksGiveTheProduct) {
   const Matrix a = Matrix::Random(300, 300), b = Matrix::Random(300, 300);
   const auto product =

@@ -156,6 +156,27 @@ class BadInput(unittest.TestCase):
         self.expect_error(run("bogus"), 'unknown command "bogus"', "matmul")
         self.expect_error(run("matmul", "a", "b", "--bogus"), "--bogus")
 
+    def test_numbers_that_are_none(self):
+        with tempfile.TemporaryDirectory() as folder:
+            cluster = os.path.join(folder, "cluster.toml")
+            with open(cluster, "w") as file:
+                file.write("")
+            for word in ("nan", "-nan", "inf"):
+                self.expect_error(run("simulate", "--graph", "matmul", "--cluster", cluster,
+                                      f"--task-ms={word}"), "--task-ms")
+        for amount in ("nan", "inf", "-1", "1e999"):
+            self.expect_error(run("worker", "--scheduler", "tcp://127.0.0.1:1", "--resource",
+                                  f"x={amount}"), "--resource", "NAME=AMOUNT")
+
+    def test_options_without_a_value(self):
+        for command in (("matmul", "a", "b", "--out", ""),
+                        ("matmul", "a", "b", "--scheduler", ""),
+                        ("worker", "--scheduler", ""),
+                        ("scheduler", "--token-file", "")):
+            self.expect_error(run(*command), command[-2], "is empty")
+        self.expect_error(run("scheduler", "--token-file", "/nofile"), "--token-file /nofile",
+                          "cannot be read", "No such file")
+
     def test_more_threads_than_make_sense(self):
         with tempfile.TemporaryDirectory() as folder:
             good = os.path.join(folder, "good.npy")

@@ -100,6 +100,50 @@ TEST_F(OwnTasks, WhatNeedsAFailedResultFailsToo) {
   EXPECT_EQ(session().submit<add_one>(1).get(), 2);
 }
 
+/// What a call throws.
+template <class Call>
+std::string failure_of(Call call) {
+  try {
+    call();
+  } catch (const TaskFailed& error) {
+    return std::string("TaskFailed: ") + error.what();
+  } catch (const Cancelled& error) {
+    return std::string("Cancelled: ") + error.what();
+  } catch (const Error& error) {
+    return std::string("another error: ") + error.what();
+  }
+  return "nothing";
+}
+
+TEST_F(OwnTasks, WhatReadsAResultThatHasFailedSaysWhy) {
+  const auto bad = session().submit<fail_with>(std::string("too hot"));
+  const std::string cause = failure_of([&] { bad.get(); });
+  ASSERT_EQ(cause.find("TaskFailed: "), 0u) << cause;
+  EXPECT_EQ(failure_of([&] { session().submit<fail_with>(bad).get(); }), cause);
+  Graph graph;
+  const auto node = graph.add<fail_with>(graph.input(bad));
+  graph.want(node);
+  EXPECT_EQ(failure_of([&] { session().run(graph)[node].get(); }), cause);
+  EXPECT_EQ(session().submit<add_one>(1).get(), 2) << "the session lives on";
+}
+
+TEST_F(OwnTasks, AChainOfTasksGivesTheFirstCauseOnce) {
+  const auto bad = session().submit<fail_with>(std::string("too hot"));
+  auto last = bad;
+  for (int i = 0; i < 100; ++i) last = session().submit<fail_with>(last);
+  EXPECT_EQ(failure_of([&] { last.get(); }), failure_of([&] { bad.get(); }));
+}
+
+TEST_F(OwnTasks, WhatReadsACancelledResultIsCancelled) {
+  TemporaryFolder folder;
+  const auto never = session().submit<wait_for_file>(folder / "go");
+  never.cancel();
+  const std::string cause = failure_of([&] { never.get(); });
+  ASSERT_EQ(cause.find("Cancelled: "), 0u) << cause;
+  EXPECT_EQ(failure_of([&] { session().submit<add_one>(never).get(); }), cause);
+  std::ofstream(folder / "go").put('x');
+}
+
 TEST_F(OwnTasks, CancelledTasksSaySo) {
   TemporaryFolder folder;
   std::vector<Future<int>> blockers;

@@ -1,11 +1,10 @@
 #include <gtest/gtest.h>
 
 #include <memory>
-#include <optional>
 #include <string>
-#include <utility>
 
 #include "net/address.hpp"
+#include "newcomer.hpp"
 #include "runtime/clock.hpp"
 #include "runtime/loop.hpp"
 #include "runtime/scheduler_shell.hpp"
@@ -15,41 +14,6 @@
 /// Processes of different protocol versions meet.
 namespace ashlar::runtime {
 namespace {
-
-/// One end of a link to the scheduler: says Hello and keeps the answer.
-class Newcomer : public net::LinkEvents {
- public:
-  Newcomer(Loop& loop, const net::Address& scheduler, const protocol::Hello& hello) {
-    net::connect(loop.io(), scheduler, 10'000,
-                 [this, hello](std::shared_ptr<net::Link> link, const std::string& reason) {
-                   if (!link) {
-                     closed = "not connected: " + reason;
-                     return;
-                   }
-                   link_ = std::move(link);
-                   link_->start(*this);
-                   link_->send({wire::encode(wire::Handshake(hello)), {}, {}, -1});
-                   link_->flush();
-                 });
-  }
-  ~Newcomer() override {
-    if (link_) link_->detach();
-  }
-
-  std::span<std::byte> on_frame(std::span<const std::byte> control, std::uint64_t, int) override {
-    if (!answer) answer = wire::decode_handshake(control).message;
-    return {};
-  }
-  void on_payload() override {}
-  void on_batch_end() override {}
-  void on_closed(const std::string& reason) override { closed = reason; }
-
-  std::optional<wire::Handshake> answer;
-  std::string closed;  ///< why; empty: not closed
-
- private:
-  std::shared_ptr<net::Link> link_;
-};
 
 class Versions : public ::testing::TestWithParam<std::int64_t> {
  protected:

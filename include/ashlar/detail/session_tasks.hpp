@@ -65,7 +65,8 @@ TaskRequest make_request(SessionPort& port, const TaskOptions& options, Append a
 class SessionTasks {
  public:
   /// Runs fn(arguments...) on some worker. An argument is a value, or the Future of one; arguments
-  /// are copied before this returns.
+  /// are copied before this returns. The task runs even if the Future is dropped; Future::cancel
+  /// stops it.
   /// Errors: BadInput for a function that was not named in main, an empty future, or an array
   /// that does not match its view. What the function throws comes with Future::get.
   template <auto fn, class... Rest>

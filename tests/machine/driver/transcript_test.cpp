@@ -7,6 +7,13 @@ namespace {
 
 using protocol::RunOutcome;
 
+/// Asks for a run of one task that reads a datum.
+SubmitAsked reader(std::uint32_t run, DatumId external) {
+  SubmitAsked event = submission(1, 1, run);
+  event.run.externals = {external};
+  return event;
+}
+
 TEST(DriverTranscript, ResultsArriveByPushBeforeOrAfterTheyAreReady) {
   Rig rig;
   rig.told(peer_info(2, "here"));
@@ -70,6 +77,17 @@ TEST(DriverTranscript, FailedFetchesAreLocatedAgain) {
   EXPECT_EQ(rig.told(ended()), "");
   EXPECT_EQ(rig({FetchFailed{datum(0), PeerId{3}}}),
             "lose 0 \"fetching it failed 2 times, last from peer 3\"; finished 1");
+}
+
+TEST(DriverTranscript, WhatOnlyTheDriverCannotFetchMayBeRead) {
+  Rig rig({.fetch_attempts = 1});
+  rig.told(peer_info(2, "there"));
+  rig({submission(1, 1)});
+  rig.told(ready({0}, 2));
+  rig.told(ended());
+  EXPECT_EQ(rig({FetchFailed{datum(0), PeerId{2}}}),
+            "lose 0 \"fetching it failed 1 times, last from peer 2\"; finished 1");
+  EXPECT_EQ(rig({reader(2, datum(0))}), "submit 2 deliver");
 }
 
 TEST(DriverTranscript, AGonePeersDataAreLocated) {
@@ -137,6 +155,31 @@ TEST(DriverTranscript, PersistedDataThatAreNotMadeFail) {
   EXPECT_EQ(rig.told(ended(RunOutcome::failed)), "lose 1 \"bang\"; finished 1");
   EXPECT_EQ(rig.told(protocol::DataLost{{datum(0)}, "its only copy"}),
             "lose 0 \"lost: its only copy\"");
+}
+
+TEST(DriverTranscript, WhatReadsALostDatumFailsWithItsCauseAndIsNotSent) {
+  Rig rig;
+  rig({submission(1, 1)});
+  EXPECT_EQ(rig.told(ended(RunOutcome::failed)), "lose 0 \"bang\"; finished 1");
+  EXPECT_EQ(rig({reader(2, datum(0))}), "lose 0 \"bang\"; finished 2");
+  EXPECT_EQ(std::get<RunFinished>(rig.actions.back()).error, "bang");
+  EXPECT_EQ(rig({reader(3, datum(0, 2))}), "lose 0 \"bang\"; finished 3");
+  EXPECT_EQ(rig({CancelAsked{2}}), "");
+  EXPECT_EQ(rig({ReleaseAsked{{datum(0, 2), datum(0, 3)}}}), "")
+      << "the scheduler knows nothing of them";
+  EXPECT_EQ(rig({ReleaseAsked{{datum(0)}}}), "release 0");
+}
+
+TEST(DriverTranscript, ARefusalForALostDatumGivesItsCause) {
+  Rig rig;
+  rig({submission(1, 1)});
+  EXPECT_EQ(rig({reader(2, datum(0))}), "submit 2 deliver") << "nothing was heard yet";
+  rig.told(ended(RunOutcome::failed));
+  auto refusal = ended(RunOutcome::failed, 2);
+  refusal.error_kind = ErrorKind::bad_input;
+  refusal.error = "external datum 0 does not exist, or no more";
+  EXPECT_EQ(rig.told(refusal), "lose 0 \"bang\"; finished 2");
+  EXPECT_EQ(std::get<RunFinished>(rig.actions.back()).error_kind, ErrorKind::task_failed);
 }
 
 TEST(DriverTranscript, PutDataStayUntilUnused) {

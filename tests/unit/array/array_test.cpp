@@ -4,7 +4,9 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <functional>
+#include <limits>
 #include <string>
 
 #include "array/node.hpp"
@@ -128,10 +130,22 @@ TEST(Array, what_cannot_work_is_refused_where_it_is_written) {
   expect_refusal([&] { x.slice({{}, {}, {}}); }, {"3 slices", "2 dimensions"});
   expect_refusal([&] { x.slice({{3, 0, -1}}); }, {"start 3"});
   expect_refusal([&] { squeeze(x, {0}); }, {"extent 3"});
+  expect_refusal([&] { squeeze(zeros({1, 2}), {0, 0}); }, {"axis 0", "named twice"});
+  expect_refusal([&] { squeeze(zeros({1, 2}), {0, -2}); }, {"axis -2", "named twice"});
   expect_refusal([&] { expand_dims(x, 3); }, {"axis 3"});
   expect_refusal([&] { max(zeros({0})); }, {"no element"});
   expect_refusal([&] { mean(zeros({0})); }, {"no element"});
   expect_refusal([&] { random::uniform({2}, {.dtype = DType::int32}); }, {"astype"});
+  const double infinite = std::numeric_limits<double>::infinity();
+  const double most = std::numeric_limits<double>::max();
+  expect_refusal([&] { random::uniform({2}, {.high = infinite}); }, {"finite", "inf"});
+  expect_refusal([&] { random::uniform({2}, {.low = -infinite}); }, {"finite"});
+  expect_refusal([&] { random::uniform({2}, {.low = std::nan("")}); }, {"finite", "nan"});
+  expect_refusal([&] { random::uniform({2}, {.low = -most, .high = most}); }, {"finite"});
+  expect_refusal([&] { random::uniform({2}, {.low = 2, .high = 1}); }, {"above"});
+  expect_refusal([&] { full({1}, ~0ull); }, {"18446744073709551615", "int64"});
+  expect_refusal([&] { x + (1ull << 63); }, {"9223372036854775808"});
+  EXPECT_NO_THROW(full({1}, (1ull << 63) - 1));
   expect_refusal([&] { zeros({2}, {.dtype = DType::uint8}) + 300; }, {"300", "uint8"});
   expect_refusal([&] { -zeros({2}, {.dtype = DType::boolean}); }, {"boolean"});
   expect_refusal([&] { (x == x) - (x != x); }, {"boolean"});

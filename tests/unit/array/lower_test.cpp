@@ -50,6 +50,46 @@ Array host_array(const Shape& shape, const Shape& chunks) {
   return from_host(HostArray::zeros<double>(shape), {.chunks = chunks});
 }
 
+/// Why lowering an array is refused.
+std::string refusal_of(const Array& x) {
+  try {
+    lower({&x, 1});
+  } catch (const BadInput& error) {
+    return error.what();
+  }
+  return "not refused";
+}
+
+TEST(Lower, refuses_too_many_chunks_before_it_makes_any) {
+  const auto tiny = zeros({std::int64_t{1} << 40}, {.chunks = {1}});
+  for (const Array& x : {tiny, tiny + 1.0, sum(tiny), sum(exp(tiny)), tiny.slice({{.step = 2}})}) {
+    const std::string text = refusal_of(x);
+    EXPECT_NE(text.find("too many tasks"), std::string::npos) << text;
+    EXPECT_NE(text.find("in chunks (1,) makes"), std::string::npos) << text;
+    EXPECT_NE(text.find("use larger chunks"), std::string::npos) << text;
+  }
+  EXPECT_NE(refusal_of(tiny).find("shape (1099511627776,)"), std::string::npos);
+}
+
+TEST(Lower, refuses_too_many_inputs_before_it_makes_any) {
+  const std::int64_t n = 1500;
+  const auto dots = random::uniform({n, n}, {.chunks = {1, 1}});
+  EXPECT_NE(refusal_of(matmul(dots, dots)).find("reads 6750000000 chunks"), std::string::npos)
+      << refusal_of(matmul(dots, dots));
+  const std::int64_t m = 1 << 20;
+  const auto rows = exp(random::uniform({m, m}, {.chunks = {1, m}}));
+  EXPECT_NE(refusal_of(rows.rechunk({m, 1})).find("reads 1099511627776 chunks"), std::string::npos)
+      << refusal_of(rows.rechunk({m, 1}));
+}
+
+TEST(Lower, refuses_a_graph_of_too_many_tasks) {
+  const auto x = random::uniform({8}, {.chunks = {1}});
+  const auto y = sum(x, {.axes = {0}});
+  EXPECT_NO_THROW(lower({&y, 1}, {.tasks_max = 17}));
+  EXPECT_THROW(lower({&y, 1}, {.tasks_max = 16}), BadInput);
+  EXPECT_THROW(lower({&y, 1}, {.inputs_max = 15}), BadInput);
+}
+
 TEST(Lower, fuses_elementwise_chains) {
   const auto x = random::uniform({8}, {.chunks = {4}});
   const auto y = exp(x * 2.0 + 1.0) / sqrt(x + 3) < 7;

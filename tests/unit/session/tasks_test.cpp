@@ -68,12 +68,14 @@ Tasks all_tasks() {
   return tasks;
 }
 
-TEST(Tasks, RefusesDoubleAndEmptyNames) {
+TEST(Tasks, RefusesDoubleEmptyAndReservedNames) {
   Tasks tasks;
   tasks.add<add>("add");
   EXPECT_THROW(tasks.add<half>("add"), BadInput);
   EXPECT_THROW(tasks.add<add>("plus"), BadInput);
   EXPECT_THROW(tasks.add<half>(""), BadInput);
+  EXPECT_THROW(tasks.add<half>("ashlar.matmul"), BadInput);
+  EXPECT_THROW(tasks.add<half>("ashlar.mine"), BadInput);
   EXPECT_EQ(tasks.size(), 1u);
   EXPECT_EQ(tasks.name_of<add>(), "add");
   kernels::Registry registry;

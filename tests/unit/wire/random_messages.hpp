@@ -44,7 +44,8 @@ class RandomMessages {
   std::shared_ptr<const graph::TaskGraph> graph();
 
   void fill(protocol::Hello& out);
-  void fill(protocol::Welcome& out) { out = {u32(), peer(), SessionId{u32()}}; }
+  void fill(protocol::Welcome& out) { out = {u32(), peer(), SessionId{u32()}, {u32(), u64()}}; }
+  void fill(protocol::ClusterSize& out) { out = {u32(), u64()}; }
   void fill(protocol::Refusal& out) { out = {text()}; }
   void fill(protocol::Heartbeat& out);
   void fill(protocol::SubmitRun& out);
