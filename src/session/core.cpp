@@ -93,6 +93,7 @@ void Core::start_workers(const LocalOptions& options) {
   slots_per_worker_ = options.threads_per_worker != 0 ? options.threads_per_worker
                                                       : std::max(1u, cores / workers);
   check_threads(workers, slots_per_worker_);
+  check_memory(options.memory_per_worker);
   WorkerProcessOptions process;
   process.program = options.worker_program;
   process.slots = slots_per_worker_;

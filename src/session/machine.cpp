@@ -120,6 +120,13 @@ void check_threads(std::uint32_t workers, std::uint32_t threads_per_worker) {
                  std::to_string(most) + " threads in all; one per core is best");
 }
 
+void check_memory(std::uint64_t bytes) {
+  constexpr std::uint64_t most = std::uint64_t{1} << 44;
+  if (bytes <= most) return;
+  throw BadInput("a worker with " + std::to_string(bytes) + " bytes of memory: ask for at most " +
+                 std::to_string(most) + "; 0 takes what the machine has");
+}
+
 std::uint64_t usable_memory() {
   std::uint64_t bytes = static_cast<std::uint64_t>(::sysconf(_SC_PHYS_PAGES)) *
                         static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));

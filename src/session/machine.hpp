@@ -13,6 +13,9 @@ std::uint32_t usable_cores();
 /// only be in each other's way.
 void check_threads(std::uint32_t workers, std::uint32_t threads_per_worker);
 
+/// Errors: BadInput for a worker's memory that no address space has room for.
+void check_memory(std::uint64_t bytes);
+
 /// The numbers of the cores in this process's affinity mask, ascending.
 std::vector<int> core_numbers();
 

@@ -131,6 +131,7 @@ int serve_local(const WorkerProcessEnvironment& environment, const Tasks& tasks)
 
 int serve_scheduler(const WorkerOptions& given, const Tasks& tasks) {
   check_threads(1, given.slots);
+  check_memory(given.memory_limit);
   ::signal(SIGPIPE, SIG_IGN);
   kernels::blas_use_one_thread();
   const kernels::Registry registry = make_registry(tasks);

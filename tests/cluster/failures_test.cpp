@@ -140,6 +140,10 @@ TEST(Failures, TasksThatKeepCrashingAreGivenUpOneByOne) {
   EXPECT_EQ(session.submit<add_one>(1).get(), 2) << "each was given up";
 }
 
+TEST(Failures, MoreMemoryThanAddressesIsRefused) {
+  EXPECT_THROW(Session::local({.workers = 1, .memory_per_worker = ~std::uint64_t{0}}), BadInput);
+}
+
 TEST(Failures, WhatDoesNotFitIntoMemoryIsAnErrorNotAHang) {
   auto session = Session::local({.workers = 2,
                                  .threads_per_worker = 1,
