@@ -247,9 +247,12 @@ void Core::send_progress() {
   if (now_ - last_progress_ < progress_interval) return;
   last_progress_ = now_;
   for (const auto& run : runs_) {
-    if (!run || run->is_ended || run->done_count == run->reported_done) continue;
-    run->reported_done = run->done_count;
-    outbox_.to_driver(run->id.session, protocol::RunProgress{run->id.number, run->done_count});
+    if (!run || run->is_ended) continue;
+    // Not done_count: what is run again after a loss would count twice.
+    const std::uint32_t done = run->tasks.count(TaskState::done);
+    if (done == run->reported_done) continue;
+    run->reported_done = done;
+    outbox_.to_driver(run->id.session, protocol::RunProgress{run->id.number, done});
   }
 }
 

@@ -163,6 +163,8 @@ class Cluster {
       if (ended->outcome != protocol::RunOutcome::done || run.is_cancelled) {
         run.undelivered.clear();
       }
+    } else if (const auto* progress = std::get_if<protocol::RunProgress>(&message)) {
+      EXPECT_LE(progress->tasks_done, runs_.at(progress->run).graph->task_count());
     } else if (const auto* unused = std::get_if<protocol::PutDataUnused>(&message)) {
       for (const DatumId id : unused->data) EXPECT_EQ(put_.erase(id), 1u);
     } else if (const auto* lost = std::get_if<protocol::DataLost>(&message)) {
@@ -269,8 +271,7 @@ class Cluster {
       beat.cpu_percent = static_cast<std::uint32_t>(random_.below(150));
       beat.slots_percent = static_cast<std::uint32_t>(random_.below(200));
       beat.cores_busy_percent = static_cast<std::uint32_t>(random_.below(100 * beat.cores + 1));
-      beat.host_busy_percent =
-          static_cast<std::uint32_t>(random_.below(100 * beat.host_cores + 1));
+      beat.host_busy_percent = static_cast<std::uint32_t>(random_.below(100 * beat.host_cores + 1));
       beat.run_queue = static_cast<std::uint32_t>(random_.below(5));
       beat.host_memory_used = random_.below(120);
       beat.host_memory_limit = 100;

@@ -179,6 +179,19 @@ TEST_F(Transcript, ARunWaitsForAWorkerForAWhile) {
   expect_failed("none joined within 30000 ms", ErrorKind::disconnected);
 }
 
+TEST_F(Transcript, ProgressDoesNotCountWhatIsMadeAgain) {
+  join(1);
+  submit(0, graph_of({{}, {0}, {1}}, {2}));
+  step(FromWorker{PeerId{1}, protocol::TasksDone{{session, 0}, {0, 1}, {1, 1}, {9, 9}, {}}});
+  step(WorkerLost{PeerId{1}, "killed"});
+  join(2);
+  now_ = now_ + Duration::seconds(1);
+  step(FromWorker{PeerId{2}, protocol::TasksDone{{session, 0}, {0}, {2}, {9}, {}}});
+  const auto progress = told<protocol::RunProgress>();
+  ASSERT_EQ(progress.size(), 1u);
+  EXPECT_EQ(progress[0].tasks_done, 1u);
+}
+
 TEST_F(Transcript, LongTasksAreReportedInFull) {
   join(1);
   submit(0, graph_of({{}, {0}}, {1}));
