@@ -319,6 +319,23 @@ TEST_F(Transcript, LostDataAreMadeAgainAndStaleReportsIgnored) {
   EXPECT_EQ(told<protocol::RunEnded>().size(), 1u);
 }
 
+TEST_F(Transcript, AReportSaysHowLongEachWorkerWasThere) {
+  join(1);
+  submit(0, graph_of({{}, {}}, {0, 1}));
+  done(1, 0);
+  lose(1);
+  join(2);
+  done(2, 0, 2);
+  done(2, 1, 2);
+  const auto ended = told<protocol::RunEnded>();
+  ASSERT_EQ(ended.size(), 1u);
+  const protocol::RunStats& stats = ended[0].stats;
+  ASSERT_EQ(stats.workers.size(), 2u);
+  EXPECT_EQ(stats.makespan_ns, 5'000'000);
+  EXPECT_EQ(stats.workers[0].present_ns, 2'000'000);
+  EXPECT_EQ(stats.workers[1].present_ns, 2'000'000) << "it came a millisecond later";
+}
+
 TEST_F(Transcript, AWorkerWhoseSlotsAreHeldGetsNothingAndGivesBackWhatItHas) {
   join(1);
   submit(0, graph_of({{}}, {0}));
