@@ -73,6 +73,17 @@ std::unique_ptr<Run> make_run(RunId id, std::shared_ptr<const graph::TaskGraph> 
   return run;
 }
 
+std::uint32_t Run::number_of(const CausePtr& cause) {
+  if (causes.empty() || causes.back() != cause) causes.push_back(cause);
+  return static_cast<std::uint32_t>(causes.size() - 1);
+}
+
+CausePtr Run::why_lost(std::uint32_t datum) const {
+  const auto found = given_up.find(datum);
+  if (found != given_up.end()) return found->second;
+  return causes[tasks.at(producer[datum]).blocked];
+}
+
 std::uint32_t Run::best_ready_rank() const {
   std::uint32_t best = RankSet::none;
   for (const TaskClass& task_class : tasks.classes()) best = std::min(best, task_class.ready.min());

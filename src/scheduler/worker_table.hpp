@@ -31,6 +31,7 @@ struct Peer {
   std::vector<bool> was_told;  ///< peers it has been told of
 
   // Workers.
+  Instant joined, left;
   std::uint32_t slots = 1;
   std::uint64_t memory_limit = 0;
   std::uint64_t memory_used = 0;

@@ -157,6 +157,7 @@ struct SubmitRun {
   graph @1 :TaskGraph;
   externals @2 :DatumIds;
   deliver @3 :Bool;
+  endsOnFailure @4 :Bool;
 }
 
 struct CancelRun {
@@ -214,6 +215,7 @@ struct WorkerShare {
   slots @2 :UInt32;
   tasks @3 :UInt64;
   busyNs @4 :Int64;
+  presentNs @5 :Int64;
 }
 
 struct RunStats {
@@ -242,6 +244,7 @@ struct RunProgress {
 struct DataLost {
   data @0 :DatumIds;
   reason @1 :Text;
+  kind @2 :ErrorKind = disconnected;
 }
 
 # ---- scheduler -> worker

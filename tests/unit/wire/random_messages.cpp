@@ -136,6 +136,7 @@ void RandomMessages::fill(protocol::SubmitRun& out) {
   out.graph = graph();
   out.externals = own_ids(out.graph->external_count());
   out.deliver = coin();
+  out.ends_on_failure = coin();
 }
 
 void RandomMessages::fill(protocol::DataReady& out) {
@@ -146,12 +147,12 @@ void RandomMessages::fill(protocol::DataReady& out) {
 void RandomMessages::fill(protocol::RunEnded& out) {
   out.run = u32();
   out.outcome = static_cast<protocol::RunOutcome>(random_.below(3));
-  out.error_kind = static_cast<ErrorKind>(random_.below(6));
+  out.error_kind = error_kind();
   out.error = text();
   const auto ns = [&] { return static_cast<std::int64_t>(u64()); };
   out.stats = {u64(), ns(), ns(), ns(), u64(), u64(), {}};
   out.stats.workers = list<protocol::WorkerShare>(random_.below(5), [&] {
-    return protocol::WorkerShare{peer(), text(), u32(), u64(), ns()};
+    return protocol::WorkerShare{peer(), text(), u32(), u64(), ns(), ns()};
   });
 }
 
