@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -18,6 +19,9 @@
 namespace ashlar::scheduler {
 
 /// A process with a store: a worker, or a session's driver.
+/// Of a task: it may as well run on any host.
+inline constexpr std::uint32_t no_host = ~std::uint32_t{0};
+
 struct Peer {
   PeerId id;
   std::string name;
@@ -70,6 +74,7 @@ struct Pool {
   std::vector<PeerIndex> members;
   std::vector<bool> is_member;
   std::uint64_t slots = 0;  ///< of all members
+  std::vector<PeerIndex> by_host;  ///< the members, host by host
   IndexedHeap open;
 };
 
@@ -101,6 +106,8 @@ class WorkerTable {
   const Requirement& requirement(std::uint32_t id) const { return requirements_[id]; }
   std::uint32_t pool_of(std::uint32_t requirement) const { return pool_of_[requirement]; }
   const Pool& pool(std::uint32_t id) const { return pools_[id]; }
+  /// Members of the pool that are on the host.
+  std::span<const PeerIndex> members_on(const Pool& pool, std::uint32_t host) const;
   /// Finds again who could run what, if workers came or went. Returns whether they did.
   bool refresh_pools();
 
