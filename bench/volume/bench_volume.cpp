@@ -57,8 +57,10 @@ Options read(int argc, char** argv) {
 }
 
 simulate::Program product(const Size& size) {
-  const Array a = random::uniform({size.m, size.k}, {.chunks = {size.chunk, size.chunk}, .seed = 1});
-  const Array b = random::uniform({size.k, size.n}, {.chunks = {size.chunk, size.chunk}, .seed = 2});
+  const Array a =
+      random::uniform({size.m, size.k}, {.chunks = {size.chunk, size.chunk}, .seed = 1});
+  const Array b =
+      random::uniform({size.k, size.n}, {.chunks = {size.chunk, size.chunk}, .seed = 2});
   const Array c = matmul(a, b);
   simulate::Program program{*array::lower({&c, 1}).graph, {}};
   constexpr double flops_per_s = 50e9, bytes_per_s = 10e9;
@@ -93,14 +95,15 @@ void print_row(const Size& size, std::uint32_t hosts, const Options& options) {
   program.graph.cell.clear();
   const auto without = run(std::move(program), hosts, options);
   const auto over = [](double value, double bound) { return value / bound; };
-  std::printf("| %lld | %lld | %lld | %u | %u x %u x %u | %.2f | %.2f | %.2f | %.2f | %.2f | %.2f |\n",
-              static_cast<long long>(size.m), static_cast<long long>(size.n),
-              static_cast<long long>(size.k), hosts, grid.rows, grid.columns, grid.layers,
-              1e-9 * least, over(graph::moved_bytes(shape, grid), least),
-              over(static_cast<double>(with.moved_bytes), least),
-              over(static_cast<double>(without.moved_bytes), least),
-              over(with.makespan_seconds, with.bound_seconds),
-              over(without.makespan_seconds, without.bound_seconds));
+  std::printf(
+      "| %lld | %lld | %lld | %u | %u x %u x %u | %.2f | %.2f | %.2f | %.2f | %.2f | %.2f |\n",
+      static_cast<long long>(size.m), static_cast<long long>(size.n),
+      static_cast<long long>(size.k), hosts, grid.rows, grid.columns, grid.layers, 1e-9 * least,
+      over(graph::moved_bytes(shape, grid), least),
+      over(static_cast<double>(with.moved_bytes), least),
+      over(static_cast<double>(without.moved_bytes), least),
+      over(with.makespan_seconds, with.bound_seconds),
+      over(without.makespan_seconds, without.bound_seconds));
   std::fflush(stdout);
 }
 
@@ -108,9 +111,10 @@ void print_row(const Size& size, std::uint32_t hosts, const Options& options) {
 
 int main(int argc, char** argv) {
   const Options options = read(argc, argv);
-  std::printf("| m | n | k | hosts | grid | least GB | grid / least | moved / least "
-              "| without the grid | makespan / bound | without the grid |\n"
-              "|--:|--:|--:|--:|---|--:|--:|--:|--:|--:|--:|\n");
+  std::printf(
+      "| m | n | k | hosts | grid | least GB | grid / least | moved / least "
+      "| without the grid | makespan / bound | without the grid |\n"
+      "|--:|--:|--:|--:|---|--:|--:|--:|--:|--:|--:|\n");
   for (const Size& size : sizes) {
     for (const std::uint32_t hosts : options.hosts) print_row(size, hosts, options);
   }

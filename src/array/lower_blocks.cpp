@@ -123,10 +123,9 @@ Lowering::Chunks Lowering::matmul(const Node& node, const Step& step) {
         std::vector<Ref> sums;
         for (std::size_t i = 0; i < k.size(); i += grouping.multiplies_per_chain) {
           const std::size_t length = std::min(grouping.multiplies_per_chain, k.size() - i);
-          sums.push_back(multiply_chain(params, {k.data() + i, length},
-                                        {pairs.data() + 2 * i, 2 * length},
-                                        grouping.multiplies_per_task,
-                                        static_cast<std::uint64_t>(number * k_count) + i));
+          sums.push_back(multiply_chain(
+              params, {k.data() + i, length}, {pairs.data() + 2 * i, 2 * length},
+              grouping.multiplies_per_task, static_cast<std::uint64_t>(number * k_count) + i));
         }
         builder_.set_cell(graph::TaskGraph::no_cell);
         out[static_cast<std::size_t>(number)] =

@@ -74,16 +74,15 @@ std::vector<PlannedProduct> plan_products(const TaskGraph& graph, const PlanOpti
   if (options.hosts < 2) return planned;
   for (const graph::Product& product : graph.products) {
     const auto grid = graph::best_grid(product, options.hosts, options.memory_bytes_per_host);
-    planned.push_back(
-        {.m = product.m,
-         .n = product.n,
-         .k = product.k,
-         .grid_rows = grid.rows,
-         .grid_columns = grid.columns,
-         .grid_layers = grid.layers,
-         .moved_bytes = grid.hosts() == 0 ? 0 : graph::moved_bytes(product, grid),
-         .least_moved_bytes =
-             graph::least_moved_bytes(product, options.hosts, options.memory_bytes_per_host)});
+    planned.push_back({.m = product.m,
+                       .n = product.n,
+                       .k = product.k,
+                       .grid_rows = grid.rows,
+                       .grid_columns = grid.columns,
+                       .grid_layers = grid.layers,
+                       .moved_bytes = grid.hosts() == 0 ? 0 : graph::moved_bytes(product, grid),
+                       .least_moved_bytes = graph::least_moved_bytes(
+                           product, options.hosts, options.memory_bytes_per_host)});
   }
   return planned;
 }
@@ -92,8 +91,8 @@ std::string text_of(const PlannedProduct& product, std::uint32_t hosts) {
   const auto times = [](auto a, auto b, auto c) {
     return std::to_string(a) + " x " + std::to_string(b) + " x " + std::to_string(c);
   };
-  std::string text = times(product.m, product.n, product.k) + " on " + std::to_string(hosts) +
-                     " hosts";
+  std::string text =
+      times(product.m, product.n, product.k) + " on " + std::to_string(hosts) + " hosts";
   if (product.grid_rows == 0) {
     text += ", no grid fits";
   } else {

@@ -24,8 +24,8 @@ bool is_useful(const Product& product, const ProcessGrid& grid, double memory_by
   if (grid.rows > product.rows || grid.columns > product.columns || grid.layers > product.inner) {
     return false;
   }
-  const double chunks = static_cast<double>(product.rows) / grid.rows * product.columns /
-                        grid.columns;
+  const double chunks =
+      static_cast<double>(product.rows) / grid.rows * product.columns / grid.columns;
   if (grid.layers > 1 && chunks < chunks_per_layer_min * grid.layers) return false;
   const Elements e(product);
   const double held = e.m * e.k / grid.rows / grid.layers + e.n * e.k / grid.columns / grid.layers +
@@ -50,17 +50,18 @@ std::uint32_t part_of(std::uint64_t position, std::uint32_t parts, std::uint32_t
 
 }  // namespace
 
-ProcessGrid best_grid(const Product& product, std::uint32_t hosts, double memory_bytes) {
+ProcessGrid best_grid(const Product& product, std::uint32_t hosts, double memory_bytes,
+                      bool may_have_layers) {
   ProcessGrid best;
   for (std::uint32_t rows = 1; rows <= hosts; ++rows) {
     if (hosts % rows != 0) continue;
     for (std::uint32_t columns = 1; columns <= hosts / rows; ++columns) {
       if (hosts / rows % columns != 0) continue;
       const ProcessGrid grid{rows, columns, hosts / rows / columns};
+      if (grid.layers > 1 && !may_have_layers) continue;
       if (!is_useful(product, grid, memory_bytes)) continue;
-      const double more = best.hosts() == 0
-                              ? -1
-                              : moved_bytes(product, grid) - moved_bytes(product, best);
+      const double more =
+          best.hosts() == 0 ? -1 : moved_bytes(product, grid) - moved_bytes(product, best);
       if (more < 0 || (more == 0 && grid.layers < best.layers)) best = grid;
     }
   }

@@ -4,9 +4,9 @@
 
 namespace ashlar::graph {
 
-/// A product of matrices within a graph, C (m x n) = A (m x k) B (k x n), in chunks. A *cell* is the
-/// product of a chunk of A and one of B: cell (row * columns + column) * inner + i adds A(row, i)
-/// B(i, column) to C(row, column).
+/// A product of matrices within a graph, C (m x n) = A (m x k) B (k x n), in chunks. A *cell* is
+/// the product of a chunk of A and one of B: cell (row * columns + column) * inner + i adds A(row,
+/// i) B(i, column) to C(row, column).
 struct Product {
   std::uint32_t rows = 0, columns = 0, inner = 0;  ///< chunks along m, n and k
   std::uint64_t m = 0, n = 0, k = 0;               ///< elements
@@ -28,9 +28,11 @@ struct ProcessGrid {
 
 /// The grid of exactly so many hosts that moves least, among those of whose parts each fits into a
 /// host's memory (bytes; 0: enough), whose parts have chunks, and which give each layer enough
-/// chunks of C that all layers are busy. None when there is no such grid.
+/// chunks of C that all layers are busy. None when there is no such grid. `may_have_layers`: it may
+/// cut the inner dimension.
 /// After Kwasniewski et al., "Red-blue pebbling revisited", SC'19 (COSMA).
-ProcessGrid best_grid(const Product& product, std::uint32_t hosts, double memory_bytes = 0);
+ProcessGrid best_grid(const Product& product, std::uint32_t hosts, double memory_bytes = 0,
+                      bool may_have_layers = true);
 
 /// The position in the grid, 0 … hosts()-1, of the host that does the cell.
 std::uint32_t host_of_cell(const Product& product, const ProcessGrid& grid, std::uint64_t cell);

@@ -201,7 +201,10 @@ void Core::plan(Run& run) {
 }
 
 void Core::give_to_owners(Run& run) {
-  run.owners = owners_of(*run.graph, run.consumers, equal_hosts(workers_));
+  if (run.graph->products.empty()) return;
+  EqualHosts on = equal_hosts(workers_);
+  on.may_have_layers = has_long_cells(*run.graph, submission(run).task_ns, limits_.window_time);
+  run.owners = owners_of(*run.graph, run.consumers, on);
   for (std::uint32_t t = 0; t < run.owners.size(); ++t) {
     if (is_unfinished(run.tasks.state(t))) count_owned(run, t, true);
   }
@@ -327,8 +330,7 @@ void Core::expect(DataRef ref, PeerIndex holder, PeerIndex worker) {
     replicas_.add(d, worker);
     return;
   }
-  replicas_.add_coming(d, worker, holder,
-                       d.bytes == graph::TaskGraph::dynamic_bytes ? 0 : d.bytes);
+  replicas_.add_coming(d, worker, holder, d.bytes == graph::TaskGraph::dynamic_bytes ? 0 : d.bytes);
   if (d.is_made) links_.begin({ref, holder, worker}, now_);
 }
 

@@ -13,10 +13,12 @@ using graph::TaskGraph;
 /// Where the cells of the products go: positions among the hosts.
 class Grids {
  public:
-  Grids(const TaskGraph& graph, std::uint32_t hosts, double memory_bytes) {
+  Grids(const TaskGraph& graph, const EqualHosts& on) {
+    const auto hosts = static_cast<std::uint32_t>(on.hosts.size());
     std::uint64_t first = 0;
     for (const graph::Product& product : graph.products) {
-      parts_.push_back({first, product, graph::best_grid(product, hosts, memory_bytes)});
+      parts_.push_back(
+          {first, product, graph::best_grid(product, hosts, on.memory_bytes, on.may_have_layers)});
       first += product.cells();
     }
   }
@@ -52,9 +54,7 @@ class Grids {
 class Turns : private Grids {
  public:
   Turns(const TaskGraph& graph, const EqualHosts& on)
-      : Grids(graph, static_cast<std::uint32_t>(on.hosts.size()), on.memory_bytes),
-        at_a_time_(on.slots),
-        counts_(on.hosts.size(), 0) {}
+      : Grids(graph, on), at_a_time_(on.slots), counts_(on.hosts.size(), 0) {}
 
   using Grids::has_layers;
 
@@ -152,19 +152,30 @@ EqualHosts equal_hosts(const WorkerTable& workers) {
   return found;
 }
 
+bool has_long_cells(const TaskGraph& graph,
+                    const std::function<std::int64_t(std::uint32_t task)>& task_ns,
+                    Duration least) {
+  std::int64_t tasks = 0, ns = 0;
+  for (std::uint32_t t = 0; t < graph.cell.size(); ++t) {
+    if (graph.cell[t] == TaskGraph::no_cell) continue;
+    ++tasks;
+    ns += task_ns(t);
+  }
+  return ns >= tasks * least.ns;
+}
+
 std::vector<std::uint32_t> owners_of(const TaskGraph& graph, const graph::Consumers& consumers,
                                      const EqualHosts& on) {
   const std::vector<std::uint32_t>& hosts = on.hosts;
   if (hosts.size() < 2 || graph.products.empty() || graph.cell.empty()) return {};
-  const Grids grids(graph, static_cast<std::uint32_t>(hosts.size()), on.memory_bytes);
+  const Grids grids(graph, on);
   if (!grids.is_any_good()) return {};
   std::vector<std::uint32_t> owners(graph.task_count(), no_host);
   Makers makers(graph, consumers, hosts.size());
   // Readers come after what they read, in graphs that have products.
   for (std::uint32_t task = graph.task_count(); task-- > 0;) {
     const std::uint32_t cell = graph.cell[task];
-    owners[task] =
-        cell == TaskGraph::no_cell ? makers.host_of(task, owners) : grids.host_of(cell);
+    owners[task] = cell == TaskGraph::no_cell ? makers.host_of(task, owners) : grids.host_of(cell);
   }
   for (std::uint32_t& owner : owners) {
     if (owner != no_host) owner = hosts[owner];

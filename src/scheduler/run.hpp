@@ -42,9 +42,9 @@ struct Run {
   std::vector<std::uint32_t> producer;
   std::vector<std::uint32_t> kernel_ids;  ///< WorkerTable's, by the graph's kernel
   TaskTable tasks;
-  std::vector<Datum> data;         ///< outputs, or put data
-  std::vector<DataRef> externals;  ///< no_run: gone
-  std::vector<PeerIndex> planned;  ///< the policy's, by task, or empty
+  std::vector<Datum> data;                ///< outputs, or put data
+  std::vector<DataRef> externals;         ///< no_run: gone
+  std::vector<PeerIndex> planned;         ///< the policy's, by task, or empty
   std::vector<std::uint32_t> owners;      ///< hosts, by task (owners_of), or empty
   std::vector<std::uint32_t> owned_left;  ///< unfinished tasks that a host owns, by host, or empty
   std::set<Watcher> watchers;

@@ -43,11 +43,11 @@ struct Peer {
   std::vector<std::int64_t> resources_total;
   std::uint32_t assigned = 0;
   std::int64_t queued_ns = 0;
-  std::uint32_t slots_held = 0;      ///< by tasks that were taken back and still run
-  std::int64_t kept_ns = 0;          ///< of tasks kept for it while it is full
-  std::int64_t home_ns = 0;          ///< of assignable tasks that may take over a buffer of it
-  double slowness = 1;               ///< measured time over that of the average worker
-  std::uint32_t worker_class = 0;    ///< equal for workers with the same kinds of resources
+  std::uint32_t slots_held = 0;    ///< by tasks that were taken back and still run
+  std::int64_t kept_ns = 0;        ///< of tasks kept for it while it is full
+  std::int64_t home_ns = 0;        ///< of assignable tasks that may take over a buffer of it
+  double slowness = 1;             ///< measured time over that of the average worker
+  std::uint32_t worker_class = 0;  ///< equal for workers with the same kinds of resources
   WorkerSpeed speed;
   HostLoad load;
   std::int64_t heat_ns = 0;          ///< it is chosen like one with so much more work
@@ -73,7 +73,7 @@ struct Requirement {
 struct Pool {
   std::vector<PeerIndex> members;
   std::vector<bool> is_member;
-  std::uint64_t slots = 0;  ///< of all members
+  std::uint64_t slots = 0;         ///< of all members
   std::vector<PeerIndex> by_host;  ///< the members, host by host
   IndexedHeap open;
 };
@@ -124,9 +124,7 @@ class WorkerTable {
   /// Queued time per slot, as a key for comparison.
   std::int64_t load_ns(PeerIndex worker) const;
   /// The same, for choosing: with what its host has to do besides.
-  std::int64_t rank_ns(PeerIndex worker) const {
-    return load_ns(worker) + peers_[worker].heat_ns;
-  }
+  std::int64_t rank_ns(PeerIndex worker) const { return load_ns(worker) + peers_[worker].heat_ns; }
 
   // worker_load.cpp
   /// Takes a worker's heartbeat in.

@@ -27,7 +27,8 @@ graph::Product read_product(schema::Product::Reader in) {
 
 std::size_t graph_words(const graph::TaskGraph& g) {
   constexpr std::size_t product_words = 6;
-  std::size_t words = 64 + product_words * g.products.size() + text_words(g.kernels) + text_words(g.sources);
+  std::size_t words =
+      64 + product_words * g.products.size() + text_words(g.kernels) + text_words(g.sources);
   for (const graph::Constraint& constraint : g.constraints)
     words += 2 + resource_words(constraint.resources);
   return words + list_words(g.kernel, g.input_offsets, g.inputs, g.output_offsets, g.param_offsets,

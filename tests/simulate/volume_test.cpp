@@ -18,12 +18,12 @@ struct Size {
 };
 
 /// The graph that the array library makes of a product of two random matrices.
-Program product(Size size) {
+Program product(Size size, double seconds = 6e-3) {
   const Array a = random::uniform({size.m, size.k}, {.chunks = {256, 256}, .seed = 1});
   const Array b = random::uniform({size.k, size.n}, {.chunks = {256, 256}, .seed = 2});
   const Array c = matmul(a, b);
   Program program{*array::lower({&c, 1}, {.matmul_task_seconds = 1e-4}).graph, {}};
-  program.task_seconds.assign(program.graph.task_count(), 2e-3);
+  program.task_seconds.assign(program.graph.task_count(), seconds);
   return program;
 }
 
@@ -50,6 +50,13 @@ TEST(Volume, ProductsMoveLittleMoreThanTheBound) {
   }
 }
 
+TEST(Volume, ShortTasksAreNotHandedOn) {
+  const Program program = product({4096, 4096, 4096}, 2e-3);
+  const Forecast found = run(program, 8);
+  EXPECT_LE(over_bound(program, found, 8), 1.5);
+  EXPECT_LE(found.makespan_seconds / found.bound_seconds, 1.1);
+}
+
 TEST(Volume, WithoutTheHintMuchMoreMoves) {
   const Program program = product({4096, 4096, 4096});
   Program unmarked = program;
@@ -69,7 +76,7 @@ TEST(Volume, OnOneHostTheHintChangesNothing) {
 TEST(Volume, ALostHostsShareIsDoneByOthers) {
   const Program program = product({2048, 2048, 2048});
   Machine machine{.speeds = std::vector<double>(4, 1.0)};
-  machine.vanishes_after = Duration::milliseconds(60);
+  machine.vanishes_after = Duration::milliseconds(200);
   const Forecast found = forecast({.program = std::make_shared<const Program>(program),
                                    .machine = std::make_shared<const Machine>(machine)});
   EXPECT_EQ(found.error, "");

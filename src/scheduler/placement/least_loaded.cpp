@@ -54,8 +54,7 @@ class LeastLoaded final : public Policy {
       return question.sibling;
     }
     const PeerIndex idle = least_loaded_worker(view, question);
-    const bool uneven =
-        question.task_ns > view.limits.wake_up.ns && is_uneven(view, question.pool);
+    const bool uneven = question.task_ns > view.limits.wake_up.ns && is_uneven(view, question.pool);
     if (question.inputs.empty() && !uneven) {
       return is_awake(view, question, idle) ? question.recent : idle;
     }
@@ -192,8 +191,7 @@ class LeastLoaded final : public Policy {
   /// When what is to use the same links as the inputs from other hosts already will be through.
   std::int64_t links_free_ns(const View& view, PeerIndex worker) const {
     const std::uint64_t incoming = view.replicas.incoming(worker);
-    return std::max(transfer_ns(incoming, view.links.receiving(worker)),
-                    senders_.without(worker));
+    return std::max(transfer_ns(incoming, view.links.receiving(worker)), senders_.without(worker));
   }
 
   static std::int64_t transfer_ns(std::uint64_t bytes, double rate) {
@@ -221,8 +219,7 @@ class LeastLoaded final : public Policy {
       moving += static_cast<double>(view.limits.local_latency.ns);
     }
     const double running = question.ns_on(peer);
-    const double pressure =
-        pressure_ns(view, question, peer) + static_cast<double>(peer.heat_ns);
+    const double pressure = pressure_ns(view, question, peer) + static_cast<double>(peer.heat_ns);
     std::int64_t queue = view.workers.load_ns(worker);
     if (view.kept.has_before(worker, question.turn)) queue += peer.kept_ns / peer.slots;
     if (question.taken_over != nullptr && question.taken_over->primary != worker) {

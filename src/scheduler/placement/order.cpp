@@ -104,7 +104,9 @@ std::vector<std::uint32_t> timely_ranks(const View& view, const Submission& run)
   std::vector<std::uint32_t> by_way = depth_first;
   std::ranges::stable_sort(by_way, [&](auto a, auto b) { return way[a] > way[b]; });
   if (!run.graph.products.empty()) {
-    const auto turns = turns_of(run.graph, run.consumers, equal_hosts(view.workers));
+    EqualHosts on = equal_hosts(view.workers);
+    on.may_have_layers = has_long_cells(run.graph, run.task_ns, view.limits.window_time);
+    const auto turns = turns_of(run.graph, run.consumers, on);
     if (!turns.empty()) {
       std::ranges::stable_sort(by_way, {}, [&](auto t) { return turns[t]; });
       return inverse(by_way);
