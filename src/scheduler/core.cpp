@@ -37,7 +37,10 @@ void Core::step(std::span<const Event> events, Instant now, Actions& actions) {
   apply_failures();
   fail_what_cannot_run();
   workers_.settle();
-  for (const std::uint32_t slot : std::exchange(new_runs_, {})) plan(run_at(slot));
+  for (const std::uint32_t slot : std::exchange(new_runs_, {})) {
+    plan(run_at(slot));
+    give_to_owners(run_at(slot));
+  }
   place();
   if (std::exchange(has_ticked_, false)) relieve_memory();
   send_ready();
@@ -101,6 +104,7 @@ void Core::transition(Run& run, std::uint32_t task, TaskState to) {
   if (to == TaskState::assignable) come_home(run, task);
   if (is_unfinished(from) && !is_unfinished(to)) --unfinished_;
   if (!is_unfinished(from) && is_unfinished(to)) ++unfinished_;
+  if (is_unfinished(from) != is_unfinished(to)) count_owned(run, task, is_unfinished(to));
   if (from == TaskState::assignable || to == TaskState::assignable) update_ready(run);
 }
 

@@ -187,6 +187,8 @@ class Core {
   placement::View view() const;
   placement::Submission submission(const Run& run) const;
   void plan(Run& run);
+  void give_to_owners(Run& run);
+  void count_owned(Run& run, std::uint32_t task, bool is_to_do);
   std::int64_t predicted_ns(const Run& run, std::uint32_t task,
                             std::uint32_t worker_class = CostModel::any_class) const;
   void predict_by_class(const Run& run, std::uint32_t task);

@@ -201,6 +201,12 @@ void Core::check_run(const Run& run) const {
     ASHLAR_CHECK(d.is_lost || !d.is_needed() || is_unfinished(producer), who());
   }
   ASHLAR_CHECK(pinned == run.pinned, run.label());
+  std::vector<std::uint32_t> owned(run.owned_left.size(), 0);
+  for (std::uint32_t t = 0; t < run.owners.size(); ++t) {
+    const bool is_counted = run.owners[t] != no_host && is_unfinished(run.tasks.state(t));
+    if (is_counted) ++owned.at(run.owners[t]);
+  }
+  ASHLAR_CHECK(owned == run.owned_left, run.label());
 }
 
 void Core::check_uses() const {

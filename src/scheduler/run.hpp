@@ -50,9 +50,11 @@ struct Run {
   std::vector<std::uint32_t> producer;
   std::vector<std::uint32_t> kernel_ids;  ///< WorkerTable's, by the graph's kernel
   TaskTable tasks;
-  std::vector<Datum> data;         ///< outputs, or put data
-  std::vector<DataRef> externals;  ///< no_run: gone
-  std::vector<PeerIndex> planned;  ///< the policy's, by task, or empty
+  std::vector<Datum> data;                ///< outputs, or put data
+  std::vector<DataRef> externals;         ///< no_run: gone
+  std::vector<PeerIndex> planned;         ///< the policy's, by task, or empty
+  std::vector<std::uint32_t> owners;      ///< hosts, by task (owners_of), or empty
+  std::vector<std::uint32_t> owned_left;  ///< unfinished tasks that a host owns, by host, or empty
   std::set<Watcher> watchers;
 
   bool is_ended = false;  ///< its RunEnded was sent
@@ -95,6 +97,9 @@ struct Run {
   }
   double moved_bytes_of(std::uint32_t task) const {
     return graph->moved_bytes.empty() ? 0 : static_cast<double>(graph->moved_bytes[task]);
+  }
+  std::uint32_t owner_of(std::uint32_t task) const {
+    return owners.empty() ? no_host : owners[task];
   }
   const std::string& kernel_name(std::uint32_t task) const {
     return graph->kernels[graph->kernel[task]];

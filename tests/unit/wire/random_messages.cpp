@@ -90,6 +90,13 @@ std::shared_ptr<const graph::TaskGraph> RandomMessages::graph() {
       const auto inputs = g->inputs_of(t).size();
       g->reuse_input.push_back(inputs > 0 && coin() ? below(inputs) : graph::TaskGraph::no_input);
     }
+  if (coin()) {
+    g->products = list<graph::Product>(1 + below(3), [&] {
+      return graph::Product{1 + below(4), 1 + below(4), 1 + below(4), size(), size(), size(), 8};
+    });
+    g->cell = list<std::uint32_t>(
+        tasks, [&] { return coin() ? below(g->products[0].cells()) : graph::TaskGraph::no_cell; });
+  }
   for (std::uint32_t d = 0; d < g->output_count(); ++d)
     if (coin()) g->wanted.push_back(d);
   return g;
