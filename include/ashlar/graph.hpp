@@ -187,7 +187,8 @@ class GraphRun {
   }
 
   /// The end of the whole run: ready when every task has ended. A task that fails takes with it
-  /// only what reads its result; then get() throws what failed first. cancel() stops what has not run; report() says how it went.
+  /// only what reads its result; then get() throws what failed first. cancel() stops what has not
+  /// run; report() says how it went.
   Future<void> done() const { return Future<void>(end_); }
   void wait() const { done().get(); }
 

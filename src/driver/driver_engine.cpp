@@ -284,8 +284,7 @@ void DriverEngine::State::told(const protocol::PutDataUnused& message) {
 }
 
 void DriverEngine::State::told(const protocol::DataLost& message) {
-  const auto failure =
-      std::make_shared<Failure>(Failure{message.kind, message.reason});
+  const auto failure = std::make_shared<Failure>(Failure{message.kind, message.reason});
   for (const DatumId& id : message.data) {
     const auto entry = data.find(id);
     if (entry == data.end() || entry->second.place == Place::here) continue;

@@ -19,8 +19,8 @@ namespace ashlar::scheduler {
 
 /// The scheduler's state and what may happen to it. The member functions are spread over files
 /// by occasion: core.cpp what everything rests on, driver_events.cpp, worker_events.cpp,
-/// lineage.cpp losses, failures.cpp what ends without a result, assign.cpp placement, memory.cpp want of memory, inspect.cpp
-/// explanations and checks, load.cpp what hosts are busy with.
+/// lineage.cpp losses, failures.cpp what ends without a result, assign.cpp placement, memory.cpp
+/// want of memory, inspect.cpp explanations and checks, load.cpp what hosts are busy with.
 class Core {
  public:
   Core(const Limits& limits, std::uint64_t seed);

@@ -74,8 +74,9 @@ void Core::refuse_run(SessionId session, std::uint32_t number, std::string text)
   Session& opened = sessions_.at(session);
   opened.highest_run = std::max(opened.highest_run, std::int64_t{number});
   last_words_.emplace_back(
-      session, protocol::RunEnded{number, protocol::RunOutcome::failed, ErrorKind::bad_input,
-                                  std::move(text), {}});
+      session,
+      protocol::RunEnded{
+          number, protocol::RunOutcome::failed, ErrorKind::bad_input, std::move(text), {}});
 }
 
 void Core::on_driver(SessionId session, const protocol::SubmitRun& message) {
@@ -136,8 +137,7 @@ void Core::on_driver(SessionId session, const protocol::CancelRun& message) {
     return;
   }
   fail(*run, protocol::RunOutcome::cancelled,
-       std::make_shared<const Cause>(
-           Cause{ErrorKind::cancelled, run->label() + " was cancelled"}));
+       std::make_shared<const Cause>(Cause{ErrorKind::cancelled, run->label() + " was cancelled"}));
 }
 
 void Core::on_driver(SessionId session, const protocol::PutData& message) {

@@ -150,8 +150,8 @@ void Core::count_killed(PeerIndex worker, std::vector<DataRef> assigned, const W
     ++counters_.tasks_failed;
     fail_task_later(run, entry.index,
                     run.label(entry.index) + ": took down " + std::to_string(record.killed) +
-                   " workers and is given up; the last was " + workers_.at(worker).name + ": " +
-                   event.reason);
+                        " workers and is given up; the last was " + workers_.at(worker).name +
+                        ": " + event.reason);
   }
 }
 

@@ -105,8 +105,8 @@ std::string Run::label(std::uint32_t task) const {
 std::size_t Run::bytes() const {
   std::size_t total = sizeof(Run) + bytes_of(consumers.offsets) + bytes_of(consumers.tasks) +
                       bytes_of(producer) + tasks.bytes() + bytes_of(data) + bytes_of(externals) +
-                      bytes_of(planned) + bytes_of(owners) + bytes_of(owned_left) + bytes_of(shares) +
-                      watchers.size() * (sizeof(Watcher) + 40);
+                      bytes_of(planned) + bytes_of(owners) + bytes_of(owned_left) +
+                      bytes_of(shares) + watchers.size() * (sizeof(Watcher) + 40);
   if (!graph) return total;
   const graph::TaskGraph& g = *graph;
   return total + bytes_of(g.kernel) + bytes_of(g.input_offsets) + bytes_of(g.inputs) +

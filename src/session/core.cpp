@@ -269,10 +269,9 @@ void Core::start(Run& run, std::vector<DatumId> externals,
     run.is_finished = true;  // it goes with its outputs
     throw;
   }
-  driver->post(driver::SubmitAsked{
-      protocol::SubmitRun{run.number, run.graph, std::move(externals), run.comes_home,
-                          run.ends_on_failure},
-      run.comes_home});
+  driver->post(driver::SubmitAsked{protocol::SubmitRun{run.number, run.graph, std::move(externals),
+                                                       run.comes_home, run.ends_on_failure},
+                                   run.comes_home});
 }
 
 std::vector<OutputHandle> Core::promise(std::vector<std::uint64_t> bytes) {

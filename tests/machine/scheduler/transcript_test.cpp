@@ -55,9 +55,9 @@ class Transcript : public ::testing::Test {
                     protocol::TasksDone{{session, 0}, {task}, {attempt}, {1000}, {}}});
   }
   void fail(std::uint32_t worker, std::uint32_t task) {
-    step(FromWorker{PeerId{worker}, protocol::TaskFailed{{session, 0}, task, 1,
-                                                         ErrorKind::task_failed,
-                                                         "division by zero"}});
+    step(FromWorker{
+        PeerId{worker},
+        protocol::TaskFailed{{session, 0}, task, 1, ErrorKind::task_failed, "division by zero"}});
   }
   void say(std::uint32_t worker, protocol::WorkerToScheduler message) {
     step(FromWorker{PeerId{worker}, std::move(message)});
@@ -270,10 +270,9 @@ TEST_F(Transcript, OnlyWhatDescendsFromAFailureEndsWithIt) {
   auto lost = told<protocol::DataLost>();
   ASSERT_EQ(lost.size(), 1u);
   std::ranges::sort(lost[0].data);
-  EXPECT_EQ(lost[0].data, (std::vector<DatumId>{{{session, 0}, 2},
-                                                {{session, 0}, 4},
-                                                {{session, 1}, 0},
-                                                {{session, 1}, 2}}));
+  EXPECT_EQ(lost[0].data,
+            (std::vector<DatumId>{
+                {{session, 0}, 2}, {{session, 0}, 4}, {{session, 1}, 0}, {{session, 1}, 2}}));
   EXPECT_TRUE(told<protocol::RunEnded>().empty()) << "the others go on";
   EXPECT_EQ(engine_.unfinished_tasks(), 3u);
   done(1, 1);
