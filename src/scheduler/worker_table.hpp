@@ -18,10 +18,10 @@
 
 namespace ashlar::scheduler {
 
-/// A process with a store: a worker, or a session's driver.
 /// Of a task: it may as well run on any host.
 inline constexpr std::uint32_t no_host = ~std::uint32_t{0};
 
+/// A process with a store: a worker, or a session's driver.
 struct Peer {
   PeerId id;
   std::string name;

@@ -90,9 +90,11 @@ std::shared_ptr<const graph::TaskGraph> RandomMessages::graph() {
       const auto inputs = g->inputs_of(t).size();
       g->reuse_input.push_back(inputs > 0 && coin() ? below(inputs) : graph::TaskGraph::no_input);
     }
-  if (coin()) {
+  if (coin() && tasks > 2) {
+    const auto extent = [&] { return 4 + size() / 2; };
     g->products = list<graph::Product>(1 + below(3), [&] {
-      return graph::Product{1 + below(4), 1 + below(4), 1 + below(4), size(), size(), size(), 8};
+      return graph::Product{
+          1 + below(4), 1 + below(4), 1 + below(4), extent(), extent(), extent(), 8};
     });
     g->cell = list<std::uint32_t>(
         tasks, [&] { return coin() ? below(g->products[0].cells()) : graph::TaskGraph::no_cell; });
