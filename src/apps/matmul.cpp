@@ -7,6 +7,7 @@
 #include "apps/commands.hpp"
 #include "runtime/loop.hpp"
 #include "runtime/stop_signals.hpp"
+#include "scheduler/scheduler_engine.hpp"
 
 namespace ashlar::apps {
 
@@ -52,6 +53,16 @@ Session open_session(const MatmulOptions& options) {
                          .progress = !options.is_quiet});
 }
 
+/// Says so if a run would wait for workers.
+void announce_wait(const Session& session, const MatmulOptions& options) {
+  if (options.is_quiet || session.worker_count() > 0) return;
+  constexpr std::int64_t ns_per_s = 1'000'000'000;
+  std::cerr << "ashlar: no worker is at " << options.scheduler << " yet; waiting up to "
+            << scheduler::Limits{}.no_worker_wait.ns / ns_per_s
+            << " s for one; start some with: ashlar worker --scheduler " << options.scheduler
+            << '\n';
+}
+
 }  // namespace
 
 int matmul(const MatmulOptions& options) {
@@ -69,6 +80,7 @@ int matmul(const MatmulOptions& options) {
     interrupting_signal = signal;
     session.close();
   });
+  announce_wait(session, options);
   RunReport report;
   try {
     if (options.out.empty()) {

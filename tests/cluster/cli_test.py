@@ -25,22 +25,26 @@ class Cluster:
     """A scheduler at a free port and some workers, which have joined."""
 
     def __init__(self, workers=2, options=(), token=None):
-        environment = {**os.environ, **({"ASHLAR_TOKEN": token} if token else {})}
+        self.environment = {**os.environ, **({"ASHLAR_TOKEN": token} if token else {})}
         self.scheduler = subprocess.Popen(
             [ASHLAR, "scheduler", "--listen", "tcp://127.0.0.1:0", "--log-level", "info"],
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=self.environment)
         self.address = self.scheduler.stdout.readline().split()[-1]
-        self.workers = [
-            subprocess.Popen([ASHLAR, "worker", "--scheduler", self.address, "--slots", "1",
-                              "--memory", "512MiB", "--log-level", "warning", *options],
-                             env=environment, stderr=subprocess.PIPE, text=True)
-            for _ in range(workers)]
+        self.workers = []
+        for _ in range(workers):
+            self.add_worker(*options)
         joined = 0
         while joined < workers:
             line = self.scheduler.stderr.readline()
             if not line:
                 raise AssertionError("the scheduler has ended")
             joined += " joined: " in line
+
+    def add_worker(self, *options):
+        self.workers.append(subprocess.Popen(
+            [ASHLAR, "worker", "--scheduler", self.address, "--slots", "1", "--memory", "512MiB",
+             "--log-level", "warning", *options],
+            env=self.environment, stderr=subprocess.PIPE, text=True))
 
     def __enter__(self):
         return self
@@ -97,12 +101,29 @@ class Works(unittest.TestCase):
                 with NameWatch(folder) as watch:
                     job = subprocess.Popen(
                         [ASHLAR, "matmul", path, path, "--out", os.path.join(folder, "c.npy"),
-                         "--scheduler", cluster.address], stderr=subprocess.PIPE, text=True)
+                         "--quiet", "--scheduler", cluster.address],
+                        stderr=subprocess.PIPE, text=True)
                     self.assertTrue(watch.wait("c.npy.partial-"))
                 job.send_signal(stop)
                 self.assertEqual((job.communicate(timeout=60)[1], job.returncode),
                                  ("ashlar: interrupted\n", 128 + stop))
                 self.assertEqual(os.listdir(folder), ["a.npy"])
+
+    def test_a_job_without_workers_says_that_it_waits(self):
+        for options in ([], ["--quiet"]):
+            with tempfile.TemporaryDirectory() as folder, Cluster(workers=0) as cluster:
+                path = os.path.join(folder, "a.npy")
+                write_npy(path, 2, 2, [1.0] * 4)
+                job = subprocess.Popen(
+                    [ASHLAR, "matmul", path, path, "--scheduler", cluster.address, *options],
+                    stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+                if not options:
+                    line = job.stderr.readline()
+                    for word in ("no worker", "up to 30 s",
+                                 f"ashlar worker --scheduler {cluster.address}"):
+                        self.assertIn(word, line)
+                cluster.add_worker()
+                self.assertEqual((job.communicate(timeout=60)[1], job.returncode), ("", 0))
 
     def test_workers_leave_when_asked(self):
         for stop in (signal.SIGINT, signal.SIGTERM):
