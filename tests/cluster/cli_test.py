@@ -109,6 +109,28 @@ class Works(unittest.TestCase):
                                  ("ashlar: interrupted\n", 128 + stop))
                 self.assertEqual(os.listdir(folder), ["a.npy"])
 
+    def test_what_a_killed_job_leaves_goes_with_the_next(self):
+        with tempfile.TemporaryDirectory() as folder, Cluster(workers=0) as cluster:
+            path = lambda name: os.path.join(folder, name)
+            write_npy(path("a.npy"), 2, 2, [1.0] * 4)
+            with NameWatch(folder) as watch:
+                job = subprocess.Popen(
+                    [ASHLAR, "matmul", path("a.npy"), path("a.npy"), "--out", path("c.npy"),
+                     "--quiet", "--scheduler", cluster.address])
+                self.assertTrue(watch.wait("c.npy.partial-"))
+            job.kill()
+            job.wait(timeout=60)
+            (left,) = [name for name in os.listdir(folder) if ".partial-" in name]
+            # Of a process that lives, of another host, and of another file.
+            others = [left.replace(f"-{job.pid}-", f"-{os.getpid()}-"),
+                      left.replace(".partial-", ".partial-0"), left.replace("c.npy", "d.npy")]
+            for name in others:
+                write_npy(path(name), 1, 1, [1.0])
+            result = run("matmul", path("a.npy"), path("a.npy"), "--out", path("c.npy"))
+            self.assertEqual(result.returncode, 0, result.stderr)
+            self.assertNotIn(left, os.listdir(folder))
+            self.assertEqual(sorted(os.listdir(folder)), sorted(["a.npy", "c.npy", *others]))
+
     def test_a_job_without_workers_says_that_it_waits(self):
         for options in ([], ["--quiet"]):
             with tempfile.TemporaryDirectory() as folder, Cluster(workers=0) as cluster:
