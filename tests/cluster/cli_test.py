@@ -147,6 +147,19 @@ class Works(unittest.TestCase):
                 cluster.add_worker()
                 self.assertEqual((job.communicate(timeout=60)[1], job.returncode), ("", 0))
 
+    def test_info_tells_a_slow_blas_from_a_busy_machine(self):
+        busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"])
+                for _ in os.sched_getaffinity(0)]
+        try:
+            result = run("info", environment={"OPENBLAS_CORETYPE": "Prescott"})
+        finally:
+            for process in busy:
+                process.kill()
+                process.wait()
+        if "warning" not in result.stdout:
+            self.skipTest("this BLAS is fast all the same")
+        self.assertIn("other processes kept", result.stdout)
+
     def test_workers_leave_when_asked(self):
         for stop in (signal.SIGINT, signal.SIGTERM):
             with Cluster(workers=2) as cluster:
