@@ -25,9 +25,16 @@ Array load_matrix(const std::string& path) {
   Array matrix = load_npy(path);
   if (matrix.ndim() != 2) {
     throw BadInput(path + ": a matrix has 2 dimensions, this array has shape " +
-                   to_string(matrix.shape()));
+                   to_string(matrix.shape()) + "; reshape it with NumPy first");
   }
   return matrix;
+}
+
+void check_factors(const MatmulOptions& options, const Shape& a, const Shape& b) {
+  if (a[1] == b[0]) return;
+  throw BadInput(options.a + " " + to_string(a) + " times " + options.b + " " + to_string(b) +
+                 ": columns of the first (" + std::to_string(a[1]) + ") and rows of the second (" +
+                 std::to_string(b[0]) + ") must be equal; swap the files, or transpose one");
 }
 
 /// Errors: BadInput for a size asked for that is larger than both matrices.
@@ -67,6 +74,7 @@ void announce_wait(const Session& session, const MatmulOptions& options) {
 
 int matmul(const MatmulOptions& options) {
   const Shape a_shape = load_matrix(options.a).shape(), b_shape = load_matrix(options.b).shape();
+  check_factors(options, a_shape, b_shape);
   const std::int64_t chunk = chunk_size(options, a_shape, b_shape);
   const Array a = load_npy(options.a, {.chunks = clipped_chunks(a_shape, chunk)});
   const Array b = load_npy(options.b, {.chunks = clipped_chunks(b_shape, chunk)});

@@ -197,11 +197,13 @@ class BadInput(unittest.TestCase):
             with open(path("text.npy"), "w") as file:
                 file.write("not an array")
             good = path("good.npy")
-            self.expect_error(run("matmul", path("none.npy"), good), "none.npy")
+            self.expect_error(run("matmul", path("none.npy"), good), "none.npy",
+                              "check the path")
             self.expect_error(run("matmul", path("short.npy"), good), "short.npy")
             self.expect_error(run("matmul", path("complex.npy"), good), "complex.npy", "c16")
             self.expect_error(run("matmul", path("text.npy"), good), "text.npy")
-            self.expect_error(run("matmul", path("wide.npy"), good), "(4, 3)", "(4, 4)")
+            self.expect_error(run("matmul", path("wide.npy"), good), "wide.npy (4, 3)",
+                              "good.npy (4, 4)", "swap the files")
             self.expect_error(run("matmul", good, good, "--chunks", "0"), "chunks")
             self.expect_error(run("matmul", good, good, "--chunks", "5"), "--chunks 5", "1 to 4")
             self.expect_error(run("matmul", good, good, "--out", path("no/such/c.npy")),
@@ -254,6 +256,9 @@ class BadInput(unittest.TestCase):
                          "scheduler there with `ashlar scheduler --listen tcp://127.0.0.1:1`, or "
                          "check the address\n")
         self.expect_error(run("worker", "--scheduler", "nonsense"), "nonsense")
+        unknown = run("worker", "--scheduler", "tcp://no-such-host.invalid:1")
+        self.expect_error(unknown, "no-such-host.invalid", "check its spelling")
+        self.assertNotIn("start a scheduler", unknown.stderr)
         with tempfile.TemporaryDirectory() as folder:
             good = os.path.join(folder, "good.npy")
             write_npy(good, 2, 2, [1.0] * 4)
@@ -301,7 +306,11 @@ class BadInput(unittest.TestCase):
 
     def test_bad_plugins(self):
         self.expect_error(run("worker", "--scheduler", "tcp://127.0.0.1:1", "--load", "/none.so"),
-                          "/none.so")
+                          "/none.so", "check the path")
+        self.expect_error(run("worker", "--scheduler", "tcp://127.0.0.1:1", "--load", "none.so"),
+                          "give ./none.so")
+        self.expect_error(run("worker", "--scheduler", "tcp://127.0.0.1:1", "--load", __file__),
+                          __file__, "expected a shared library")
         self.expect_error(run("worker", "--scheduler", "tcp://127.0.0.1:1", "--resource", "x"),
                           "NAME=AMOUNT")
 
