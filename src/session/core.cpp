@@ -14,6 +14,7 @@
 #include "runtime/dial.hpp"
 #include "session/machine.hpp"
 #include "session/program.hpp"
+#include "telemetry/cores.hpp"
 
 namespace ashlar::session {
 
@@ -102,7 +103,7 @@ void Core::start_workers(const LocalOptions& options) {
   process.spin_ns = std::max<std::int64_t>(0, options.spin.count());
   process.log_level = options.log_level;
   process.log_file = options.log_file;
-  const std::vector<int> numbers = core_numbers();
+  const std::vector<int> numbers = telemetry::core_numbers();
   const bool is_bound = options.bind_cores && numbers.size() == workers * slots_per_worker_;
   for (std::uint32_t i = 0; i < workers; ++i) {
     if (is_bound) {

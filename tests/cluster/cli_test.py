@@ -25,22 +25,26 @@ class Cluster:
     """A scheduler at a free port and some workers, which have joined."""
 
     def __init__(self, workers=2, options=(), token=None):
-        environment = {**os.environ, **({"ASHLAR_TOKEN": token} if token else {})}
+        self.environment = {**os.environ, **({"ASHLAR_TOKEN": token} if token else {})}
         self.scheduler = subprocess.Popen(
             [ASHLAR, "scheduler", "--listen", "tcp://127.0.0.1:0", "--log-level", "info"],
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=self.environment)
         self.address = self.scheduler.stdout.readline().split()[-1]
-        self.workers = [
-            subprocess.Popen([ASHLAR, "worker", "--scheduler", self.address, "--slots", "1",
-                              "--memory", "512MiB", "--log-level", "warning", *options],
-                             env=environment, stderr=subprocess.PIPE, text=True)
-            for _ in range(workers)]
+        self.workers = []
+        for _ in range(workers):
+            self.add_worker(*options)
         joined = 0
         while joined < workers:
             line = self.scheduler.stderr.readline()
             if not line:
                 raise AssertionError("the scheduler has ended")
             joined += " joined: " in line
+
+    def add_worker(self, *options):
+        self.workers.append(subprocess.Popen(
+            [ASHLAR, "worker", "--scheduler", self.address, "--slots", "1", "--memory", "512MiB",
+             "--log-level", "warning", *options],
+            env=self.environment, stderr=subprocess.PIPE, text=True))
 
     def __enter__(self):
         return self
@@ -97,12 +101,64 @@ class Works(unittest.TestCase):
                 with NameWatch(folder) as watch:
                     job = subprocess.Popen(
                         [ASHLAR, "matmul", path, path, "--out", os.path.join(folder, "c.npy"),
-                         "--scheduler", cluster.address], stderr=subprocess.PIPE, text=True)
+                         "--quiet", "--scheduler", cluster.address],
+                        stderr=subprocess.PIPE, text=True)
                     self.assertTrue(watch.wait("c.npy.partial-"))
                 job.send_signal(stop)
                 self.assertEqual((job.communicate(timeout=60)[1], job.returncode),
                                  ("ashlar: interrupted\n", 128 + stop))
                 self.assertEqual(os.listdir(folder), ["a.npy"])
+
+    def test_what_a_killed_job_leaves_goes_with_the_next(self):
+        with tempfile.TemporaryDirectory() as folder, Cluster(workers=0) as cluster:
+            path = lambda name: os.path.join(folder, name)
+            write_npy(path("a.npy"), 2, 2, [1.0] * 4)
+            with NameWatch(folder) as watch:
+                job = subprocess.Popen(
+                    [ASHLAR, "matmul", path("a.npy"), path("a.npy"), "--out", path("c.npy"),
+                     "--quiet", "--scheduler", cluster.address])
+                self.assertTrue(watch.wait("c.npy.partial-"))
+            job.kill()
+            job.wait(timeout=60)
+            (left,) = [name for name in os.listdir(folder) if ".partial-" in name]
+            # Of a process that lives, of another host, and of another file.
+            others = [left.replace(f"-{job.pid}-", f"-{os.getpid()}-"),
+                      left.replace(".partial-", ".partial-0"), left.replace("c.npy", "d.npy")]
+            for name in others:
+                write_npy(path(name), 1, 1, [1.0])
+            result = run("matmul", path("a.npy"), path("a.npy"), "--out", path("c.npy"))
+            self.assertEqual(result.returncode, 0, result.stderr)
+            self.assertNotIn(left, os.listdir(folder))
+            self.assertEqual(sorted(os.listdir(folder)), sorted(["a.npy", "c.npy", *others]))
+
+    def test_a_job_without_workers_says_that_it_waits(self):
+        for options in ([], ["--quiet"]):
+            with tempfile.TemporaryDirectory() as folder, Cluster(workers=0) as cluster:
+                path = os.path.join(folder, "a.npy")
+                write_npy(path, 2, 2, [1.0] * 4)
+                job = subprocess.Popen(
+                    [ASHLAR, "matmul", path, path, "--scheduler", cluster.address, *options],
+                    stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+                if not options:
+                    line = job.stderr.readline()
+                    for word in ("no worker", "up to 30 s",
+                                 f"ashlar worker --scheduler {cluster.address}"):
+                        self.assertIn(word, line)
+                cluster.add_worker()
+                self.assertEqual((job.communicate(timeout=60)[1], job.returncode), ("", 0))
+
+    def test_info_tells_a_slow_blas_from_a_busy_machine(self):
+        busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"])
+                for _ in os.sched_getaffinity(0)]
+        try:
+            result = run("info", environment={"OPENBLAS_CORETYPE": "Prescott"})
+        finally:
+            for process in busy:
+                process.kill()
+                process.wait()
+        if "warning" not in result.stdout:
+            self.skipTest("this BLAS is fast all the same")
+        self.assertIn("other processes kept", result.stdout)
 
     def test_workers_leave_when_asked(self):
         for stop in (signal.SIGINT, signal.SIGTERM):
@@ -141,11 +197,13 @@ class BadInput(unittest.TestCase):
             with open(path("text.npy"), "w") as file:
                 file.write("not an array")
             good = path("good.npy")
-            self.expect_error(run("matmul", path("none.npy"), good), "none.npy")
+            self.expect_error(run("matmul", path("none.npy"), good), "none.npy",
+                              "check the path")
             self.expect_error(run("matmul", path("short.npy"), good), "short.npy")
             self.expect_error(run("matmul", path("complex.npy"), good), "complex.npy", "c16")
             self.expect_error(run("matmul", path("text.npy"), good), "text.npy")
-            self.expect_error(run("matmul", path("wide.npy"), good), "(4, 3)", "(4, 4)")
+            self.expect_error(run("matmul", path("wide.npy"), good), "wide.npy (4, 3)",
+                              "good.npy (4, 4)", "swap the files")
             self.expect_error(run("matmul", good, good, "--chunks", "0"), "chunks")
             self.expect_error(run("matmul", good, good, "--chunks", "5"), "--chunks 5", "1 to 4")
             self.expect_error(run("matmul", good, good, "--out", path("no/such/c.npy")),
@@ -198,6 +256,9 @@ class BadInput(unittest.TestCase):
                          "scheduler there with `ashlar scheduler --listen tcp://127.0.0.1:1`, or "
                          "check the address\n")
         self.expect_error(run("worker", "--scheduler", "nonsense"), "nonsense")
+        unknown = run("worker", "--scheduler", "tcp://no-such-host.invalid:1")
+        self.expect_error(unknown, "no-such-host.invalid", "check its spelling")
+        self.assertNotIn("start a scheduler", unknown.stderr)
         with tempfile.TemporaryDirectory() as folder:
             good = os.path.join(folder, "good.npy")
             write_npy(good, 2, 2, [1.0] * 4)
@@ -245,7 +306,11 @@ class BadInput(unittest.TestCase):
 
     def test_bad_plugins(self):
         self.expect_error(run("worker", "--scheduler", "tcp://127.0.0.1:1", "--load", "/none.so"),
-                          "/none.so")
+                          "/none.so", "check the path")
+        self.expect_error(run("worker", "--scheduler", "tcp://127.0.0.1:1", "--load", "none.so"),
+                          "give ./none.so")
+        self.expect_error(run("worker", "--scheduler", "tcp://127.0.0.1:1", "--load", __file__),
+                          __file__, "expected a shared library")
         self.expect_error(run("worker", "--scheduler", "tcp://127.0.0.1:1", "--resource", "x"),
                           "NAME=AMOUNT")
 

@@ -313,6 +313,27 @@ TEST_F(Transcript, WhoeverReadsWhatHasFailedLaterIsToldTheCause) {
   EXPECT_EQ(told<protocol::DataLost>()[0].reason, division);
 }
 
+TEST_F(Transcript, WhatAFailedTaskMayHaveTakenOverIsMadeAgainForOthers) {
+  join(1);
+  auto graph = graph_of({{}, {0}, {}, {}, {0}, {1}}, {2, 3, 4, 5});
+  graph->reuse_input.assign(6, graph::TaskGraph::no_input);
+  graph->reuse_input[4] = 0;
+  graph->priority = {5, 4, 3, 2, 1, 0};
+  graph->flops.assign(6, 1e9F);  // long tasks: few are assigned ahead
+  submit(0, graph);
+  for (const std::uint32_t task : {0u, 1u}) done(1, task);
+  const auto assigned = sent<protocol::AssignTasks>(1);
+  ASSERT_EQ(assigned.size(), 1u);
+  ASSERT_EQ(assigned[0].task[1], 4u);
+  ASSERT_EQ(assigned[0].reuse_input[1], 0u);
+  // Now another one needs what task 4 may take over.
+  say(1, protocol::DataMissing{{{{session, 0}, 1}}, {PeerId{1}}});
+  ASSERT_EQ(sent<protocol::AssignTasks>(1).at(0).task.at(0), 1u);
+  fail(1, 4);
+  EXPECT_EQ(sent<protocol::AssignTasks>(1).at(0).task.at(0), 0u) << "its worker may have begun";
+  EXPECT_EQ(engine_.unfinished_tasks(), 5u);
+}
+
 TEST_F(Transcript, LostDataAreMadeAgainAndStaleReportsIgnored) {
   join(1);
   submit(0, graph_of({{}, {0}}, {0, 1}));
