@@ -66,6 +66,7 @@ struct Config {
   Duration task_time_max = Duration::milliseconds(5);
   Duration patience = Duration::seconds(300);  ///< virtual time after which it is a hang
   std::uint32_t check_every = 1;               ///< steps between checks of an engine's invariants
+  bool gathers_events = true;  ///< engines see several events in a step; else each as it comes
   scheduler::Limits limits = {};
   /// When given, times come from it instead of chance: it says what workers there are, and one
   /// driver runs the programs, one after the other.

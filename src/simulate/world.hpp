@@ -61,6 +61,7 @@ class World {
   void cut_off(PeerId peer);
   /// How long events of an engine gather before it sees them.
   Duration engine_delay() {
+    if (!config.gathers_events) return {};
     return config.machine ? config.machine->engine_delay
                           : any_duration(Duration::microseconds(300));
   }
