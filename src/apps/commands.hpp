@@ -43,6 +43,9 @@ struct SimulateOptions {
 /// Runs a graph on a described cluster in virtual time and prints what it takes.
 int simulate(const SimulateOptions& options);
 
+/// Gives fresh engines the events of a scheduler's log, and says whether they do what was done.
+int replay(const std::string& path);
+
 /// Adds the tasks of shared libraries. Errors: BadInput for one that cannot be loaded or has no
 /// ashlar_name_tasks.
 void load_plugins(const std::vector<std::string>& libraries, Tasks& tasks);

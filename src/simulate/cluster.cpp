@@ -21,6 +21,7 @@ class Play {
         scheduler_(config.limits, seed),
         inbox_(world_, [this](std::vector<scheduler::Event> events) { step(std::move(events)); }) {
     world_.to_scheduler = [this](scheduler::Event event) { inbox_.post(std::move(event)); };
+    if (config.observer) config.observer->scheduler_made(seed);
   }
 
   Outcome run() {
@@ -104,6 +105,9 @@ class Play {
     if (!world_.outcome.problem.empty()) return;
     scheduler::Actions actions;
     scheduler_.step(events, world_.now, actions);
+    if (Observer* observer = world_.config.observer.get()) {
+      observer->stepped(events, world_.now, actions);
+    }
     ++world_.outcome.steps;
     if (++steps_ % world_.config.check_every == 0) scheduler_.check_invariants();
     for (scheduler::Action& action : actions) perform(action);

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -9,6 +10,7 @@
 #include "graph/task_graph.hpp"
 #include "scheduler/scheduler_engine.hpp"
 #include "simulate/history.hpp"
+#include "worker/worker_engine.hpp"
 
 namespace ashlar::simulate {
 
@@ -47,6 +49,19 @@ struct Program {
   std::vector<double> task_seconds;
 };
 
+/// Sees what the engines of the scheduler and of the workers are told and do.
+class Observer {
+ public:
+  virtual ~Observer() = default;
+  virtual void scheduler_made(std::uint64_t seed) = 0;
+  virtual void worker_made(PeerId worker, std::uint32_t slots, std::uint64_t memory_limit,
+                           const std::string& host_identity) = 0;
+  virtual void stepped(std::span<const scheduler::Event> events, Instant now,
+                       const scheduler::Actions& actions) = 0;
+  virtual void stepped(PeerId worker, std::span<const worker::Event> events, Instant now,
+                       const worker::Actions& actions) = 0;
+};
+
 /// What a simulated cluster is made of and what befalls it.
 struct Config {
   std::uint32_t workers = 3;
@@ -73,6 +88,7 @@ struct Config {
   std::shared_ptr<const Machine> machine = {};
   std::vector<std::shared_ptr<const Program>> programs = {};
   bool keeps_history = false;  ///< of the last program
+  std::shared_ptr<Observer> observer = {};
 };
 
 struct Outcome {

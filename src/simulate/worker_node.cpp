@@ -18,6 +18,9 @@ WorkerNode::WorkerNode(World& world, PeerId id, std::string host, Power power)
     }
   }
   std::rotate(kernels_.begin(), kernels_.begin() + id.value % 3, kernels_.end());
+  if (Observer* observer = world.config.observer.get()) {
+    observer->worker_made(id, power.slots, power.memory_limit, host);
+  }
 }
 
 void WorkerNode::join() {
@@ -69,6 +72,9 @@ void WorkerNode::step(std::vector<worker::Event> events) {
   if (!is_alive_ || !world_.outcome.problem.empty()) return;
   worker::Actions actions;
   engine_.step(events, world_.now, actions);
+  if (Observer* observer = world_.config.observer.get()) {
+    observer->stepped(id_, events, world_.now, actions);
+  }
   ++world_.outcome.steps;
   if (++steps_ % world_.config.check_every == 0) engine_.check_invariants();
   for (worker::Action& action : actions) perform(action);
