@@ -14,7 +14,7 @@
 
 namespace ashlar::simulate {
 
-/// Hosts, one for each worker, and the network between them.
+/// Hosts, one for each worker if it does not say otherwise, and the network between them.
 struct Machine {
   std::vector<double> speeds = {};  ///< of each worker; a task takes its seconds over this
   std::uint32_t slots = 2;          ///< of each worker
@@ -23,6 +23,7 @@ struct Machine {
   Duration engine_delay = Duration::microseconds(5);  ///< from an event to what is done about it
   Duration vanishes_after = {};  ///< after the last submission a worker dies; 0: never
   Duration task_overhead = {};   ///< for which a slot is busy with each task beside computing
+  double output_seconds_per_byte = 0;  ///< likewise, for each byte that the task makes
 
   /// Where workers differ: one for each worker, or none for all.
   std::vector<std::uint32_t> slots_of = {};
@@ -31,12 +32,20 @@ struct Machine {
   std::vector<Duration> latency_of = {};   ///< between two of its kind; between others the mean
   std::vector<Duration> vanishes_of = {};  ///< as vanishes_after
 
+  /// The host of each worker, counted from 0; none: each has its own. A host has one link, of its
+  /// first worker's bandwidth. What lies on a host is read in place by its processes.
+  std::vector<std::uint32_t> host_of = {};
+  bool is_driver_on_first_host = false;  ///< else it has a host of its own
+
   std::uint32_t slots_at(std::size_t worker) const {
     return slots_of.empty() ? slots : slots_of[worker];
   }
   Duration vanishes_at(std::size_t worker) const {
     if (!vanishes_of.empty()) return vanishes_of[worker];
     return worker + 1 == speeds.size() ? vanishes_after : Duration{};
+  }
+  std::uint32_t host_at(std::size_t worker) const {
+    return host_of.empty() ? static_cast<std::uint32_t>(worker) : host_of[worker];
   }
   Duration latency_at(std::size_t worker) const {
     return worker < latency_of.size() ? latency_of[worker] : latency;

@@ -134,6 +134,12 @@ class Works(unittest.TestCase):
             result = run("replay", path("run.log"))
             self.assertEqual((result.returncode, result.stderr), (0, ""))
             self.assertRegex(result.stdout, r"^\d+ steps, \d+ events: the same actions")
+            # The log is also a graph, and what a machine file is made from.
+            result = run("calibrate", "--event-log", path("run.log"), "--out", path("machine.toml"))
+            self.assertEqual((result.returncode, result.stderr), (0, ""))
+            result = run("simulate", "--graph", path("run.log"), "--cluster", path("machine.toml"))
+            self.assertEqual((result.returncode, result.stderr), (0, ""))
+            self.assertIn("1 hosts", result.stdout)
             with open(path("run.log"), "r+b") as log:
                 content = log.read()
                 self.assertNotIn(b"of-the-test", content)
