@@ -43,6 +43,9 @@ struct LocalOptions {
   std::string worker_program = {};
   std::string log_level = "off";  ///< debug, info, warning, error, off
   std::string log_file = {};      ///< empty: standard error
+  /// File for all that the scheduler is told and does, from which `ashlar replay` replays it and
+  /// `ashlar calibrate` learns; empty: none. About 250 bytes a task.
+  std::string event_log = {};
 };
 
 struct ConnectOptions {

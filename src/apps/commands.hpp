@@ -43,6 +43,19 @@ struct SimulateOptions {
 /// Runs a graph on a described cluster in virtual time and prints what it takes.
 int simulate(const SimulateOptions& options);
 
+struct CalibrateOptions {
+  std::string out = "machine.toml";
+  std::uint32_t workers = 0;  ///< 0: as Session::local has it, as for threads
+  std::uint32_t threads = 0;
+  std::string event_log;  ///< of a run to learn from; empty: a job of its own is run
+};
+
+/// Measures this machine, or learns from a recorded run, and writes a file for `simulate`.
+int calibrate(const CalibrateOptions& options);
+
+/// Gives fresh engines the events of a scheduler's log, and says whether they do what was done.
+int replay(const std::string& path);
+
 /// Adds the tasks of shared libraries. Errors: BadInput for one that cannot be loaded or has no
 /// ashlar_name_tasks.
 void load_plugins(const std::vector<std::string>& libraries, Tasks& tasks);

@@ -12,6 +12,7 @@
 #include "net/link.hpp"
 #include "runtime/clock.hpp"
 #include "runtime/dial.hpp"
+#include "session/event_log.hpp"
 #include "session/machine.hpp"
 #include "session/program.hpp"
 #include "telemetry/cores.hpp"
@@ -73,6 +74,7 @@ std::shared_ptr<Core> Core::local(const LocalOptions& options) {
   scheduler.certify_death = [self](const protocol::Hello& hello, const std::string& reason) {
     return self->replace_worker(hello.name, reason);
   };
+  keep_event_log(options.event_log, scheduler, core->log_);
   scheduler.on_workers = [self](std::size_t workers) { self->workers_ = workers; };
   core->scheduler_ =
       std::make_unique<runtime::SchedulerShell>(core->loop_, core->log_, std::move(scheduler));

@@ -21,6 +21,7 @@ class Play {
         scheduler_(config.limits, seed),
         inbox_(world_, [this](std::vector<scheduler::Event> events) { step(std::move(events)); }) {
     world_.to_scheduler = [this](scheduler::Event event) { inbox_.post(std::move(event)); };
+    if (config.observer) config.observer->scheduler_made(seed);
   }
 
   Outcome run() {
@@ -58,8 +59,8 @@ class Play {
     WorkerNode::Power power{1 + world_.below(world_.config.slots_max), 1,
                             world_.config.memory_limit};
     if (const Machine* machine = world_.config.machine.get()) {
-      host = "host of " + std::to_string(id.value);
       const std::size_t number = workers_.size();
+      host = "host " + std::to_string(machine->host_at(number));
       power.slots = machine->slots_at(number);
       power.speed = machine->speeds[number];
       if (!machine->memory_of.empty()) power.memory_limit = machine->memory_of[number];
@@ -73,8 +74,11 @@ class Play {
   void add_driver() {
     const PeerId id{world_.next_peer++};
     const SessionId session{static_cast<std::uint32_t>(drivers_.size())};
-    auto driver = std::make_unique<DriverNode>(
-        world_, id, world_.config.machine ? "host of the driver" : any_host(), session);
+    const Machine* machine = world_.config.machine.get();
+    std::string host = machine == nullptr                 ? any_host()
+                       : machine->is_driver_on_first_host ? "host 0"
+                                                          : "host of the driver";
+    auto driver = std::make_unique<DriverNode>(world_, id, std::move(host), session);
     drivers_.push_back(driver.get());
     world_.peers[id] = std::move(driver);
     drivers_.back()->connect();
@@ -104,6 +108,9 @@ class Play {
     if (!world_.outcome.problem.empty()) return;
     scheduler::Actions actions;
     scheduler_.step(events, world_.now, actions);
+    if (Observer* observer = world_.config.observer.get()) {
+      observer->stepped(events, world_.now, actions);
+    }
     ++world_.outcome.steps;
     if (++steps_ % world_.config.check_every == 0) scheduler_.check_invariants();
     for (scheduler::Action& action : actions) perform(action);

@@ -92,8 +92,9 @@ void PeerNode::answer(PeerId peer, std::uint64_t request, const DatumId& datum) 
   world_.send_bytes(id_, peer, chunk.bytes,
                     [this, peer, request, datum, chunk, start = world_.now] {
                       if (PeerNode* node = world_.find(peer)) {
-                        record(peer, datum, chunk, start);
-                        node->end_fetch(request, &chunk, node->host_ == host_);
+                        const bool is_in_place = node->host_ == host_;
+                        if (!is_in_place) record(peer, datum, chunk, start);
+                        node->end_fetch(request, &chunk, is_in_place);
                       }
                     });
 }

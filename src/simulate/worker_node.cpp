@@ -18,6 +18,9 @@ WorkerNode::WorkerNode(World& world, PeerId id, std::string host, Power power)
     }
   }
   std::rotate(kernels_.begin(), kernels_.begin() + id.value % 3, kernels_.end());
+  if (Observer* observer = world.config.observer.get()) {
+    observer->worker_made(id, power.slots, power.memory_limit, host);
+  }
 }
 
 void WorkerNode::join() {
@@ -69,6 +72,9 @@ void WorkerNode::step(std::vector<worker::Event> events) {
   if (!is_alive_ || !world_.outcome.problem.empty()) return;
   worker::Actions actions;
   engine_.step(events, world_.now, actions);
+  if (Observer* observer = world_.config.observer.get()) {
+    observer->stepped(id_, events, world_.now, actions);
+  }
   ++world_.outcome.steps;
   if (++steps_ % world_.config.check_every == 0) engine_.check_invariants();
   for (worker::Action& action : actions) perform(action);
@@ -139,9 +145,7 @@ void WorkerNode::fill_slots() {
     started.slot =
         static_cast<std::uint32_t>(std::ranges::find(is_busy_, false) - is_busy_.begin());
     is_busy_[started.slot] = true;
-    const Duration overhead =
-        world_.config.machine ? world_.config.machine->task_overhead : Duration{};
-    world_.after(overhead + started.takes, [this, started] { finish(started); });
+    world_.after(overhead_of(started.handle) + started.takes, [this, started] { finish(started); });
   }
 }
 
@@ -150,6 +154,16 @@ Duration WorkerNode::time_of(std::uint32_t handle) {
   const worker::TaskView view = engine_.task(handle);
   const Program& program = *world_.config.programs[view.run.number];
   return Duration::seconds(program.task_seconds[view.task] / power_.speed);
+}
+
+Duration WorkerNode::overhead_of(std::uint32_t handle) const {
+  const Machine* machine = world_.config.machine.get();
+  if (machine == nullptr) return {};
+  double bytes = 0;
+  for (const std::uint64_t output : engine_.task(handle).output_bytes) {
+    if (output != graph::TaskGraph::dynamic_bytes) bytes += static_cast<double>(output);
+  }
+  return machine->task_overhead + Duration::seconds(bytes * machine->output_seconds_per_byte);
 }
 
 void WorkerNode::finish(const Started& started) {

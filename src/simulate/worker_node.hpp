@@ -49,6 +49,7 @@ class WorkerNode : public PeerNode {
   void withdraw(std::uint32_t handle);
   void fill_slots();
   Duration time_of(std::uint32_t handle);
+  Duration overhead_of(std::uint32_t handle) const;
   void record(const Started& started) const;
   void finish(const Started& started);
 

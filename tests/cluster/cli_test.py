@@ -24,10 +24,11 @@ def run(*arguments, timeout=120, environment=None):
 class Cluster:
     """A scheduler at a free port and some workers, which have joined."""
 
-    def __init__(self, workers=2, options=(), token=None):
+    def __init__(self, workers=2, options=(), token=None, scheduler_options=()):
         self.environment = {**os.environ, **({"ASHLAR_TOKEN": token} if token else {})}
         self.scheduler = subprocess.Popen(
-            [ASHLAR, "scheduler", "--listen", "tcp://127.0.0.1:0", "--log-level", "info"],
+            [ASHLAR, "scheduler", "--listen", "tcp://127.0.0.1:0", "--log-level", "info",
+             *scheduler_options],
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=self.environment)
         self.address = self.scheduler.stdout.readline().split()[-1]
         self.workers = []
@@ -173,6 +174,38 @@ class Works(unittest.TestCase):
                 self.assertEqual(cluster.workers[0].wait(timeout=30), 0)
                 self.assertIsNone(cluster.workers[1].poll())
 
+    def test_an_event_log_replays_to_the_same_actions(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = lambda name: os.path.join(folder, name)
+            write_npy(path("a.npy"), 60, 60, [1.0] * 3600)
+            with Cluster(token="of-the-test",
+                         scheduler_options=("--event-log", path("run.log"))) as cluster:
+                for _ in range(2):
+                    result = run("matmul", path("a.npy"), path("a.npy"), "--chunks", "10",
+                                 "--scheduler", cluster.address,
+                                 environment={"ASHLAR_TOKEN": "of-the-test"})
+                    self.assertEqual(result.returncode, 0, result.stderr)
+                    cluster.workers[0].kill()
+                    cluster.workers[0].wait(timeout=30)
+            result = run("replay", path("run.log"))
+            self.assertEqual((result.returncode, result.stderr), (0, ""))
+            self.assertRegex(result.stdout, r"^\d+ steps, \d+ events: the same actions")
+            # The log is also a graph, and what a machine file is made from.
+            result = run("calibrate", "--event-log", path("run.log"), "--out", path("machine.toml"))
+            self.assertEqual((result.returncode, result.stderr), (0, ""))
+            result = run("simulate", "--graph", path("run.log"), "--cluster", path("machine.toml"))
+            self.assertEqual((result.returncode, result.stderr), (0, ""))
+            self.assertIn("1 hosts", result.stdout)
+            with open(path("run.log"), "r+b") as log:
+                content = log.read()
+                self.assertNotIn(b"of-the-test", content)
+                at = content.rindex(b"ashlar.")  # in the last graph, or what became of it
+                log.seek(at)
+                log.write(bytes([content[at] ^ 1]))
+            result = run("replay", path("run.log"))
+            self.assertEqual(result.returncode, 1)
+            self.assertIn("event log " + path("run.log"), result.stderr)
+
     def test_plugins_bring_tasks(self):
         with Cluster(workers=1, options=("--load", PLUGIN)) as cluster:
             result = subprocess.run([PLUGIN_DRIVER, cluster.address], capture_output=True,
@@ -264,6 +297,16 @@ class BadInput(unittest.TestCase):
             write_npy(good, 2, 2, [1.0] * 4)
             self.expect_error(run("matmul", good, good, "--scheduler", "tcp://127.0.0.1:1"),
                               "tcp://127.0.0.1:1")
+
+    def test_event_logs(self):
+        with tempfile.TemporaryDirectory() as folder:
+            nowhere = os.path.join(folder, "no", "log")
+            self.expect_error(run("scheduler", "--listen", "tcp://127.0.0.1:0", "--event-log",
+                                  nowhere), nowhere, "cannot be made")
+            self.expect_error(run("replay", nowhere), nowhere, "cannot be read")
+            with open(os.path.join(folder, "x"), "w") as file:
+                file.write("no log")
+            self.expect_error(run("replay", os.path.join(folder, "x")), "first line")
 
     def test_address_in_use(self):
         with Cluster(workers=0) as cluster:
