@@ -31,7 +31,13 @@ void Core::step(std::span<const Event> events, Instant now, Actions& actions) {
   apply_failures();
   fail_what_cannot_run();
   workers_.settle();
-  for (const std::uint32_t slot : std::exchange(new_runs_, {})) plan(run_at(slot));
+  for (const std::uint32_t slot : std::exchange(new_runs_, {})) {
+    Run& run = run_at(slot);
+    run.is_new = false;
+    if (instantiate(run)) continue;
+    release_roots(run);
+    plan(run);
+  }
   place();
   if (std::exchange(has_ticked_, false)) relieve_memory();
   send_ready();
@@ -77,6 +83,7 @@ Run& Core::adopt(std::unique_ptr<Run> run) {
   free_slots_.pop_back();
   run->sequence = next_sequence_++;
   run->submitted = run->last_done = now_;
+  run->membership = workers_.membership();
   run_slots_[run->id] = run->slot;
   unfinished_ += run->tasks.unfinished();
   Session& session = session_of(*run);
@@ -180,10 +187,14 @@ void Core::make_available(DataRef ref, PeerIndex primary) {
   Datum& d = datum(ref);
   ASHLAR_CHECK(d.primary == no_peer, "a datum gets its first holder");
   d.primary = primary;
-  for_consumers(ref, [this](Run& run, std::uint32_t task) {
-    if (run.tasks.state(task) != TaskState::waiting) return;
-    if (--run.tasks.edit(task).blocked == 0) transition(run, task, TaskState::assignable);
-  });
+  for_consumers(ref, [this](Run& run, std::uint32_t task) { unblock(run, task); });
+}
+
+/// An input that the task waited for is available.
+void Core::unblock(Run& run, std::uint32_t task) {
+  if (run.tasks.state(task) != TaskState::waiting) return;
+  if (--run.tasks.edit(task).blocked > 0 || run.is_new) return;
+  transition(run, task, TaskState::assignable);
 }
 
 void Core::finish_if_done(Run& run) {
@@ -191,6 +202,7 @@ void Core::finish_if_done(Run& run) {
   if (run.is_ended) {
     erasable_.push_back(run.slot);
   } else if (run.tasks.count(TaskState::done) == run.tasks.size()) {
+    remember_placement(run);
     send_ended(run, protocol::RunOutcome::done, ErrorKind::task_failed, {});
   }
 }
@@ -207,6 +219,7 @@ void Core::send_ended(Run& run, protocol::RunOutcome outcome, ErrorKind kind, st
   stats.makespan_ns = (run.last_done - run.submitted).ns;
   stats.local_bytes = run.local_bytes;
   stats.remote_bytes = run.remote_bytes;
+  stats.template_tasks = run.is_instantiated ? run.tasks.size() : 0;
   for (const Share& share : run.shares) {
     const Peer& worker = workers_.at(share.worker);
     outbox_.introduce(session_of(run).driver, share.worker);

@@ -45,6 +45,7 @@ class Play {
     while (!is_over_ && world_.outcome.problem.empty() && world_.happen()) {
     }
     world_.outcome.took = world_.now - Instant{};
+    world_.outcome.template_runs = scheduler_.counters().template_runs;
     if (world_.outcome.problem.empty()) look_for_leftovers();
     return world_.outcome;
   }

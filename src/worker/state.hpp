@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <deque>
 #include <map>
+#include <memory>
 #include <set>
 #include <span>
 #include <string>
@@ -115,6 +116,8 @@ struct WorkerEngine::State {
   std::map<PeerId, Peer> peers;
   std::map<std::pair<PeerId, std::uint64_t>, std::uint32_t> request_table;
   std::set<PeerId> peers_with_queue;
+  std::map<std::pair<SessionId, std::uint32_t>, std::shared_ptr<const protocol::AssignTasks>>
+      templates;
 
   struct Ready {
     std::uint32_t rank = 0;
@@ -179,9 +182,14 @@ struct WorkerEngine::State {
   void told(const protocol::Relocate& message);
   void told(const protocol::Shutdown& message);
   void told(const protocol::Heartbeat& message);
+  void told(const protocol::RunTemplate& message);
+  void told(const protocol::DropTemplates& message);
   void report_held();
   void flush_drops();
   void flush();
+
+  // templates.cpp
+  void keep_template(const protocol::AssignTasks& message);
 
   // tasks.cpp: from assignment to end.
   std::uint32_t add_task(std::uint32_t batch, const Task& task);

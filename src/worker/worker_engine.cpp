@@ -46,7 +46,8 @@ const Counters& WorkerEngine::counters() const { return state_->counters; }
 std::uint64_t WorkerEngine::memory_reserved() const { return state_->reserved; }
 
 bool WorkerEngine::is_empty() const {
-  return state_->tasks.size() == 0 && state_->data.size() == 0 && state_->requests.size() == 0;
+  return state_->tasks.size() == 0 && state_->data.size() == 0 && state_->requests.size() == 0 &&
+         state_->templates.empty();
 }
 
 void WorkerEngine::State::step(std::span<const Event> events, Instant at, Actions& out) {
@@ -245,6 +246,7 @@ void WorkerEngine::State::told(const protocol::AssignTasks& message) {
     return;
   }
   if (is_leaving || message.task.empty()) return;
+  keep_template(message);
   const std::uint32_t batch = batches.add();
   batches[batch].message = message;
   scratch.clear();

@@ -185,7 +185,8 @@ struct Counters {
   std::uint64_t tasks_done = 0;
   std::uint64_t fetches = 0;
   std::uint64_t stale_events = 0;
-  std::uint64_t odd_messages = 0;  ///< assignments whose vectors contradict each other
+  /// Assignments whose vectors contradict each other, and runs of templates that are not kept.
+  std::uint64_t odd_messages = 0;
 };
 
 /// What one worker fetches, runs, keeps and frees. A pure state machine.
@@ -209,7 +210,7 @@ class WorkerEngine {
   TaskView task(std::uint32_t handle) const;
   const Counters& counters() const;
   std::uint64_t memory_reserved() const;
-  /// Nothing queued, running, fetched or held.
+  /// Nothing queued, running, fetched or held, and no template kept.
   bool is_empty() const;
 
   std::string story(RunId run, std::uint32_t task) const;

@@ -26,7 +26,7 @@ class Cluster {
     step(SessionOpened{session, driver_peer, {}});
     for (std::uint64_t n = 1 + random_.below(4); n-- > 0;) join();
     put();
-    run_count_ = 1 + random_.below(4);
+    run_count_ = 1 + random_.below(7);
   }
 
   void play() {
@@ -47,6 +47,7 @@ class Cluster {
     for (const auto& [id, worker] : workers_) {
       EXPECT_TRUE(worker.tasks.empty());
       EXPECT_TRUE(worker.fetches.empty()) << engine_.dump();
+      EXPECT_TRUE(worker.templates.empty());
       EXPECT_TRUE(worker.store.empty()) << "leaked datum " << worker.store.begin()->first.index
                                         << " of run " << worker.store.begin()->first.run.number;
     }
@@ -80,20 +81,52 @@ class Cluster {
     return put != put_values_.end() ? put->second : runs_.at(id.run.number).values[id.index];
   }
 
+  /// What a new run may read.
+  std::vector<DatumId> sources() const {
+    std::vector<DatumId> found;
+    for (const auto& [id, value] : put_) found.push_back(id);
+    for (const auto& [number, run] : runs_) {
+      if (run.is_released || run.is_cancelled) continue;
+      for (const std::uint32_t d : run.graph->wanted) found.push_back({{session, number}, d});
+    }
+    return found;
+  }
+
+  /// A graph and what it is to read; a graph that ran before, with other data, now and then.
+  /// Returns whether the scheduler has it.
+  bool choose_graph(ModelRun& run, std::uint32_t& template_number) {
+    const std::vector<DatumId> all = sources();
+    if (!templates_.empty() && random_.below(3) > 0) {
+      auto at = templates_.begin();
+      std::advance(at, random_.below(templates_.size()));
+      template_number = at->first;
+      run.graph = at->second;
+      for (std::uint32_t i = 0; i < run.graph->external_count() && !all.empty(); ++i) {
+        run.externals.push_back(all[random_.below(all.size())]);
+      }
+      if (run.externals.size() == run.graph->external_count()) return true;
+      run.externals.clear();
+    }
+    for (const DatumId id : all) {
+      if (random_.below(2) == 0) run.externals.push_back(id);
+    }
+    run.graph = make_graph(static_cast<std::uint32_t>(run.externals.size()));
+    template_number = protocol::no_template;
+    if (random_.below(2) == 0) {
+      template_number = next_template_++;
+      templates_[template_number] = run.graph;
+    }
+    return false;
+  }
+
   void submit() {
     ModelRun run;
     const std::uint32_t number = next_run_++;
-    for (const auto& [id, value] : put_) {
-      if (random_.below(2) == 0) run.externals.push_back(id);
-    }
+    std::uint32_t template_number = protocol::no_template;
+    const bool is_kept = choose_graph(run, template_number);
     for (const auto& [earlier_number, earlier] : runs_) {
-      if (earlier.is_released || earlier.is_cancelled) continue;
-      for (const std::uint32_t d : earlier.graph->wanted) {
-        if (random_.below(2) == 0) run.externals.push_back({{session, earlier_number}, d});
-      }
       if (earlier.may_fail) run.may_fail = true;  // with it
     }
-    run.graph = make_graph(static_cast<std::uint32_t>(run.externals.size()));
     const graph::TaskGraph& g = *run.graph;
     run.values.resize(g.output_count());
     for (std::uint32_t t = 0; t < g.task_count(); ++t) {
@@ -108,7 +141,12 @@ class Cluster {
     }
     run.undelivered.insert(g.wanted.begin(), g.wanted.end());
     if (random_.below(8) == 0) run.may_fail = true;
-    to_scheduler_.push_back(protocol::SubmitRun{number, run.graph, run.externals, false});
+    to_scheduler_.push_back(protocol::SubmitRun{number, is_kept ? nullptr : run.graph,
+                                                run.externals, false, template_number});
+    if (template_number != protocol::no_template && random_.below(10) == 0) {
+      templates_.erase(template_number);
+      to_scheduler_.push_back(protocol::DropTemplates{session, {template_number}});
+    }
     runs_[number] = std::move(run);
   }
 
@@ -371,6 +409,9 @@ class Cluster {
       protocol::ReleaseData message;
       for (const auto& [id, value] : put_) message.data.push_back(id);
       to_scheduler_.push_back(std::move(message));
+      for (const auto& [number, graph] : templates_) {
+        to_scheduler_.push_back(protocol::DropTemplates{session, {number}});
+      }
       return true;
     }
     return !is_quiet();
@@ -408,6 +449,8 @@ class Cluster {
   std::uint64_t samples_ = 0;
   std::map<PeerId, ModelWorker> workers_;
   std::map<std::uint32_t, ModelRun> runs_;
+  std::map<std::uint32_t, std::shared_ptr<const graph::TaskGraph>> templates_;
+  std::uint32_t next_template_ = 0;
   std::map<DatumId, std::uint64_t> put_, put_values_;
   std::deque<protocol::DriverToScheduler> to_scheduler_;
   std::deque<protocol::SchedulerToDriver> to_driver_;
@@ -433,15 +476,19 @@ void play_seeds(std::uint64_t count, bool with_faults,
     sum.stale_events += cluster.counters().stale_events;
     sum.tasks_relieved += cluster.counters().tasks_relieved;
     sum.tasks_failed += cluster.counters().tasks_failed;
+    sum.template_runs += cluster.counters().template_runs;
   }
   EXPECT_GT(sum.tasks_done, 0u);
   EXPECT_TRUE(one != nullptr || !with_faults || sum.tasks_recomputed > 0);
-  EXPECT_TRUE(one != nullptr || sum.tasks_relieved > 0);
-  std::printf("tasks done %llu, recomputed %llu, failed %llu; stale events %llu\n",
+  EXPECT_TRUE(one != nullptr || count < 1000 || sum.tasks_relieved > 0);
+  EXPECT_TRUE(one != nullptr || sum.template_runs > 0);
+  std::printf("tasks done %llu, recomputed %llu, failed %llu; stale events %llu; runs placed as "
+              "templates %llu\n",
               static_cast<unsigned long long>(sum.tasks_done),
               static_cast<unsigned long long>(sum.tasks_recomputed),
               static_cast<unsigned long long>(sum.tasks_failed),
-              static_cast<unsigned long long>(sum.stale_events));
+              static_cast<unsigned long long>(sum.stale_events),
+              static_cast<unsigned long long>(sum.template_runs));
 }
 
 TEST(RandomCluster, EveryRunEndsAndNothingLeaks) { play_seeds(1500, false); }

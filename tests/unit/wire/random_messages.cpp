@@ -129,6 +129,7 @@ void RandomMessages::fill(protocol::Hello& out) {
   out.kernels = list<std::string>(count(), [&] { return text(); });
   out.resources = list<std::pair<std::string, double>>(
       random_.below(4), [&] { return std::pair(text(), random_.uniform() * 100); });
+  out.keeps_templates = coin();
 }
 
 void RandomMessages::fill(protocol::SubmitRun& out) {
@@ -136,6 +137,15 @@ void RandomMessages::fill(protocol::SubmitRun& out) {
   out.graph = graph();
   out.externals = own_ids(out.graph->external_count());
   out.deliver = coin();
+  if (coin()) out.template_number = static_cast<std::uint32_t>(random_.below(1000));
+  if (out.template_number != protocol::no_template && coin()) out.graph = nullptr;
+}
+
+void RandomMessages::fill(protocol::DropTemplates& out) { out = {session, numbers(count())}; }
+
+void RandomMessages::fill(protocol::RunTemplate& out) {
+  const std::size_t n = count();
+  out = {run(), static_cast<std::uint32_t>(random_.below(1000)), ids(n), sizes(n), peers(n)};
 }
 
 void RandomMessages::fill(protocol::DataReady& out) {
@@ -149,10 +159,11 @@ void RandomMessages::fill(protocol::RunEnded& out) {
   out.error_kind = static_cast<ErrorKind>(random_.below(6));
   out.error = text();
   const auto ns = [&] { return static_cast<std::int64_t>(u64()); };
-  out.stats = {u64(), ns(), ns(), ns(), u64(), u64(), {}};
+  out.stats = {u64(), ns(), ns(), ns(), u64(), u64(), {}, 0};
   out.stats.workers = list<protocol::WorkerShare>(random_.below(5), [&] {
     return protocol::WorkerShare{peer(), text(), u32(), u64(), ns()};
   });
+  out.stats.template_tasks = u64();
 }
 
 void RandomMessages::fill(protocol::AssignTasks& out) {
@@ -187,6 +198,7 @@ void RandomMessages::fill(protocol::AssignTasks& out) {
   out.outputs = numbers(outputs);
   out.output_bytes = sizes(outputs);
   if (outputs > 0) out.output_bytes[0] = graph::TaskGraph::dynamic_bytes;
+  if (coin()) out.template_number = u32();
 }
 
 void RandomMessages::fill(protocol::RevokeTasks& out) {
