@@ -203,6 +203,13 @@ bool Loop::may_go_on_crowded(Instant time) {
   return true;
 }
 
+void Loop::prepare_rest() {
+  InTurn mark(this);
+  bool is_any = false;
+  for (auto& hook : rest_hooks_) is_any = hook() || is_any;
+  if (is_any) run_hooks();
+}
+
 void Loop::wait_for_events(Instant deadline) {
   const Instant begin = now();
   if (options_.spin.ns > 0 && usual_gap_ <= options_.spin && begin >= no_spin_before_ &&
@@ -222,6 +229,7 @@ void Loop::wait_for_events(Instant deadline) {
     }
   }
   if (turn() || is_wanted_) return;
+  prepare_rest();
   if (!links_.await()) {
     InTurn mark(this);
     if (deadline == never) {

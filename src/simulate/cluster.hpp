@@ -62,6 +62,7 @@ struct Config {
   std::uint32_t driver_kills = 0;   ///< drivers that vanish
   std::uint32_t failing_tasks = 0;  ///< kernels that throw, about so many in a thousand
   std::uint32_t cancels = 0;        ///< runs cancelled, about so many in a hundred
+  Duration report_delay = {};       ///< worker::Limits::report_delay
   std::uint32_t repeats = 0;        ///< runs of a graph that ran before, about so many in a hundred
   Duration delay_max = Duration::milliseconds(2);  ///< of a message on a link
   Duration task_time_max = Duration::milliseconds(5);

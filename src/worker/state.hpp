@@ -151,6 +151,9 @@ struct WorkerEngine::State {
   bool is_leaving = false;
   bool has_exited = false;
   std::string leave_reason;
+  std::uint32_t reports_held = 0;  ///< tasks done and data acquired, not told yet …
+  Instant held_since;              ///< … and since when the oldest
+  bool is_resting = false;         ///< the shell is about to wait
 
   // Within a step.
   Actions* actions = nullptr;
@@ -174,6 +177,7 @@ struct WorkerEngine::State {
   void on(const FetchAsked& event);
   void on(const FetchUnasked& event);
   void on(const Tick& event);
+  void on(const Resting& event);
   void told(const protocol::PeerInfo& message);
   void told(const protocol::PeerGone& message);
   void told(const protocol::AssignTasks& message);
@@ -186,6 +190,13 @@ struct WorkerEngine::State {
   void told(const protocol::DropTemplates& message);
   void report_held();
   void flush_drops();
+
+  // reports.cpp: what the scheduler is told, and when.
+  protocol::TasksDone& done_report(RunId run, bool is_dynamic);
+  protocol::DataAcquired& acquired_report(RunId run);
+  void note_report();
+  Instant report_due() const;
+  bool may_hold_reports() const;
   void flush();
 
   // templates.cpp

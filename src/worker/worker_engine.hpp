@@ -58,11 +58,14 @@ struct FetchUnasked {
   std::uint64_t request = all;
 };
 
-/// Time has passed; sent at least ten times a second while anything is under way.
+/// Time has passed; sent at least ten times a second while anything is under way, and at report_due().
 struct Tick {};
 
-using Event =
-    std::variant<FromScheduler, TaskEnded, FetchDone, FetchFailed, FetchAsked, FetchUnasked, Tick>;
+/// The process is about to wait for something to happen: what is held back is to be told.
+struct Resting {};
+
+using Event = std::variant<FromScheduler, TaskEnded, FetchDone, FetchFailed, FetchAsked,
+                           FetchUnasked, Tick, Resting>;
 
 // ---- actions: ordered commands ---------------------------------------------------------------
 
@@ -163,6 +166,11 @@ struct Limits {
   Duration unknown_wait = Duration::seconds(2);
   /// A revoked task that still runs holds its slot after so long: the scheduler is told.
   Duration revoked_wait = Duration::milliseconds(50);
+  /// How long what is done may wait to be told together with more, while tasks that take no longer
+  /// go on: a message costs this process and the scheduler more than such a task. And how much of
+  /// it.
+  Duration report_delay = {};
+  std::uint32_t reports_held_max = 256;
   /// Dropped data remembered, so that requests for them are refused at once.
   std::uint32_t dropped_remembered = 65536;
 };
@@ -206,6 +214,9 @@ class WorkerEngine {
   WorkerEngine& operator=(WorkerEngine&&) noexcept;
 
   void step(std::span<const Event> events, Instant now, Actions& actions);
+
+  /// When a Tick is to come, for what is held back to be told; the end of time if nothing is.
+  Instant report_due() const;
 
   TaskView task(std::uint32_t handle) const;
   const Counters& counters() const;

@@ -143,6 +143,23 @@ TEST(Simulation, RepeatedGraphsStandEveryFault) {
   EXPECT_GT(run_seeds(config, 100).template_runs, 0u);
 }
 
+TEST(Simulation, ReportsMayComeLater) {
+  Config config{.workers = 4, .drivers = 2, .runs = 6, .repeats = 50};
+  config.report_delay = Duration::milliseconds(2);
+  const Outcome sum = run_seeds(config, 150);
+  EXPECT_EQ(sum.runs_failed, 0u);
+  EXPECT_LT(sum.took, Duration::seconds(20)) << "nobody waits for what is held back";
+  config = everything_at_once();
+  config.report_delay = Duration::milliseconds(2);
+  config.repeats = 50;
+  EXPECT_GT(run_seeds(config, 100).runs_done, 0u);
+  for (const std::uint64_t limit : {150'000u, 400'000u}) {
+    config = {.memory_limit = limit, .is_memory_tight = true};
+    config.report_delay = Duration::milliseconds(2);
+    EXPECT_LT(run_seeds(config, 100).took, Duration::seconds(20));
+  }
+}
+
 TEST(Simulation, EveryPolicyGivesTheSameResultsUnderFaults) {
   for (const scheduler::PolicyKind policy : scheduler::policy_kinds) {
     SCOPED_TRACE(scheduler::name_of(policy));
