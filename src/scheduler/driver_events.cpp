@@ -23,11 +23,13 @@ void Core::on(const SessionClosed& event) {
   const PeerIndex driver = sessions_.at(event.session).driver;
   workers_.remove(driver);
   outbox_.announce_gone(driver, "the driver has left");
+  const auto gone =
+      std::make_shared<const Cause>(Cause{ErrorKind::cancelled, "the driver has left"});
   const auto first = run_slots_.lower_bound(RunId{event.session, 0});
   for (auto r = first; r != run_slots_.end() && r->first.session == event.session; ++r) {
     Run& run = run_at(r->second);
-    fail(run, protocol::RunOutcome::cancelled, ErrorKind::cancelled, "the driver has left");
-    erasable_.push_back(run.slot);
+    fail(run, protocol::RunOutcome::cancelled, gone);
+    for (std::uint32_t d = 0; d < run.data.size(); ++d) unpin({run.slot, d});
   }
   forget_templates(event.session);
   closed_sessions_.push_back(event.session);
@@ -57,7 +59,7 @@ std::string Core::check_graph(const protocol::SubmitRun& message, const Template
 }
 
 std::string Core::check_externals(SessionId session, const protocol::SubmitRun& message,
-                                  const graph::TaskGraph& graph, ErrorKind& kind) {
+                                  const graph::TaskGraph& graph) {
   if (message.externals.size() != graph.external_count()) {
     return "external data of the graph: expected " + std::to_string(graph.external_count()) +
            ", got " + std::to_string(message.externals.size());
@@ -70,25 +72,21 @@ std::string Core::check_externals(SessionId session, const protocol::SubmitRun& 
     DataRef ref;
     if (id.run.session != session) return name + " belongs to another session";
     if (find_datum(id, ref) != Existence::exists) return name + " does not exist, or no more";
-    if (datum(ref).is_lost) {
-      kind = ErrorKind::task_failed;
-      return name + " cannot be had: its run failed, was cancelled, or its copies are lost";
-    }
     if (!datum(ref).is_wanted) return name + " was not to be kept, or was released";
   }
   return {};
 }
 
-void Core::refuse_run(SessionId session, std::uint32_t number, ErrorKind kind, std::string text) {
+void Core::refuse_run(SessionId session, std::uint32_t number, std::string text) {
   Session& opened = sessions_.at(session);
   opened.highest_run = std::max(opened.highest_run, std::int64_t{number});
   last_words_.emplace_back(
-      session, protocol::RunEnded{number, protocol::RunOutcome::failed, kind, std::move(text), {}});
+      session, protocol::RunEnded{number, protocol::RunOutcome::failed, ErrorKind::bad_input,
+                                  std::move(text), {}});
 }
 
 void Core::on_driver(SessionId session, const protocol::SubmitRun& message) {
   if (!is_new_run(session, message.run)) return;
-  ErrorKind kind = ErrorKind::bad_input;
   Template* kept = find_template(session, message.template_number);
   if (kept != nullptr && message.graph != nullptr) {
     drop_peer(sessions_.at(session).driver,
@@ -99,18 +97,19 @@ void Core::on_driver(SessionId session, const protocol::SubmitRun& message) {
   if (wrong.empty()) {
     // Kept whatever becomes of this run: the driver will not send it again.
     if (kept == nullptr) kept = keep_template(session, message);
-    const graph::TaskGraph& graph = message.graph ? *message.graph : *kept->graph;
-    wrong = check_externals(session, message, graph, kind);
+    wrong = check_externals(session, message, message.graph ? *message.graph : *kept->graph);
   }
   if (!wrong.empty()) {
-    refuse_run(session, message.run, kind, std::move(wrong));
+    refuse_run(session, message.run, std::move(wrong));
     return;
   }
   Run& run = adopt(new_run({session, message.run}, message.graph, kept));
   if (kept != nullptr) run.template_number = message.template_number;
   run.delivers = message.deliver;
+  run.ends_on_failure = message.ends_on_failure;
   bind_externals(run, message.externals);
   count_blocked(run);
+  doom_readers_of_lost(run);
   new_runs_.push_back(run.slot);
   finish_if_done(run);
 }
@@ -177,8 +176,9 @@ void Core::on_driver(SessionId session, const protocol::CancelRun& message) {
     ++counters_.stale_events;
     return;
   }
-  fail(*run, protocol::RunOutcome::cancelled, ErrorKind::cancelled,
-       run->label() + " was cancelled");
+  fail(*run, protocol::RunOutcome::cancelled,
+       std::make_shared<const Cause>(
+           Cause{ErrorKind::cancelled, run->label() + " was cancelled"}));
 }
 
 void Core::on_driver(SessionId session, const protocol::PutData& message) {
@@ -225,13 +225,15 @@ void Core::on_driver(SessionId session, const protocol::ReleaseData& message) {
 }
 
 void Core::on_driver(SessionId session, const protocol::LocateData& message) {
-  protocol::DataLost gone{{}, "it was released, its run failed, or its copies are lost"};
+  protocol::DataLost gone{{}, "the datum cannot be had: it was released"};
   for (const DatumId id : message.data) {
     DataRef ref;
     const Existence existence = find_own_datum(session, id, "asks for", ref);
     if (existence == Existence::impossible) return;
-    if (existence == Existence::stale || !datum(ref).is_wanted || datum(ref).is_lost) {
+    if (existence == Existence::stale || !datum(ref).is_wanted) {
       gone.data.push_back(id);
+    } else if (datum(ref).is_lost) {
+      tell_lost(ref, run_at(ref.run).why_lost(ref.index));
     } else if (datum(ref).is_made) {
       ready_data_.push_back(ref);
     }  // else it is being made: DataReady follows

@@ -73,10 +73,12 @@ bool Core::is_suited(const Template& kept, const Run& run) {
     return ref.run != DataRef::no_run && datum(ref).is_available();
   };
   if (!std::ranges::all_of(run.externals, is_there)) return false;
-  return std::ranges::all_of(kept.parts, [this](const Template::Part& part) {
+  const bool is_any_cool = workers_.hot_count() < workers_.usable_count();
+  return std::ranges::all_of(kept.parts, [&](const Template::Part& part) {
+    const bool is_newly_hot = !part.was_hot && workers_.at(part.worker).load.is_hot();
     return workers_.is_usable(part.worker) && workers_.has_free_slot(part.worker) &&
            workers_.load_ns(part.worker) < limits_.template_time.ns &&
-           (part.was_hot || !workers_.at(part.worker).load.is_hot());
+           !(is_newly_hot && is_any_cool);
   });
 }
 

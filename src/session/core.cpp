@@ -190,6 +190,7 @@ void Core::close() {
   }
   loop_.stop();
   if (cluster_) cluster_->stop(worker_grace_ms);
+  workers_ = 0;
   std::shared_ptr<runtime::DriverShell> last;
   {
     std::lock_guard lock(mutex_);
@@ -273,8 +274,12 @@ void Core::start(Run& run, std::vector<DatumId> externals,
       run.graph, run.comes_home, files.empty() ? run.repetition : Repetition::never,
       [&](std::uint32_t number) { driver->post(driver::DropTemplateAsked{number}, true); },
       [&](std::uint32_t number) {
-        protocol::SubmitRun submitted{run.number, run.graph, std::move(externals), run.comes_home,
-                                      number};
+        protocol::SubmitRun submitted{.run = run.number,
+                                      .graph = run.graph,
+                                      .externals = std::move(externals),
+                                      .deliver = run.comes_home,
+                                      .ends_on_failure = run.ends_on_failure,
+                                      .template_number = number};
         driver->post(driver::SubmitAsked{std::move(submitted), run.comes_home}, true);
       });
   loop_.dispatch([] {});
@@ -462,6 +467,7 @@ void Core::on_disconnected(const std::string& reason) {
     std::lock_guard lock(mutex_);
     if (why_disconnected_.empty()) why_disconnected_ = reason;
     is_disconnected_ = true;
+    if (!scheduler_) workers_ = 0;  // a local session counts those that still have to leave
     for (const auto& [number, run] : runs_) runs.push_back(run);
   }
   for (const auto& run : runs) {

@@ -1,6 +1,8 @@
 #include "simulate/cluster.hpp"
 
 #include <map>
+#include <set>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -136,6 +138,8 @@ class Play {
 
   void check_end(const protocol::RunEnded& end) {
     if (end.error.find("nothing runs") == std::string::npos) return;
+    // Runs that read what the failed one should have made end later, for the same reason.
+    if (!shortages_told_.insert(end.error).second) return;
     for (const auto& [id, worker] : workers_) {
       if (!worker->is_alive() || !worker->is_running()) continue;
       world_.fail("a run fails for want of memory while a task runs: " + end.error + "\n" +
@@ -190,6 +194,7 @@ class Play {
   Instant settled_at_;
   std::uint64_t steps_ = 0;
   bool is_over_ = false;
+  std::set<std::string> shortages_told_;
 };
 
 }  // namespace

@@ -32,7 +32,7 @@ class DriverNode : public PeerNode {
     bool bring_home = true;
     bool is_cancelled = false;
     bool is_finished = false;
-    bool is_done = false;  ///< finished well
+    bool was_cancelled = false;  ///< before it had ended
   };
 
   void fetched(const DatumId& datum, const Chunk& chunk, bool is_in_place) override;
@@ -53,6 +53,7 @@ class DriverNode : public PeerNode {
   void release(const DatumId& datum);
   bool may_fail(std::uint32_t run) const;
   void choose_job(Submitted& submitted);
+  bool may_be_disturbed() const;
 
   SessionId session_;
   driver::DriverEngine engine_;

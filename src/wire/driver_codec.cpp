@@ -13,6 +13,7 @@ struct ToScheduler {
     auto to = out.initSubmitRun();
     to.setRun(submit.run);
     to.setDeliver(submit.deliver);
+    to.setEndsOnFailure(submit.ends_on_failure);
     to.setTemplateNumber(submit.template_number);
     if (submit.graph) write_graph(*submit.graph, to.initGraph());
     write_ids(submit.externals, to.initExternals(), SessionColumn::implied);
@@ -51,6 +52,7 @@ protocol::SubmitRun read_submit(schema::SubmitRun::Reader in, SessionId session)
   protocol::SubmitRun submit;
   submit.run = in.getRun();
   submit.deliver = in.getDeliver();
+  submit.ends_on_failure = in.getEndsOnFailure();
   submit.template_number = in.getTemplateNumber();
   submit.externals = read_ids(in.getExternals(), session);
   // A template's graph is with the scheduler's engine, which judges the externals then.
@@ -104,6 +106,7 @@ void write_stats(const protocol::RunStats& stats, schema::RunStats::Builder out)
     to.setSlots(share.slots);
     to.setTasks(share.tasks);
     to.setBusyNs(share.busy_ns);
+    to.setPresentNs(share.present_ns);
   }
 }
 
@@ -121,7 +124,8 @@ protocol::RunStats read_stats(schema::RunStats::Reader in) {
                              .name = read_text(worker.getName()),
                              .slots = worker.getSlots(),
                              .tasks = worker.getTasks(),
-                             .busy_ns = worker.getBusyNs()});
+                             .busy_ns = worker.getBusyNs(),
+                             .present_ns = worker.getPresentNs()});
   return stats;
 }
 
@@ -157,6 +161,7 @@ struct ToDriver {
     auto to = out.initDataLost();
     write_ids(lost.data, to.initData());
     to.setReason(as_text(lost.reason));
+    to.setKind(static_cast<schema::ErrorKind>(lost.kind));
   }
   void operator()(const protocol::Heartbeat& beat) { write_heartbeat(beat, out.initHeartbeat()); }
   void operator()(const protocol::ClusterSize& size) {
@@ -215,7 +220,8 @@ protocol::SchedulerToDriver read_to_driver(schema::SchedulerToDriver::Reader in)
     case SchedulerToDriver::DATA_LOST: {
       const auto from = in.getDataLost();
       return protocol::DataLost{.data = read_ids(from.getData()),
-                                .reason = read_text(from.getReason())};
+                                .reason = read_text(from.getReason()),
+                                .kind = read_error_kind(from.getKind())};
     }
     case SchedulerToDriver::HEARTBEAT:
       return read_heartbeat(in.getHeartbeat());

@@ -43,9 +43,14 @@ Instant WorkerEngine::State::report_due() const {
   return held_since + limits.report_delay;
 }
 
+/// There is something to tell beside a want of memory.
+bool WorkerEngine::State::has_reports() const {
+  return !done.empty() || !failed.empty() || !acquired.empty() || !missing.data.empty();
+}
+
 /// Whether what there is to report may wait for more: more is to come soon, and nobody waits for it.
 bool WorkerEngine::State::may_hold_reports() const {
-  if (limits.report_delay.ns == 0 || is_resting || is_leaving) return false;
+  if (limits.report_delay.ns == 0 || is_resting || is_leaving || is_thought_short) return false;
   if (!failed.empty() || !missing.data.empty() || !shortage.tasks.empty()) return false;
   if (tasks.size() == 0 || reports_held >= limits.reports_held_max) return false;
   const std::uint32_t started = started_count();
@@ -60,14 +65,17 @@ bool WorkerEngine::State::may_hold_reports() const {
 /// Sends what there is to report, one message per run and kind, unless it may wait.
 void WorkerEngine::State::flush() {
   if (may_hold_reports() && now < report_due()) return;
+  const bool is_short = !shortage.tasks.empty();
+  if (is_short || has_reports()) is_thought_short = is_short;
+  // What was read first: with the last task the run ends, and its figures are told.
+  for (auto& message : acquired) report(std::move(message));
   for (std::size_t i = 0; i < done.size(); ++i) {
     if (!done_is_dynamic[i]) done[i].output_bytes = {};
     report(std::move(done[i]));
   }
   for (auto& message : failed) report(std::move(message));
-  for (auto& message : acquired) report(std::move(message));
   if (!missing.data.empty()) report(std::exchange(missing, {}));
-  if (!shortage.tasks.empty()) report(std::exchange(shortage, {}));
+  if (is_short) report(std::exchange(shortage, {}));
   done.clear();
   done_is_dynamic.clear();
   failed.clear();

@@ -154,6 +154,7 @@ struct WorkerEngine::State {
   std::uint32_t reports_held = 0;  ///< tasks done and data acquired, not told yet …
   Instant held_since;              ///< … and since when the oldest
   bool is_resting = false;         ///< the shell is about to wait
+  bool is_thought_short = false;   ///< MemoryShort was the last that the scheduler was told
 
   // Within a step.
   Actions* actions = nullptr;
@@ -196,6 +197,7 @@ struct WorkerEngine::State {
   protocol::DataAcquired& acquired_report(RunId run);
   void note_report();
   Instant report_due() const;
+  bool has_reports() const;
   bool may_hold_reports() const;
   void flush();
 

@@ -256,9 +256,7 @@ bool WorkerEngine::State::waits_for_fetch(const Task& task) const {
 /// Tells the scheduler, once, which tasks wait for memory here while nothing runs that could free
 /// some. Whatever could change that comes from the scheduler, or is reported to it.
 void WorkerEngine::State::report_shortage() {
-  const bool says_something =
-      !done.empty() || !failed.empty() || !acquired.empty() || !missing.data.empty();
-  if (says_something || received != shortage_told_after) is_shortage_told = false;
+  if (has_reports() || received != shortage_told_after) is_shortage_told = false;
   if (is_shortage_told || is_leaving || started_count() > 0 || fetches_counted > 0) return;
   if (task_count[std::size_t(TaskState::ready)] == 0 && !lacks_fetch_room) return;
   for (std::uint32_t slot = 0; slot < tasks.slot_count(); ++slot) {

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <memory>
+#include <optional>
 
 #include "model_cluster.hpp"
 
@@ -14,7 +15,9 @@ struct ModelRun {
   std::vector<DatumId> externals;
   std::vector<std::uint64_t> values;  ///< of its outputs, computed in sequence
   std::set<std::uint32_t> undelivered;
+  std::set<std::uint32_t> failed;  ///< tasks whose kernels threw
   bool is_ended = false, is_cancelled = false, may_fail = false, is_released = false;
+  bool ends_on_failure = false;
   protocol::RunOutcome outcome = protocol::RunOutcome::done;
 };
 
@@ -141,8 +144,13 @@ class Cluster {
     }
     run.undelivered.insert(g.wanted.begin(), g.wanted.end());
     if (random_.below(8) == 0) run.may_fail = true;
-    to_scheduler_.push_back(protocol::SubmitRun{number, is_kept ? nullptr : run.graph,
-                                                run.externals, false, template_number});
+    run.ends_on_failure = random_.below(8) == 0;
+    if (run.ends_on_failure) ++runs_cut_;
+    to_scheduler_.push_back(protocol::SubmitRun{.run = number,
+                                                .graph = is_kept ? nullptr : run.graph,
+                                                .externals = run.externals,
+                                                .ends_on_failure = run.ends_on_failure,
+                                                .template_number = template_number});
     if (template_number != protocol::no_template && random_.below(10) == 0) {
       templates_.erase(template_number);
       to_scheduler_.push_back(protocol::DropTemplates{session, {template_number}});
@@ -198,17 +206,35 @@ class Cluster {
       } else {
         EXPECT_TRUE(run.is_cancelled);
       }
-      if (ended->outcome != protocol::RunOutcome::done || run.is_cancelled) {
-        run.undelivered.clear();
-      }
+      const bool is_cut = run.ends_on_failure && ended->outcome == protocol::RunOutcome::failed;
+      if (run.is_cancelled || is_cut) run.undelivered.clear();
+    } else if (const auto* progress = std::get_if<protocol::RunProgress>(&message)) {
+      EXPECT_LE(progress->tasks_done, runs_.at(progress->run).graph->task_count());
     } else if (const auto* unused = std::get_if<protocol::PutDataUnused>(&message)) {
       for (const DatumId id : unused->data) EXPECT_EQ(put_.erase(id), 1u);
     } else if (const auto* lost = std::get_if<protocol::DataLost>(&message)) {
       EXPECT_TRUE(with_faults_ || runs_.at(lost->data[0].run.number).is_cancelled ||
                   runs_.at(lost->data[0].run.number).may_fail)
           << lost->reason;
-      for (const DatumId id : lost->data) runs_.at(id.run.number).undelivered.erase(id.index);
+      for (const DatumId id : lost->data) {
+        EXPECT_TRUE(with_faults_ || is_doomed(id)) << "it descends from no failure: " << id.index;
+        runs_.at(id.run.number).undelivered.erase(id.index);
+      }
     }
+  }
+
+  /// What makes it failed, or was cut short, or reads what did.
+  bool is_doomed(DatumId id) const {
+    if (put_values_.contains(id)) return false;
+    const ModelRun& run = runs_.at(id.run.number);
+    const graph::TaskGraph& g = *run.graph;
+    const std::uint32_t task = graph::producers(g)[id.index];
+    const bool may_be_cut = run.ends_on_failure && run.may_fail;
+    if (run.is_cancelled || may_be_cut || run.failed.contains(task)) return true;
+    return std::ranges::any_of(g.inputs_of(task), [&](std::uint32_t name) {
+      return is_doomed(name < g.output_count() ? DatumId{id.run, name}
+                                               : run.externals[name - g.output_count()]);
+    });
   }
 
   void fetch_home(DatumId id, PeerId holder) {
@@ -221,6 +247,7 @@ class Cluster {
       return;
     }
     EXPECT_EQ(worker->second.store.at(id), run.values[id.index]) << "wrong bits";
+    EXPECT_TRUE(with_faults_ || !is_doomed(id) || runs_cut_ > 0) << "made of a failure";
     run.undelivered.erase(id.index);
   }
 
@@ -254,7 +281,13 @@ class Cluster {
   void say(ModelWorker& worker) {
     auto message = worker.outbox.front();
     worker.outbox.pop_front();
+    const auto* failure = std::get_if<protocol::TaskFailed>(&message);
+    const auto failed = failure != nullptr ? std::optional(*failure) : std::nullopt;
+    const std::uint64_t before = engine_.counters().tasks_failed;
     step(FromWorker{worker.id, std::move(message)});
+    if (failed && engine_.counters().tasks_failed > before) {
+      runs_.at(failed->run.number).failed.insert(failed->task);
+    }
   }
 
   /// Tries one fetch; returns whether something happened.
@@ -307,8 +340,7 @@ class Cluster {
       beat.cpu_percent = static_cast<std::uint32_t>(random_.below(150));
       beat.slots_percent = static_cast<std::uint32_t>(random_.below(200));
       beat.cores_busy_percent = static_cast<std::uint32_t>(random_.below(100 * beat.cores + 1));
-      beat.host_busy_percent =
-          static_cast<std::uint32_t>(random_.below(100 * beat.host_cores + 1));
+      beat.host_busy_percent = static_cast<std::uint32_t>(random_.below(100 * beat.host_cores + 1));
       beat.run_queue = static_cast<std::uint32_t>(random_.below(5));
       beat.host_memory_used = random_.below(120);
       beat.host_memory_limit = 100;
@@ -368,6 +400,7 @@ class Cluster {
       std::advance(at, random_.below(runs_.size()));
       if (at->second.is_ended || at->second.is_released) return;
       at->second.is_cancelled = at->second.may_fail = true;
+      ++runs_cut_;
       for (auto& [number, run] : runs_) {
         if (number > at->first) run.may_fail = true;
       }
@@ -456,12 +489,17 @@ class Cluster {
   std::deque<protocol::SchedulerToDriver> to_driver_;
   std::uint32_t next_run_ = 0, next_peer_ = 0;
   std::uint64_t run_count_ = 0;
+  int runs_cut_ = 0;  ///< cancelled, or such that their first failure ends them
   int stillness_ = 0;
   bool put_is_released_ = false;
 };
 
-void play_seeds(std::uint64_t count, bool with_faults,
-                PolicyKind policy = PolicyKind::least_loaded) {
+bool is_one_seed() { return std::getenv("ASHLAR_TEST_SEED") != nullptr; }
+
+/// Returns how many tasks were taken from hot hosts. That is seldom: it takes a worker that is hot
+/// and has tasks waiting, and one that is idle, when time passes. So a hundred histories may have none.
+std::uint64_t play_seeds(std::uint64_t count, bool with_faults,
+                         PolicyKind policy = PolicyKind::least_loaded) {
   const char* one = std::getenv("ASHLAR_TEST_SEED");
   const std::uint64_t first = one != nullptr ? std::strtoull(one, nullptr, 10) : 0;
   Counters sum;
@@ -470,7 +508,10 @@ void play_seeds(std::uint64_t count, bool with_faults,
     Cluster cluster{seed, with_faults, policy};
     cluster.play();
     if (!::testing::Test::HasFailure()) cluster.check_end();
-    if (::testing::Test::HasFailure()) FAIL() << "ASHLAR_TEST_SEED=" << seed;
+    if (::testing::Test::HasFailure()) {
+      ADD_FAILURE() << "ASHLAR_TEST_SEED=" << seed;
+      return 0;
+    }
     sum.tasks_done += cluster.counters().tasks_done;
     sum.tasks_recomputed += cluster.counters().tasks_recomputed;
     sum.stale_events += cluster.counters().stale_events;
@@ -480,27 +521,36 @@ void play_seeds(std::uint64_t count, bool with_faults,
   }
   EXPECT_GT(sum.tasks_done, 0u);
   EXPECT_TRUE(one != nullptr || !with_faults || sum.tasks_recomputed > 0);
-  EXPECT_TRUE(one != nullptr || count < 1000 || sum.tasks_relieved > 0);
   EXPECT_TRUE(one != nullptr || sum.template_runs > 0);
-  std::printf("tasks done %llu, recomputed %llu, failed %llu; stale events %llu; runs placed as "
-              "templates %llu\n",
+  std::printf("tasks done %llu, recomputed %llu, failed %llu, relieved %llu; stale events %llu; "
+              "runs placed as templates %llu\n",
               static_cast<unsigned long long>(sum.tasks_done),
               static_cast<unsigned long long>(sum.tasks_recomputed),
               static_cast<unsigned long long>(sum.tasks_failed),
+              static_cast<unsigned long long>(sum.tasks_relieved),
               static_cast<unsigned long long>(sum.stale_events),
               static_cast<unsigned long long>(sum.template_runs));
+  return sum.tasks_relieved;
 }
 
-TEST(RandomCluster, EveryRunEndsAndNothingLeaks) { play_seeds(1500, false); }
+TEST(RandomCluster, EveryRunEndsAndNothingLeaks) {
+  const std::uint64_t relieved = play_seeds(1500, false);
+  EXPECT_TRUE(is_one_seed() || relieved > 0);
+}
 
-TEST(RandomCluster, EveryRunEndsThoughWorkersDie) { play_seeds(2500, true); }
+TEST(RandomCluster, EveryRunEndsThoughWorkersDie) {
+  const std::uint64_t relieved = play_seeds(2500, true);
+  EXPECT_TRUE(is_one_seed() || relieved > 0);
+}
 
 TEST(RandomCluster, EveryRunEndsUnderEveryPolicy) {
+  std::uint64_t relieved = 0;
   for (const PolicyKind policy : policy_kinds) {
     SCOPED_TRACE(name_of(policy));
-    play_seeds(100, false, policy);
-    play_seeds(200, true, policy);
+    relieved += play_seeds(100, false, policy);
+    relieved += play_seeds(200, true, policy);
   }
+  EXPECT_TRUE(is_one_seed() || relieved > 0) << "under any of them";
 }
 
 }  // namespace

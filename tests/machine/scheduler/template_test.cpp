@@ -1,185 +1,14 @@
 #include <gtest/gtest.h>
 
-#include <algorithm>
 #include <map>
 #include <memory>
 #include <vector>
 
-#include "model_cluster.hpp"
+#include "template_rig.hpp"
 
 /// Graphs that run again and again, told event by event.
 namespace ashlar::scheduler {
 namespace {
-
-/// Rows of two points; each task reads both points of the row before, or only the one above it. The
-/// first row reads the external datum.
-std::shared_ptr<const graph::TaskGraph> stencil(std::uint32_t rows, bool reads_both = true) {
-  auto graph = std::make_shared<graph::TaskGraph>();
-  graph->kernels = {"k"};
-  const std::uint32_t tasks = 2 * rows;
-  for (std::uint32_t t = 0; t < tasks; ++t) {
-    graph->kernel.push_back(0);
-    if (t < 2) {
-      graph->inputs.push_back(tasks);
-    } else {
-      const std::uint32_t above = (t / 2 - 1) * 2;
-      graph->inputs.push_back(above + t % 2);
-      if (reads_both) graph->inputs.push_back(above + 1 - t % 2);
-    }
-    graph->input_offsets.push_back(static_cast<std::uint32_t>(graph->inputs.size()));
-    graph->output_bytes.push_back(8);
-    graph->output_offsets.push_back(t + 1);
-    graph->param_offsets.push_back(0);
-  }
-  graph->flops.assign(tasks, 1e7);  // half a millisecond: worth sharing
-  graph->external_bytes = {8};
-  graph->wanted = {tasks - 2, tasks - 1};
-  return graph;
-}
-
-/// Drivers of numbered sessions, an engine and model workers that do what they are told at once.
-class Templates : public ::testing::Test {
- protected:
-  static constexpr std::uint32_t rows = 6, tasks = 2 * rows;
-
-  void open(std::uint32_t session) {
-    step(SessionOpened{SessionId{session}, PeerId{1000 + session}, {}});
-    next_run_[session] = 1;
-    step(FromDriver{SessionId{session}, protocol::PutData{0, {8}}});
-  }
-  void join(std::uint32_t id, bool keeps_templates = true) {
-    workers_[PeerId{id}].id = PeerId{id};
-    protocol::Hello hello;
-    hello.name = "w" + std::to_string(id);
-    hello.kernels = {"k"};
-    hello.slots = 1;
-    hello.endpoint.host_identity = "host";
-    hello.keeps_templates = keeps_templates;
-    step(WorkerJoined{PeerId{id}, hello});
-  }
-  void lose(std::uint32_t id) {
-    workers_.erase(PeerId{id});
-    step(WorkerLost{PeerId{id}, "SIGKILL", std::vector<DatumId>{}});
-  }
-
-  /// Submits the next run; the graph goes along unless the scheduler has it.
-  std::uint32_t submit(std::uint32_t session, std::shared_ptr<const graph::TaskGraph> graph,
-                       std::uint32_t number, DatumId external) {
-    const std::uint32_t run = next_run_[session]++;
-    assignments_.clear();
-    templates_.clear();
-    step(FromDriver{SessionId{session},
-                    protocol::SubmitRun{run, std::move(graph), {external}, false, number}});
-    return run;
-  }
-  DatumId put_of(std::uint32_t session) const { return {{SessionId{session}, 0}, 0}; }
-
-  /// Lets workers work until nothing moves. `slow` takes so many times as long.
-  void play(PeerId slow = PeerId::none(), std::uint64_t times = 1) {
-    for (bool moves = true; moves;) {
-      moves = false;
-      for (auto& [id, worker] : workers_) moves = work(worker, id == slow ? times : 1) || moves;
-    }
-  }
-  /// One move of each worker.
-  bool work(ModelWorker& worker, std::uint64_t times = 1) {
-    bool moves = !worker.inbox.empty();
-    while (!worker.inbox.empty()) {
-      worker.receive(worker.inbox.front());
-      worker.inbox.pop_front();
-    }
-    for (auto& [datum, holder] : worker.fetches) {
-      const auto other = workers_.find(holder);
-      const bool is_put = datum.run.number == 0;
-      if (!is_put && (other == workers_.end() || !other->second.store.contains(datum))) continue;
-      worker.store[datum] = is_put ? 77 : other->second.store.at(datum);
-      step(FromWorker{worker.id, protocol::DataAcquired{datum.run, {datum}, 8, 0}});
-      worker.fetches.erase(datum);
-      return true;
-    }
-    for (const auto& [key, task] : worker.tasks) {
-      if (!worker.can_run(task)) continue;
-      worker.run(key, key == failing_);
-      for (auto& message : worker.outbox) {
-        if (auto* done = std::get_if<protocol::TasksDone>(&message)) {
-          for (auto& elapsed : done->elapsed_ns) elapsed = 500'000 * times;
-        }
-        step(FromWorker{worker.id, message});
-      }
-      worker.outbox.clear();
-      return true;
-    }
-    return moves;
-  }
-
-  /// Submits, plays, and returns the values of what was wanted.
-  std::vector<std::uint64_t> run(std::uint32_t session,
-                                 std::shared_ptr<const graph::TaskGraph> graph,
-                                 std::uint32_t number) {
-    const std::uint32_t run = submit(session, std::move(graph), number, put_of(session));
-    play();
-    return values(session, run);
-  }
-  /// Values that do not depend on the run's number.
-  std::vector<std::uint64_t> values(std::uint32_t session, std::uint32_t run) {
-    std::vector<std::uint64_t> found;
-    for (const std::uint32_t index : {tasks - 2, tasks - 1}) {
-      for (const auto& [id, worker] : workers_) {
-        const auto datum = worker.store.find({{SessionId{session}, run}, index});
-        if (datum != worker.store.end()) found.push_back(datum->second);
-        if (datum != worker.store.end()) break;
-      }
-    }
-    return found;
-  }
-  void release(std::uint32_t session, std::uint32_t run) {
-    const RunId id{SessionId{session}, run};
-    step(FromDriver{SessionId{session}, protocol::ReleaseData{{{id, tasks - 2}, {id, tasks - 1}}}});
-    play();
-  }
-
-  void step(Event event) {
-    Actions actions;
-    now_ = now_ + Duration::microseconds(100);
-    engine_.step({&event, 1}, now_, actions);
-    engine_.check_invariants();
-    for (Action& action : actions) {
-      if (auto* to = std::get_if<ToWorker>(&action)) {
-        assignments_[to->worker] += std::holds_alternative<protocol::AssignTasks>(to->message);
-        templates_[to->worker] += std::holds_alternative<protocol::RunTemplate>(to->message);
-        if (workers_.contains(to->worker)) {
-          workers_.at(to->worker).inbox.push_back(std::move(to->message));
-        }
-      } else if (auto* home = std::get_if<ToDriver>(&action)) {
-        if (auto* end = std::get_if<protocol::RunEnded>(&home->message)) end_ = *end;
-      } else {
-        ++dropped_;
-      }
-    }
-  }
-  void expect_done(std::uint64_t template_tasks) {
-    EXPECT_EQ(end_.outcome, protocol::RunOutcome::done) << end_.error;
-    EXPECT_EQ(end_.stats.template_tasks, template_tasks);
-  }
-  /// After three runs every worker keeps the graph.
-  void warm_up(std::uint32_t session, std::uint32_t number, bool reads_both = true) {
-    run(session, stencil(rows, reads_both), number);
-    expect_done(0);
-    run(session, nullptr, number);
-    expect_done(tasks);
-    run(session, nullptr, number);
-    expect_done(tasks);
-  }
-
-  Instant now_;
-  SchedulerEngine engine_;
-  std::map<PeerId, ModelWorker> workers_;
-  std::map<std::uint32_t, std::uint32_t> next_run_;
-  std::map<PeerId, int> assignments_, templates_;
-  std::pair<RunId, std::uint32_t> failing_{{SessionId{99}, 0}, 0};
-  protocol::RunEnded end_;
-  int dropped_ = 0;
-};
 
 TEST_F(Templates, AThirdRunCostsOneMessageForEachWorker) {
   join(1);
@@ -229,10 +58,10 @@ TEST_F(Templates, BothInOneStep) {
   const std::uint32_t first = next_run_[0];
   std::vector<Event> events;
   events.push_back(FromDriver{
-      SessionId{0}, protocol::SubmitRun{first, nullptr, {put_of(0)}, false, 5}});
+      SessionId{0}, protocol::SubmitRun{first, nullptr, {put_of(0)}, false, false, 5}});
   events.push_back(FromDriver{
       SessionId{0},
-      protocol::SubmitRun{first + 1, nullptr, {{{SessionId{0}, first}, tasks - 2}}, false, 5}});
+      protocol::SubmitRun{first + 1, nullptr, {{{SessionId{0}, first}, tasks - 2}}, false, false, 5}});
   Actions actions;
   engine_.step(events, now_, actions);
   engine_.check_invariants();
@@ -303,14 +132,50 @@ TEST_F(Templates, AWorkerThatWantsToLeaveGetsNothing) {
   expect_done(0);
 }
 
-TEST_F(Templates, AFailingTaskFailsItsRunOnly) {
+TEST_F(Templates, AFailingTaskEndsItselfAndWhatDescendsFromIt) {
   join(1);
   join(2);
   open(0);
-  warm_up(0, 5);
-  failing_ = {{SessionId{0}, next_run_[0]}, 5};
-  run(0, nullptr, 5);
+  warm_up(0, 5, false);
+  failing_ = {{SessionId{0}, next_run_[0]}, 4};  // in the left one of two columns
+  const std::vector<std::uint64_t> made = run(0, nullptr, 5);
   EXPECT_EQ(end_.outcome, protocol::RunOutcome::failed);
+  EXPECT_EQ(end_.stats.template_tasks, tasks);
+  EXPECT_EQ(lost_, std::vector{tasks - 2});
+  EXPECT_EQ(made.size(), 1u) << "the right column comes to its end";
+  EXPECT_EQ(engine_.unfinished_tasks(), 0u);
+  run(0, nullptr, 5);
+  expect_done(tasks);
+}
+
+TEST_F(Templates, WhereTheFirstFailureEndsTheRunNothingGoesOn) {
+  join(1);
+  join(2);
+  open(0);
+  warm_up(0, 5, false);
+  failing_ = {{SessionId{0}, next_run_[0]}, 0};
+  submit(0, {.graph = nullptr, .externals = {put_of(0)}, .ends_on_failure = true, .template_number = 5});
+  play();
+  EXPECT_EQ(end_.outcome, protocol::RunOutcome::failed);
+  EXPECT_EQ(engine_.unfinished_tasks(), 0u);
+  EXPECT_FALSE(ran_.contains(tasks - 1));
+  run(0, nullptr, 5);
+  expect_done(tasks);
+}
+
+TEST_F(Templates, WhatReadsLostDataEndsAtOnceAndTheRestGoesOn) {
+  join(1);
+  join(2);
+  open(0);
+  warm_up(0, 5, false);
+  const std::uint32_t bad = next_run_[0];
+  failing_ = {{SessionId{0}, bad}, 0};
+  run(0, nullptr, 5);
+  ASSERT_EQ(lost_, std::vector{tasks - 2});
+  submit(0, nullptr, 5, {{SessionId{0}, bad}, tasks - 2});
+  EXPECT_EQ(end_.outcome, protocol::RunOutcome::failed);
+  EXPECT_EQ(lost_.size(), 2u) << "nothing can be made";
+  EXPECT_EQ(engine_.unfinished_tasks(), 0u);
   run(0, nullptr, 5);
   expect_done(tasks);
 }
@@ -433,6 +298,90 @@ TEST_F(Templates, AWorkerThatHasBecomeSlowHasTheGraphPlacedAnew) {
     submit(0, nullptr, 5, put_of(0));
     play(PeerId{2}, 10);
     expect_done(tasks);
+  }
+}
+
+TEST_F(Templates, WhatIsMovedWhileARunGoesOnIsPlacedThereFromThenOn) {
+  join(1);
+  join(2);
+  open(0);
+  const auto submit_again = [&](std::shared_ptr<const graph::TaskGraph> graph) {
+    submit(0, {.graph = std::move(graph), .externals = {}, .template_number = 5});
+  };
+  submit_again(independent(8));
+  play();
+  submit_again(nullptr);
+  play();
+  expect_done(8);
+  const auto before = ran_;
+  submit_again(nullptr);
+  now_ = now_ + Duration::seconds(1);
+  protocol::Heartbeat full{.cores = 1, .host_cores = 1};
+  full.host_memory_used = full.host_memory_limit = 100;
+  full.sample = 1;
+  step(FromWorker{PeerId{2}, full});
+  while (work(workers_.at(PeerId{1}))) {
+  }
+  step(Tick{});  // the first one has nothing to do, the second one's host is hot
+  play();
+  expect_done(8);
+  EXPECT_EQ(engine_.counters().tasks_relieved, 1u);
+  const auto moved = ran_;
+  EXPECT_NE(moved, before);
+  for (int again = 0; again < 3; ++again) {
+    submit_again(nullptr);
+    play();
+    expect_done(8);
+    EXPECT_EQ(ran_, moved);
+  }
+}
+
+TEST_F(Templates, ARunThatFindsAHotHostIsPlacedAsUsualAndThePlacementKept) {
+  join(1);
+  join(2);
+  open(0);
+  warm_up(0, 5);
+  protocol::Heartbeat beat{.cores = 1, .host_cores = 1};
+  beat.host_memory_used = beat.host_memory_limit = 100;
+  beat.sample = 1;
+  step(FromWorker{PeerId{2}, beat});
+  run(0, nullptr, 5);
+  expect_done(0);
+  beat.host_memory_used = 10;
+  beat.sample = 2;
+  step(FromWorker{PeerId{2}, beat});
+  run(0, nullptr, 5);
+  expect_done(tasks);
+  EXPECT_EQ(templates_[PeerId{1}] + templates_[PeerId{2}], 2);
+  // Where all are hot nobody is better.
+  beat.host_memory_used = 100;
+  for (const std::uint32_t worker : {1, 2}) {
+    beat.sample = 3;
+    step(FromWorker{PeerId{worker}, beat});
+  }
+  run(0, nullptr, 5);
+  expect_done(tasks);
+}
+
+TEST_F(Templates, WhatAProcessGridGaveToHostsStaysThere) {
+  join(1, true, "one");
+  join(2, true, "two");
+  open(0);
+  auto graph = independent(4);
+  graph->products = {{.rows = 4, .columns = 1, .inner = 1, .m = 4000, .n = 100, .k = 100}};
+  graph->cell = {2, 3, 0, 1};
+  submit(0, {.graph = graph, .externals = {}, .template_number = 5});
+  play();
+  expect_done(0);
+  const auto owned = ran_;
+  EXPECT_EQ(owned.at(0), owned.at(1));
+  EXPECT_EQ(owned.at(2), owned.at(3));
+  EXPECT_NE(owned.at(0), owned.at(2));
+  for (int again = 0; again < 2; ++again) {
+    submit(0, {.graph = nullptr, .externals = {}, .template_number = 5});
+    play();
+    expect_done(4);
+    EXPECT_EQ(ran_, owned);
   }
 }
 

@@ -46,7 +46,7 @@ struct Channel<protocol::PeerMessage> {
 bool are_equal(const protocol::SubmitRun& a, const protocol::SubmitRun& b) {
   if (!a.graph != !b.graph || (a.graph && *a.graph != *b.graph)) return false;
   return a.run == b.run && a.externals == b.externals && a.deliver == b.deliver &&
-         a.template_number == b.template_number;
+         a.ends_on_failure == b.ends_on_failure && a.template_number == b.template_number;
 }
 template <class T>
 bool are_equal(const T& a, const T& b) {
