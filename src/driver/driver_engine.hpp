@@ -71,9 +71,9 @@ struct SchedulerLost {
 
 struct Tick {};
 
-using Event = std::variant<SubmitAsked, CancelAsked, PutAsked, BringAsked, ReleaseAsked,
-                           FromScheduler, Arrived, FetchFailed, SchedulerLost, Tick,
-                           DropTemplateAsked>;
+using Event =
+    std::variant<SubmitAsked, CancelAsked, PutAsked, BringAsked, ReleaseAsked, FromScheduler,
+                 Arrived, FetchFailed, SchedulerLost, Tick, DropTemplateAsked>;
 
 // ---- actions: ordered commands ---------------------------------------------------------------
 

@@ -210,7 +210,7 @@ struct RunStats {
   std::uint64_t local_bytes = 0;      ///< read by workers from other processes of their host
   std::uint64_t remote_bytes = 0;     ///< and from other hosts
   std::vector<WorkerShare> workers;
-  std::uint64_t template_tasks = 0;   ///< placed as in an earlier run of the same graph
+  std::uint64_t template_tasks = 0;  ///< placed as in an earlier run of the same graph
   friend bool operator==(const RunStats&, const RunStats&) = default;
 };
 

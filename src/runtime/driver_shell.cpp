@@ -65,8 +65,8 @@ void DriverShell::joined(SessionId session, PeerId self, bool keeps_templates) {
   exchange_.set_self(self);
   driver::Limits limits;
   limits.keeps_templates = keeps_templates;
-  engine_ = std::make_unique<driver::DriverEngine>(session, limits,
-                                                   exchange_.endpoint().host_identity);
+  engine_ =
+      std::make_unique<driver::DriverEngine>(session, limits, exchange_.endpoint().host_identity);
   is_joined_ = true;
 }
 

@@ -152,7 +152,8 @@ struct Limits {
   /// about as long until its load shows what has changed.
   Duration relief_interval = Duration::milliseconds(500);
   /// A run that keeps its workers busy for longer is not placed as the one before: placing costs
-  /// it next to nothing, and balance is worth more. Nor is one while its workers have as much to do.
+  /// it next to nothing, and balance is worth more. Nor is one while its workers have as much to
+  /// do.
   Duration template_time = Duration::milliseconds(100);
   /// A run whose busiest worker has so much more to do, over the mean, than it had when the
   /// placement was new …

@@ -30,19 +30,19 @@ struct Template {
 
   std::shared_ptr<const graph::TaskGraph> graph;
   bool delivers = false;
-  std::vector<PeerIndex> where;   ///< by task; empty: not known, and nothing below holds
-  std::uint64_t membership = 0;   ///< WorkerTable's, for which `where` is meant
-  std::vector<Part> parts;        ///< by worker
-  std::unique_ptr<Run> fresh;     ///< a run of it before anything happens, or none yet
-  bool is_with_workers = false;   ///< they keep it, and what follows is known
-  TaskTable placed;               ///< all tasks assigned
+  std::vector<PeerIndex> where;  ///< by task; empty: not known, and nothing below holds
+  std::uint64_t membership = 0;  ///< WorkerTable's, for which `where` is meant
+  std::vector<Part> parts;       ///< by worker
+  std::unique_ptr<Run> fresh;    ///< a run of it before anything happens, or none yet
+  bool is_with_workers = false;  ///< they keep it, and what follows is known
+  TaskTable placed;              ///< all tasks assigned
   /// Data of the run that go to other workers than their makers: index, and to whom.
   std::vector<std::pair<std::uint32_t, PeerIndex>> copies;
 
-  double imbalance = 1;           ///< when the placement was new
-  std::int64_t excess_ns = 0;     ///< likewise
-  std::uint32_t runs_bad = 0;     ///< in a row, less balanced than that
-  std::uint32_t patience = 0;     ///< for how many of them; 0: the usual
+  double imbalance = 1;        ///< when the placement was new
+  std::int64_t excess_ns = 0;  ///< likewise
+  std::uint32_t runs_bad = 0;  ///< in a row, less balanced than that
+  std::uint32_t patience = 0;  ///< for how many of them; 0: the usual
 
   std::size_t bytes() const;
 };

@@ -121,8 +121,8 @@ Job job_again(std::shared_ptr<const graph::TaskGraph> graph, SplitMix64& random,
     job.may_fail = job.may_fail || externals.back().may_fail;
   }
   job.may_fail = job.may_fail || std::ranges::any_of(graph->kernel, [&](std::uint32_t kernel) {
-    return kernel_named(graph->kernels[kernel]) == Kernel::fail;
-  });
+                   return kernel_named(graph->kernels[kernel]) == Kernel::fail;
+                 });
   complete(job, std::move(graph), externals);
   return job;
 }

@@ -147,9 +147,9 @@ protocol::RunTemplate read_template(schema::RunTemplate::Reader in) {
                             .input_bytes = read_planned_sizes(in.getInputBytes()),
                             .input_holder = read_peers(in.getInputHolder())};
   require(run.template_number != protocol::no_template, "a run of no template");
-  require(run.input_bytes.size() == run.inputs.size() &&
-              run.input_holder.size() == run.inputs.size(),
-          "columns of a template's inputs differ in length");
+  require(
+      run.input_bytes.size() == run.inputs.size() && run.input_holder.size() == run.inputs.size(),
+      "columns of a template's inputs differ in length");
   return run;
 }
 

@@ -48,7 +48,8 @@ bool WorkerEngine::State::has_reports() const {
   return !done.empty() || !failed.empty() || !acquired.empty() || !missing.data.empty();
 }
 
-/// Whether what there is to report may wait for more: more is to come soon, and nobody waits for it.
+/// Whether what there is to report may wait for more: more is to come soon, and nobody waits for
+/// it.
 bool WorkerEngine::State::may_hold_reports() const {
   if (limits.report_delay.ns == 0 || is_resting || is_leaving || is_thought_short) return false;
   if (!failed.empty() || !missing.data.empty() || !shortage.tasks.empty()) return false;

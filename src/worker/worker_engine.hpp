@@ -58,7 +58,8 @@ struct FetchUnasked {
   std::uint64_t request = all;
 };
 
-/// Time has passed; sent at least ten times a second while anything is under way, and at report_due().
+/// Time has passed; sent at least ten times a second while anything is under way, and at
+/// report_due().
 struct Tick {};
 
 /// The process is about to wait for something to happen: what is held back is to be told.

@@ -497,7 +497,8 @@ class Cluster {
 bool is_one_seed() { return std::getenv("ASHLAR_TEST_SEED") != nullptr; }
 
 /// Returns how many tasks were taken from hot hosts. That is seldom: it takes a worker that is hot
-/// and has tasks waiting, and one that is idle, when time passes. So a hundred histories may have none.
+/// and has tasks waiting, and one that is idle, when time passes. So a hundred histories may have
+/// none.
 std::uint64_t play_seeds(std::uint64_t count, bool with_faults,
                          PolicyKind policy = PolicyKind::least_loaded) {
   const char* one = std::getenv("ASHLAR_TEST_SEED");
@@ -522,14 +523,15 @@ std::uint64_t play_seeds(std::uint64_t count, bool with_faults,
   EXPECT_GT(sum.tasks_done, 0u);
   EXPECT_TRUE(one != nullptr || !with_faults || sum.tasks_recomputed > 0);
   EXPECT_TRUE(one != nullptr || sum.template_runs > 0);
-  std::printf("tasks done %llu, recomputed %llu, failed %llu, relieved %llu; stale events %llu; "
-              "runs placed as templates %llu\n",
-              static_cast<unsigned long long>(sum.tasks_done),
-              static_cast<unsigned long long>(sum.tasks_recomputed),
-              static_cast<unsigned long long>(sum.tasks_failed),
-              static_cast<unsigned long long>(sum.tasks_relieved),
-              static_cast<unsigned long long>(sum.stale_events),
-              static_cast<unsigned long long>(sum.template_runs));
+  std::printf(
+      "tasks done %llu, recomputed %llu, failed %llu, relieved %llu; stale events %llu; "
+      "runs placed as templates %llu\n",
+      static_cast<unsigned long long>(sum.tasks_done),
+      static_cast<unsigned long long>(sum.tasks_recomputed),
+      static_cast<unsigned long long>(sum.tasks_failed),
+      static_cast<unsigned long long>(sum.tasks_relieved),
+      static_cast<unsigned long long>(sum.stale_events),
+      static_cast<unsigned long long>(sum.template_runs));
   return sum.tasks_relieved;
 }
 

@@ -83,9 +83,8 @@ class Templates : public ::testing::Test {
   /// Submits the next run; the graph goes along unless the scheduler has it.
   std::uint32_t submit(std::uint32_t session, std::shared_ptr<const graph::TaskGraph> graph,
                        std::uint32_t number, DatumId external) {
-    return submit(session, {.graph = std::move(graph),
-                            .externals = {external},
-                            .template_number = number});
+    return submit(session,
+                  {.graph = std::move(graph), .externals = {external}, .template_number = number});
   }
   std::uint32_t submit(std::uint32_t session, protocol::SubmitRun message) {
     message.run = next_run_[session]++;

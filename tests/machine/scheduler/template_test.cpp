@@ -57,11 +57,12 @@ TEST_F(Templates, BothInOneStep) {
   warm_up(0, 5);
   const std::uint32_t first = next_run_[0];
   std::vector<Event> events;
-  events.push_back(FromDriver{
-      SessionId{0}, protocol::SubmitRun{first, nullptr, {put_of(0)}, false, false, 5}});
-  events.push_back(FromDriver{
-      SessionId{0},
-      protocol::SubmitRun{first + 1, nullptr, {{{SessionId{0}, first}, tasks - 2}}, false, false, 5}});
+  events.push_back(
+      FromDriver{SessionId{0}, protocol::SubmitRun{first, nullptr, {put_of(0)}, false, false, 5}});
+  events.push_back(
+      FromDriver{SessionId{0},
+                 protocol::SubmitRun{
+                     first + 1, nullptr, {{{SessionId{0}, first}, tasks - 2}}, false, false, 5}});
   Actions actions;
   engine_.step(events, now_, actions);
   engine_.check_invariants();
@@ -154,7 +155,9 @@ TEST_F(Templates, WhereTheFirstFailureEndsTheRunNothingGoesOn) {
   open(0);
   warm_up(0, 5, false);
   failing_ = {{SessionId{0}, next_run_[0]}, 0};
-  submit(0, {.graph = nullptr, .externals = {put_of(0)}, .ends_on_failure = true, .template_number = 5});
+  submit(
+      0,
+      {.graph = nullptr, .externals = {put_of(0)}, .ends_on_failure = true, .template_number = 5});
   play();
   EXPECT_EQ(end_.outcome, protocol::RunOutcome::failed);
   EXPECT_EQ(engine_.unfinished_tasks(), 0u);

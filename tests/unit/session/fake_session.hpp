@@ -102,8 +102,7 @@ class FakePort final : public detail::SessionPort {
     const auto outputs = run_graph(*frozen, externals);
     std::vector<detail::DatumHandle> wanted;
     for (const auto index : frozen->wanted) wanted.push_back(outputs[index]);
-    return {
-        &graph, {frozen, &frozen->wanted}, wanted, std::make_shared<FakeDatum>(HostArray())};
+    return {&graph, {frozen, &frozen->wanted}, wanted, std::make_shared<FakeDatum>(HostArray())};
   }
 
   /// Lets each task take over the buffer its reuse_input names.
