@@ -216,6 +216,7 @@ class Core {
                                Template* kept);
   bool instantiate(Run& run);
   bool is_suited(const Template& kept, const Run& run);
+  std::vector<PeerIndex> hot_workers() const;
   void place_as_before(Run& run, Template& kept);
   void keep_placed(Run& run, Template& kept);
   void place_as_kept(Run& run, const Template& kept);

@@ -20,7 +20,6 @@ struct Template {
   /// What one worker has of it.
   struct Part {
     PeerIndex worker = no_peer;
-    bool was_hot = false;
     std::uint32_t tasks = 0;
     std::int64_t expected_ns = 0;
     /// Of each input entry that is not of the run itself, which external datum it is: in the order
@@ -32,6 +31,7 @@ struct Template {
   bool delivers = false;
   std::vector<PeerIndex> where;  ///< by task; empty: not known, and nothing below holds
   std::uint64_t membership = 0;  ///< WorkerTable's, for which `where` is meant
+  std::vector<PeerIndex> hot;    ///< hot_workers(), for which it is meant, too
   std::vector<Part> parts;       ///< by worker
   std::unique_ptr<Run> fresh;    ///< a run of it before anything happens, or none yet
   bool is_with_workers = false;  ///< they keep it, and what follows is known

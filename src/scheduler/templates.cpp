@@ -26,8 +26,9 @@ bool has_moved(const Run& run, const Template& kept) {
 }  // namespace
 
 std::size_t Template::bytes() const {
-  std::size_t total = where.capacity() * sizeof(where[0]) + parts.capacity() * sizeof(Part) +
-                      placed.bytes() + copies.capacity() * sizeof(copies[0]);
+  std::size_t total = (where.capacity() + hot.capacity()) * sizeof(PeerIndex) +
+                      parts.capacity() * sizeof(Part) + placed.bytes() +
+                      copies.capacity() * sizeof(copies[0]);
   for (const Part& part : parts) total += part.externals.capacity() * sizeof(std::uint32_t);
   return total + (fresh ? fresh->bytes() : 0);
 }
@@ -73,13 +74,20 @@ bool Core::is_suited(const Template& kept, const Run& run) {
     return ref.run != DataRef::no_run && datum(ref).is_available();
   };
   if (!std::ranges::all_of(run.externals, is_there)) return false;
-  const bool is_any_cool = workers_.hot_count() < workers_.usable_count();
-  return std::ranges::all_of(kept.parts, [&](const Template::Part& part) {
-    const bool is_newly_hot = !part.was_hot && workers_.at(part.worker).load.is_hot();
+  return std::ranges::all_of(kept.parts, [this](const Template::Part& part) {
     return workers_.is_usable(part.worker) && workers_.has_free_slot(part.worker) &&
-           workers_.load_ns(part.worker) < limits_.template_time.ns &&
-           !(is_newly_hot && is_any_cool);
+           workers_.load_ns(part.worker) < limits_.template_time.ns;
   });
+}
+
+/// Those whose hosts are busier with others than some worker's is.
+std::vector<PeerIndex> Core::hot_workers() const {
+  std::vector<PeerIndex> hot;
+  if (workers_.hot_count() == 0 || workers_.hot_count() >= workers_.usable_count()) return hot;
+  for (PeerIndex p = 0; p < workers_.size(); ++p) {
+    if (workers_.is_usable(p) && workers_.at(p).load.is_hot()) hot.push_back(p);
+  }
+  return hot;
 }
 
 /// Gives all tasks of a run to the workers that ran them before. Returns false when it has no
@@ -87,7 +95,7 @@ bool Core::is_suited(const Template& kept, const Run& run) {
 bool Core::instantiate(Run& run) {
   Template* kept = find_template(run.id.session, run.template_number);
   if (kept == nullptr || kept->where.empty() || run.is_ended) return false;
-  if (kept->membership != workers_.membership()) {
+  if (kept->membership != workers_.membership() || kept->hot != hot_workers()) {
     forget_placement(run.id.session, run.template_number, *kept);
     return false;
   }
@@ -224,8 +232,9 @@ void Core::remember_placement(Run& run) {
   const auto repeated = std::ranges::unique(used);
   used.erase(repeated.begin(), repeated.end());
   for (const PeerIndex worker : used) {
-    kept->parts.push_back({worker, workers_.at(worker).load.is_hot(), 0, 0, {}});
+    kept->parts.push_back({worker, 0, 0, {}});
   }
+  kept->hot = hot_workers();
   kept->imbalance = imbalance_of(run, kept->excess_ns);
 }
 

@@ -339,29 +339,31 @@ TEST_F(Templates, WhatIsMovedWhileARunGoesOnIsPlacedThereFromThenOn) {
   }
 }
 
-TEST_F(Templates, ARunThatFindsAHotHostIsPlacedAsUsualAndThePlacementKept) {
+TEST_F(Templates, WhenAHostTurnsHotOrCoolAgainTheGraphIsPlacedAnewOnce) {
   join(1);
   join(2);
   open(0);
   warm_up(0, 5);
-  protocol::Heartbeat beat{.cores = 1, .host_cores = 1};
-  beat.host_memory_used = beat.host_memory_limit = 100;
-  beat.sample = 1;
-  step(FromWorker{PeerId{2}, beat});
-  run(0, nullptr, 5);
-  expect_done(0);
-  beat.host_memory_used = 10;
-  beat.sample = 2;
-  step(FromWorker{PeerId{2}, beat});
-  run(0, nullptr, 5);
-  expect_done(tasks);
-  EXPECT_EQ(templates_[PeerId{1}] + templates_[PeerId{2}], 2);
-  // Where all are hot nobody is better.
-  beat.host_memory_used = 100;
-  for (const std::uint32_t worker : {1, 2}) {
-    beat.sample = 3;
+  std::uint64_t sample = 0;
+  const auto hear = [&](std::uint32_t worker, std::uint64_t memory_used) {
+    protocol::Heartbeat beat{.cores = 1, .host_cores = 1};
+    beat.host_memory_used = memory_used;
+    beat.host_memory_limit = 100;
+    beat.sample = ++sample;
     step(FromWorker{PeerId{worker}, beat});
+  };
+  for (const std::uint64_t memory_used : {100, 10}) {
+    hear(2, memory_used);
+    run(0, nullptr, 5);
+    expect_done(0);
+    for (int again = 0; again < 3; ++again) {
+      run(0, nullptr, 5);
+      expect_done(tasks);
+    }
   }
+  // Where all are hot nobody is better.
+  hear(1, 100);
+  hear(2, 100);
   run(0, nullptr, 5);
   expect_done(tasks);
 }
