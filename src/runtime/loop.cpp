@@ -265,7 +265,8 @@ bool Loop::drive_until(const std::function<bool()>& done, Instant deadline) {
     InTurn mark(this);
     run_hooks();
   }
-  while (!done() && !is_stopping_ && now() < deadline) {
+  const auto is_late = [deadline] { return deadline != never && now() >= deadline; };
+  while (!done() && !is_stopping_ && !is_late()) {
     wait_for_events(deadline);
     if (guests_waiting_ > 0) guests_.notify_all();
   }

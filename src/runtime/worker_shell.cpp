@@ -271,10 +271,10 @@ bool WorkerShell::process() {
   if (events_.empty() && time >= engine_->report_due()) events_.push_back(worker::Tick{});
   const bool has_events = !events_.empty();
   if (has_events) {
-    std::vector<worker::Event> events;
-    events.swap(events_);
+    taken_events_.swap(events_);
     actions_.clear();
-    engine_->step(events, now(), actions_);
+    engine_->step(taken_events_, time, actions_);
+    taken_events_.clear();
     for (auto& action : actions_) perform(action);
     if (!starting_.empty()) {
       slots_->submit(starting_);
@@ -340,15 +340,16 @@ void WorkerShell::start(const worker::StartTask& action) {
 }
 
 void WorkerShell::run(std::uint32_t position) {
-  if (now().ns - last_turn_ns_.load(std::memory_order_relaxed) > report_interval.ns) {
+  Instant begin = now();
+  if (begin.ns - last_turn_ns_.load(std::memory_order_relaxed) > report_interval.ns) {
     loop_.try_turn();
+    begin = now();
   }
   if (jobs_[position]->task.expected_ns > static_cast<std::uint64_t>(options_.loop.linger.ns)) {
     loop_.stand_in();
   }
   Job& job = *jobs_[position];
   options_.record.begin(position, job.task.run, job.task.task);
-  const Instant begin = now();
   slot_time_.begin(begin);
   try {
     if (job.kernel == nullptr || !job.kernel->cpu) {

@@ -172,8 +172,9 @@ struct Limits {
   /// it.
   Duration report_delay = {};
   std::uint32_t reports_held_max = 256;
-  /// Dropped data remembered, so that requests for them are refused at once.
-  std::uint32_t dropped_remembered = 65536;
+  /// Dropped data remembered, so that requests for them are refused at once; looked up for each new
+  /// datum, so no more than stay in a core's cache.
+  std::uint32_t dropped_remembered = 8192;
 };
 
 /// What the shell needs to run a started task. Spans live until its TaskEnded has been stepped.
