@@ -39,7 +39,7 @@ struct Template {
   /// Data of the run that go to other workers than their makers: index, and to whom.
   std::vector<std::pair<std::uint32_t, PeerIndex>> copies;
 
-  double imbalance = 1;        ///< when the placement was new
+  double imbalance = 1;        ///< when the placement was new; of the first one, as if perfect
   std::int64_t excess_ns = 0;  ///< likewise
   std::uint32_t runs_bad = 0;  ///< in a row, less balanced than that
   std::uint32_t patience = 0;  ///< for how many of them; 0: the usual

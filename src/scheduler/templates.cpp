@@ -235,7 +235,8 @@ void Core::remember_placement(Run& run) {
     kept->parts.push_back({worker, 0, 0, {}});
   }
   kept->hot = hot_workers();
-  kept->imbalance = imbalance_of(run, kept->excess_ns);
+  // The first one may have known no times: it is compared with perfect balance.
+  if (kept->patience != 0) kept->imbalance = imbalance_of(run, kept->excess_ns);
 }
 
 /// What the busiest worker did for the run over what each would have done, had all done the same.

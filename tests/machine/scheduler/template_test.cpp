@@ -2,6 +2,7 @@
 
 #include <map>
 #include <memory>
+#include <set>
 #include <vector>
 
 #include "template_rig.hpp"
@@ -14,7 +15,7 @@ TEST_F(Templates, AThirdRunCostsOneMessageForEachWorker) {
   join(1);
   join(2);
   open(0);
-  run(0, stencil(rows), 5);
+  run(0, stencil(rows, false), 5);
   expect_done(0);
   EXPECT_TRUE(workers_.at(PeerId{1}).templates.empty());
   run(0, nullptr, 5);
@@ -203,8 +204,8 @@ TEST_F(Templates, SessionsHaveTheirOwn) {
   join(2);
   open(0);
   open(1);
-  warm_up(0, 5);
-  warm_up(1, 5);
+  warm_up(0, 5, false);
+  warm_up(1, 5, false);
   EXPECT_EQ(workers_.at(PeerId{1}).templates.size(), 2u);
   submit(0, nullptr, 5, put_of(0));
   submit(1, nullptr, 5, put_of(1));
@@ -387,6 +388,30 @@ TEST_F(Templates, WhatAProcessGridGaveToHostsStaysThere) {
     play();
     expect_done(4);
     EXPECT_EQ(ran_, owned);
+  }
+}
+
+TEST_F(Templates, AFirstPlacementThatKnewNoTimesGetsASecondChance) {
+  join(1);
+  join(2);
+  open(0);
+  auto graph = std::make_shared<graph::TaskGraph>(*stencil(rows, false));
+  graph->flops.assign(tasks, 1);  // they are said to be short, and are not
+  const auto workers_used = [this] {
+    std::set<PeerId> used;
+    for (const auto& [task, worker] : ran_) used.insert(worker);
+    return used.size();
+  };
+  run(0, graph, 5);
+  ASSERT_EQ(workers_used(), 1u);
+  int repeated = 0;
+  for (; repeated < 10 && workers_used() == 1; ++repeated) run(0, nullptr, 5);
+  EXPECT_EQ(repeated, 4) << "three runs like it, and one placed by the times of these";
+  EXPECT_EQ(workers_used(), 2u);
+  for (int again = 0; again < 5; ++again) {
+    run(0, nullptr, 5);
+    expect_done(tasks);
+    EXPECT_EQ(workers_used(), 2u);
   }
 }
 
