@@ -18,6 +18,7 @@
 namespace ashlar {
 
 class Graph;
+class SessionTasks;
 namespace detail {
 class GraphData;
 }  // namespace detail
@@ -168,7 +169,21 @@ class Graph {
                   detail::EncodableValue value);
   void want_output(const detail::NodeRef& node);
 
-  std::unique_ptr<detail::GraphData> data_;
+  friend class SessionTasks;
+  std::shared_ptr<detail::GraphData> data_;
+};
+
+/// A graph that a session runs again and again; SessionTasks::compile makes it. It shares the
+/// graph's tasks and inputs, and keeps them: bind() of the graph gives the next run its inputs.
+/// Copies are handles of the same one. Threads: one at a time, together with the graph.
+class CompiledGraph {
+ public:
+  /// Not for programs.
+  explicit CompiledGraph(std::shared_ptr<detail::GraphData> data) : data_(std::move(data)) {}
+  detail::GraphData& data() const { return *data_; }
+
+ private:
+  std::shared_ptr<detail::GraphData> data_;
 };
 
 /// One run of a graph. Copies are handles of the same run.

@@ -60,6 +60,11 @@ void DriverEngine::State::on(const SubmitAsked& event) {
   run.externals = submitted.externals;
   protocol::SubmitRun message = submitted;
   message.deliver = event.bring_home;
+  if (!limits.keeps_templates) message.template_number = protocol::no_template;
+  if (message.template_number != protocol::no_template &&
+      !templates.insert(message.template_number).second) {
+    message.graph = nullptr;
+  }
   send(std::move(message));
 }
 
@@ -72,6 +77,12 @@ std::shared_ptr<const Failure> DriverEngine::State::failure_of(
     if (!entry->second.failure->is_ours_alone) return entry->second.failure;
   }
   return nullptr;
+}
+
+void DriverEngine::State::on(const DropTemplateAsked& event) {
+  if (templates.erase(event.number) > 0 && lost == nullptr) {
+    send(protocol::DropTemplates{session, {event.number}});
+  }
 }
 
 void DriverEngine::State::on(const CancelAsked& event) {

@@ -56,6 +56,7 @@ struct DriverEngine::State {
   std::map<DatumId, Datum> data;
   std::map<PeerId, std::string> hosts;  ///< of known peers
   std::set<DatumId> queue;
+  std::set<std::uint32_t> templates;  ///< that the scheduler was sent
   std::uint32_t fetches = 0;
   std::deque<std::pair<Instant, DatumId>> expected;  ///< pushes waited for, oldest first
   std::shared_ptr<const Failure> lost;               ///< the scheduler is
@@ -72,6 +73,7 @@ struct DriverEngine::State {
   // driver_engine.cpp
   void on(const SubmitAsked& event);
   void on(const CancelAsked& event);
+  void on(const DropTemplateAsked& event);
   void on(const PutAsked& event);
   void on(const BringAsked& event);
   void on(const ReleaseAsked& event);

@@ -53,6 +53,7 @@ struct Hello {
   std::uint64_t memory_limit = 0;    ///< workers: bytes
   std::vector<std::string> kernels;  ///< workers: names; assignments refer to positions here
   std::vector<std::pair<std::string, double>> resources;  ///< workers
+  bool keeps_templates = true;  ///< workers: it knows RunTemplate and DropTemplates
   friend bool operator==(const Hello&, const Hello&) = default;
 };
 
@@ -69,6 +70,7 @@ struct Welcome {
   PeerId peer;        ///< the newcomer's id (peer links: the answering peer's id)
   SessionId session;  ///< drivers only
   ClusterSize cluster;  ///< drivers only; ClusterSize says when it changes
+  bool keeps_templates = true;  ///< drivers only: SubmitRun may name a template
   friend bool operator==(const Welcome&, const Welcome&) = default;
 };
 
@@ -104,16 +106,27 @@ struct Heartbeat {
 
 // ---- driver -> scheduler ---------------------------------------------------------------------
 
+/// Templates that a session has at once, at most. (Beyond that a graph is run and not kept.)
+inline constexpr std::uint32_t templates_max = 64;
+/// Their graphs have so many tasks together, at most.
+inline constexpr std::uint64_t template_tasks_max = std::uint64_t{1} << 18;
+inline constexpr std::uint32_t no_template = ~std::uint32_t{0};
+
 /// Runs a graph. External datum i of the graph is `externals[i]`.
+///
+/// With a template number the scheduler keeps the graph, and where its tasks ran, under this
+/// number (chosen by the driver, never reused). A later run that names the number has no graph:
+/// the kept one is meant.
 struct SubmitRun {
   std::uint32_t run = 0;
-  std::shared_ptr<const graph::TaskGraph> graph;
+  std::shared_ptr<const graph::TaskGraph> graph;  ///< null: as kept under template_number
   std::vector<DatumId> externals;
   /// Workers push wanted outputs to the driver as they are made, where that costs nothing (same
   /// host) or little (few bytes); see PushInPlace.
   bool deliver = false;
   /// The results are of use only together: the first failure ends the run.
   bool ends_on_failure = false;
+  std::uint32_t template_number = no_template;
 };
 
 /// Stops a run: tasks not started never are, results are dropped.
@@ -141,8 +154,15 @@ struct LocateData {
   friend bool operator==(const LocateData&, const LocateData&) = default;
 };
 
+/// The session's templates of these numbers are needed no more: by a driver, or told to workers.
+struct DropTemplates {
+  SessionId session;  ///< to workers; from drivers the link's is meant
+  std::vector<std::uint32_t> numbers;
+  friend bool operator==(const DropTemplates&, const DropTemplates&) = default;
+};
+
 using DriverToScheduler =
-    std::variant<SubmitRun, CancelRun, PutData, ReleaseData, LocateData, Heartbeat>;
+    std::variant<SubmitRun, CancelRun, PutData, ReleaseData, LocateData, Heartbeat, DropTemplates>;
 
 // ---- scheduler -> driver ---------------------------------------------------------------------
 
@@ -190,6 +210,7 @@ struct RunStats {
   std::uint64_t local_bytes = 0;      ///< read by workers from other processes of their host
   std::uint64_t remote_bytes = 0;     ///< and from other hosts
   std::vector<WorkerShare> workers;
+  std::uint64_t template_tasks = 0;  ///< placed as in an earlier run of the same graph
   friend bool operator==(const RunStats&, const RunStats&) = default;
 };
 
@@ -259,7 +280,22 @@ struct AssignTasks {
   std::vector<std::uint32_t> outputs;       ///< datum indices in `run`
   std::vector<std::uint64_t> output_bytes;  ///< TaskGraph::dynamic_bytes: the kernel decides
   std::vector<std::byte> params;
+  /// The worker keeps these tasks under this number of the run's session, in place of what it may
+  /// have kept there, for RunTemplate.
+  std::uint32_t template_number = no_template;
   friend bool operator==(const AssignTasks&, const AssignTasks&) = default;
+};
+
+/// Tasks as in the AssignTasks that the worker keeps under this number, for another run: the same
+/// tasks with the same attempts, their data those of the new run.
+struct RunTemplate {
+  RunId run;
+  std::uint32_t template_number = no_template;
+  // One entry for each input entry there that is not of the run itself, in order.
+  std::vector<DatumId> inputs;
+  std::vector<std::uint64_t> input_bytes;
+  std::vector<PeerId> input_holder;
+  friend bool operator==(const RunTemplate&, const RunTemplate&) = default;
 };
 
 /// Drops assignments: a task not started never is; one that runs is finished and its outputs are
@@ -291,7 +327,7 @@ struct Shutdown {
 };
 
 using SchedulerToWorker = std::variant<PeerInfo, PeerGone, AssignTasks, RevokeTasks, FreeData,
-                                       Relocate, Shutdown, Heartbeat>;
+                                       Relocate, Shutdown, Heartbeat, RunTemplate, DropTemplates>;
 
 // ---- worker -> scheduler ---------------------------------------------------------------------
 

@@ -354,6 +354,10 @@ std::uint32_t Core::reuse_for(Run& run, std::uint32_t task, PeerIndex worker) {
   if (run.graph->reuse_input.empty()) return graph::TaskGraph::no_input;
   const std::uint32_t position = run.graph->reuse_input[task];
   if (position == graph::TaskGraph::no_input) return position;
+  // What a template says must hold for the external data of every run.
+  if (run.is_instantiated && run.graph->inputs_of(task)[position] >= run.output_count()) {
+    return graph::TaskGraph::no_input;
+  }
   const Datum& d = datum(run.resolve(run.graph->inputs_of(task)[position]));
   const bool dies_here =
       d.uses == 1 && !d.is_wanted && d.primary == worker && d.replicas == ReplicaPool::end;

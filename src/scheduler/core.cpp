@@ -38,8 +38,12 @@ void Core::step(std::span<const Event> events, Instant now, Actions& actions) {
   fail_what_cannot_run();
   workers_.settle();
   for (const std::uint32_t slot : std::exchange(new_runs_, {})) {
-    plan(run_at(slot));
-    give_to_owners(run_at(slot));
+    Run& run = run_at(slot);
+    run.is_new = false;
+    if (instantiate(run)) continue;
+    release_roots(run);
+    plan(run);
+    give_to_owners(run);
   }
   place();
   if (std::exchange(has_ticked_, false)) relieve_memory();
@@ -87,6 +91,7 @@ Run& Core::adopt(std::unique_ptr<Run> run) {
   free_slots_.pop_back();
   run->sequence = next_sequence_++;
   run->submitted = run->last_done = now_;
+  run->membership = workers_.membership();
   run_slots_[run->id] = run->slot;
   unfinished_ += run->tasks.unfinished();
   Session& session = session_of(*run);
@@ -195,10 +200,14 @@ void Core::make_available(DataRef ref, PeerIndex primary) {
   Datum& d = datum(ref);
   ASHLAR_CHECK(d.primary == no_peer, "a datum gets its first holder");
   d.primary = primary;
-  for_consumers(ref, [this](Run& run, std::uint32_t task) {
-    if (run.tasks.state(task) != TaskState::waiting) return;
-    if (--run.tasks.edit(task).blocked == 0) transition(run, task, TaskState::assignable);
-  });
+  for_consumers(ref, [this](Run& run, std::uint32_t task) { unblock(run, task); });
+}
+
+/// An input that the task waited for is available.
+void Core::unblock(Run& run, std::uint32_t task) {
+  if (run.tasks.state(task) != TaskState::waiting) return;
+  if (--run.tasks.edit(task).blocked > 0 || run.is_new) return;
+  transition(run, task, TaskState::assignable);
 }
 
 void Core::finish_if_done(Run& run) {
@@ -206,6 +215,7 @@ void Core::finish_if_done(Run& run) {
   if (run.is_ended) {
     erasable_.push_back(run.slot);
   } else if (run.causes.empty()) {
+    remember_placement(run);
     send_ended(run, protocol::RunOutcome::done, ErrorKind::task_failed, {});
   } else {
     const Cause& first = *run.causes.front();
@@ -225,6 +235,7 @@ void Core::send_ended(Run& run, protocol::RunOutcome outcome, ErrorKind kind, st
   stats.makespan_ns = (run.last_done - run.submitted).ns;
   stats.local_bytes = run.local_bytes;
   stats.remote_bytes = run.remote_bytes;
+  stats.template_tasks = run.is_instantiated ? run.tasks.size() : 0;
   for (const Share& share : run.shares) {
     const Peer& worker = workers_.at(share.worker);
     outbox_.introduce(session_of(run).driver, share.worker);

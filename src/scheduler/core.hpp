@@ -14,13 +14,15 @@
 #include "scheduler/placement/policy.hpp"
 #include "scheduler/run.hpp"
 #include "scheduler/scheduler_engine.hpp"
+#include "scheduler/template.hpp"
 
 namespace ashlar::scheduler {
 
 /// The scheduler's state and what may happen to it. The member functions are spread over files
 /// by occasion: core.cpp what everything rests on, driver_events.cpp, worker_events.cpp,
 /// lineage.cpp losses, failures.cpp what ends without a result, assign.cpp placement, memory.cpp
-/// want of memory, inspect.cpp explanations and checks, load.cpp what hosts are busy with.
+/// want of memory, inspect.cpp explanations and checks, load.cpp what hosts are busy with,
+/// templates.cpp repeated graphs.
 class Core {
  public:
   Core(const Limits& limits, std::uint64_t seed);
@@ -49,6 +51,8 @@ class Core {
     PeerIndex driver = no_peer;
     std::set<ReadyKey> ready;       ///< runs with assignable tasks
     std::int64_t highest_run = -1;  ///< a number above was never used
+    std::map<std::uint32_t, Template> templates;
+    std::uint64_t template_tasks = 0;  ///< of all templates
   };
   /// Of a whole run, or of one task.
   struct Failure {
@@ -81,6 +85,7 @@ class Core {
   template <class Visit>
   void for_consumers(DataRef ref, Visit visit);
   void make_available(DataRef ref, PeerIndex primary);
+  void unblock(Run& run, std::uint32_t task);
   void finish_if_done(Run& run);
   void send_ended(Run& run, protocol::RunOutcome outcome, ErrorKind kind, std::string error);
   void send_ready();
@@ -100,10 +105,14 @@ class Core {
   void on_driver(SessionId session, const protocol::ReleaseData& message);
   void on_driver(SessionId session, const protocol::LocateData& message);
   void on_driver(SessionId, const protocol::Heartbeat&) {}
+  void on_driver(SessionId session, const protocol::DropTemplates& message);
   bool is_new_run(SessionId session, std::uint32_t number);
-  std::string check_submission(SessionId session, const protocol::SubmitRun& message);
+  std::string check_graph(const protocol::SubmitRun& message, const Template* kept) const;
+  std::string check_externals(SessionId session, const protocol::SubmitRun& message,
+                              const graph::TaskGraph& graph);
   void bind_externals(Run& run, const std::vector<DatumId>& externals);
-  void unblock_roots(Run& run);
+  void count_blocked(Run& run);
+  void release_roots(Run& run);
   void refuse_run(SessionId session, std::uint32_t number, std::string text);
 
   // worker_events.cpp
@@ -199,6 +208,27 @@ class Core {
   void expect(DataRef ref, PeerIndex holder, PeerIndex worker);
   PeerIndex holder_for(const Datum& datum, PeerIndex worker);
   std::uint32_t reuse_for(Run& run, std::uint32_t task, PeerIndex worker);
+
+  // templates.cpp
+  Template* find_template(SessionId session, std::uint32_t number);
+  Template* keep_template(SessionId session, const protocol::SubmitRun& message);
+  std::unique_ptr<Run> new_run(RunId id, std::shared_ptr<const graph::TaskGraph> graph,
+                               Template* kept);
+  bool instantiate(Run& run);
+  bool is_suited(const Template& kept, const Run& run);
+  std::vector<PeerIndex> hot_workers() const;
+  void place_as_before(Run& run, Template& kept);
+  void keep_placed(Run& run, Template& kept);
+  void place_as_kept(Run& run, const Template& kept);
+  protocol::RunTemplate describe_externals(Run& run, const Template::Part& part);
+  void wake_watchers(Run& run);
+  void remember_placement(Run& run);
+  bool is_repeatable(const Run& run) const;
+  void watch_balance(const Run& run, Template& kept);
+  double imbalance_of(const Run& run, std::int64_t& excess_ns) const;
+  void forget_placement(SessionId session, std::uint32_t number, Template& kept);
+  void forget_templates(SessionId session);
+  void check_templates() const;
 
   // memory.cpp
   struct Shortage {

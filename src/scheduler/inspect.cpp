@@ -24,6 +24,9 @@ std::size_t Core::state_bytes() const {
   std::size_t total = sizeof(Core) + workers_.bytes() + replicas_.bytes() + costs_.bytes() +
                       runs_.capacity() * sizeof(runs_[0]);
   for (const auto& run : runs_) total += run ? run->bytes() : 0;
+  for (const auto& [id, session] : sessions_) {
+    for (const auto& [number, kept] : session.templates) total += kept.bytes();
+  }
   return total;
 }
 
@@ -86,6 +89,7 @@ std::string Core::dump() const {
       const auto state = static_cast<TaskState>(s);
       out << " " << run->tasks.count(state) << " " << name_of(state);
     }
+    if (run->is_instantiated) out << "; placed as template " << run->template_number;
     out << "; data pinned " << run->pinned << ", used by others " << run->outside_uses << "\n";
     for (std::uint32_t d = 0; d < run->data.size(); ++d) {
       const Datum& datum = run->data[d];
@@ -124,6 +128,13 @@ std::uint64_t Core::digest() const {
       for (std::uint32_t n = d.replicas; n != ReplicaPool::end; n = replicas_.at(n).next) {
         hash.add(replicas_.at(n).peer);
       }
+    }
+  }
+  for (const auto& [id, session] : sessions_) {
+    for (const auto& [number, kept] : session.templates) {
+      hash.add(std::uint64_t{id.value} << 32 | number);
+      hash.add(kept.is_with_workers);
+      for (const PeerIndex worker : kept.where) hash.add(worker);
     }
   }
   return hash.value();
@@ -259,6 +270,7 @@ void Core::check_uses() const {
 void Core::check_invariants() const {
   workers_.check_invariants();
   check_uses();
+  check_templates();
   std::uint64_t unfinished = 0;
   std::size_t replicas = 0;
   std::vector<std::uint64_t> incoming(workers_.size(), 0), outgoing(workers_.size(), 0);

@@ -57,6 +57,11 @@ struct Run {
   std::vector<std::uint32_t> owned_left;  ///< unfinished tasks that a host owns, by host, or empty
   std::set<Watcher> watchers;
 
+  std::uint32_t template_number = protocol::no_template;  ///< of its session
+  bool is_new = true;                                     ///< none of its tasks was looked at yet
+  bool is_instantiated = false;                           ///< placed as its template says
+  std::uint64_t membership = 0;                           ///< WorkerTable's, when it was submitted
+
   bool is_ended = false;  ///< its RunEnded was sent
   bool delivers = false;
   bool ends_on_failure = false;

@@ -151,6 +151,17 @@ struct Limits {
   /// Between two times that waiting tasks are taken back from a worker on a hot host: it takes
   /// about as long until its load shows what has changed.
   Duration relief_interval = Duration::milliseconds(500);
+  /// A run that keeps its workers busy for longer is not placed as the one before: placing costs
+  /// it next to nothing, and balance is worth more. Nor is one while its workers have as much to
+  /// do.
+  Duration template_time = Duration::milliseconds(100);
+  /// A run whose busiest worker has so much more to do, over the mean, than it had when the
+  /// placement was new …
+  double template_imbalance = 0.2;
+  /// … and by at least so much, since shorter times are noise; so often in a row: then the graph is
+  /// placed anew. Each time it takes twice as many, up to the last number.
+  Duration template_imbalance_min = Duration::microseconds(200);
+  std::uint32_t template_runs_bad = 3, template_runs_bad_max = 192;
   PolicyKind policy = PolicyKind::least_loaded;
 };
 
@@ -160,6 +171,7 @@ struct Counters {
   std::uint64_t tasks_failed = 0;
   std::uint64_t tasks_recomputed = 0;
   std::uint64_t tasks_relieved = 0;  ///< taken back from workers on hot hosts
+  std::uint64_t template_runs = 0;   ///< placed as an earlier run of the same graph
   std::uint64_t stale_events = 0;
   std::uint64_t peers_dropped = 0;
 };

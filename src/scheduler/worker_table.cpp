@@ -55,6 +55,8 @@ PeerIndex WorkerTable::add(PeerId id, const protocol::Hello& hello, bool is_work
     peer.resources_total[resource] = millionths(amount);
   }
   peer.resources_free = peer.resources_total;
+  peer.keeps_templates = hello.keeps_templates;
+  ++membership_;
   ++worker_count_;
   ++usable_count_;
   usable_slots_ += peer.slots;
@@ -76,6 +78,7 @@ void WorkerTable::remove(PeerIndex index) {
   peer.was_told = {};
   if (!peer.is_worker) return;
   forget_load(index);
+  ++membership_;
   --worker_count_;
   pools_are_stale_ = true;
   update_heaps(index);
@@ -85,6 +88,7 @@ void WorkerTable::set_leaving(PeerIndex worker) {
   Peer& peer = peers_[worker];
   forget_usable(peer);
   peer.is_leaving = true;
+  ++membership_;
   pools_are_stale_ = true;
   update_heaps(worker);
 }
@@ -201,6 +205,12 @@ void WorkerTable::take(PeerIndex worker, const Requirement& requirement,
   for (const auto& [resource, amount] : requirement.resources) {
     peer.resources_free[resource] -= amount;
   }
+  update_heaps(worker);
+}
+
+void WorkerTable::take_all(PeerIndex worker, std::uint32_t tasks, std::int64_t expected_ns) {
+  peers_[worker].assigned += tasks;
+  peers_[worker].queued_ns += expected_ns;
   update_heaps(worker);
 }
 

@@ -55,6 +55,7 @@ struct Peer {
   Instant relieved;                  ///< when tasks were last taken back because it was hot
   std::vector<std::uint32_t> pools;  ///< it is a member of
   std::uint64_t sent = 0;            ///< messages to it
+  bool keeps_templates = false;
   /// What it said when it last said something; holds while it has seen all that was sent.
   std::optional<protocol::MemoryShort> shortage;
 
@@ -94,6 +95,8 @@ class WorkerTable {
   const Peer& at(PeerIndex peer) const { return peers_[peer]; }
   Peer& edit(PeerIndex peer) { return peers_[peer]; }
   std::size_t worker_count() const { return worker_count_; }
+  /// Changes when a worker joins, leaves or is lost.
+  std::uint64_t membership() const { return membership_; }
   /// Workers that take new tasks.
   std::size_t usable_count() const { return usable_count_; }
   std::uint64_t usable_slots() const { return usable_slots_; }
@@ -143,6 +146,8 @@ class WorkerTable {
   const std::vector<std::string>& classes() const { return classes_; }
 
   void take(PeerIndex worker, const Requirement& requirement, std::uint64_t expected_ns);
+  /// Takes many tasks that need no resources.
+  void take_all(PeerIndex worker, std::uint32_t tasks, std::int64_t expected_ns);
   /// Gives back what take() took; settle() then makes the room visible.
   void give_back(PeerIndex worker, const Requirement& requirement, std::uint64_t expected_ns);
   void settle();
@@ -188,6 +193,7 @@ class WorkerTable {
   std::vector<bool> is_dirty_;
   std::size_t worker_count_ = 0, usable_count_ = 0, open_count_ = 0, idle_count_ = 0;
   std::uint64_t usable_slots_ = 0;
+  std::uint64_t membership_ = 0;
   bool pools_are_stale_ = false;
 };
 

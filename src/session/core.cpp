@@ -272,9 +272,20 @@ void Core::start(Run& run, std::vector<DatumId> externals,
     run.is_finished = true;  // it goes with its outputs
     throw;
   }
-  driver->post(driver::SubmitAsked{protocol::SubmitRun{run.number, run.graph, std::move(externals),
-                                                       run.comes_home, run.ends_on_failure},
-                                   run.comes_home});
+  // A file has another name in each run.
+  templates_.use(
+      run.graph, run.comes_home, files.empty() ? run.repetition : Repetition::never,
+      [&](std::uint32_t number) { driver->post(driver::DropTemplateAsked{number}, true); },
+      [&](std::uint32_t number) {
+        protocol::SubmitRun submitted{.run = run.number,
+                                      .graph = run.graph,
+                                      .externals = std::move(externals),
+                                      .deliver = run.comes_home,
+                                      .ends_on_failure = run.ends_on_failure,
+                                      .template_number = number};
+        driver->post(driver::SubmitAsked{std::move(submitted), run.comes_home}, true);
+      });
+  loop_.dispatch([] {});
 }
 
 std::vector<OutputHandle> Core::promise(std::vector<std::uint64_t> bytes) {

@@ -24,6 +24,7 @@
 #include "session/local_cluster.hpp"
 #include "session/output.hpp"
 #include "session/partial_files.hpp"
+#include "session/template_cache.hpp"
 #include "store/arena.hpp"
 #include "store/result_memory.hpp"
 #include "telemetry/log.hpp"
@@ -36,6 +37,7 @@ struct Run {
   std::shared_ptr<const graph::TaskGraph> graph;
   bool comes_home = true;
   bool ends_on_failure = false;                ///< its results are of use only together
+  Repetition repetition = Repetition::never;
   Instant called_at;                           ///< when the program asked for it
   Instant finished_at;                         ///< when everything was there, and merged
   std::vector<std::weak_ptr<Output>> outputs;  ///< as graph->wanted
@@ -90,7 +92,7 @@ class Core : public detail::SessionPort,
   const Tasks& tasks() const override { return tasks_; }
   detail::DatumHandle submit(detail::TaskRequest request) override;
   detail::DatumHandle put(const detail::EncodableValue& value) override;
-  GraphRun run(const Graph& graph) override;
+  GraphRun run(detail::GraphData& graph, bool is_compiled) override;
 
   store::ResultPool& results() { return results_; }
   const std::shared_ptr<store::Arena>& arena() const { return arena_; }
@@ -169,6 +171,7 @@ class Core : public detail::SessionPort,
   telemetry::Log log_;
   Tasks tasks_;
   store::ResultPool results_;
+  TemplateCache templates_;
   std::shared_ptr<store::Arena> arena_;
   runtime::Loop loop_;
   std::unique_ptr<LocalCluster> cluster_;

@@ -156,7 +156,7 @@ std::shared_ptr<const graph::TaskGraph> GraphData::frozen(const Tasks& tasks) {
 
 }  // namespace detail
 
-Graph::Graph() : data_(std::make_unique<detail::GraphData>()) {}
+Graph::Graph() : data_(std::make_shared<detail::GraphData>()) {}
 Graph::~Graph() = default;
 Graph::Graph(Graph&&) noexcept = default;
 Graph& Graph::operator=(Graph&&) noexcept = default;

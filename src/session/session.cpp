@@ -77,6 +77,7 @@ Array Session::persist(const Array& array) {
       array::lower({&array, 1}, {.partial_suffix = session::partial_suffix()});
   session::Inputs inputs(*core_, lowered);
   session::Submitted submitted = core_->prepare(lowered.graph, false);
+  submitted.run->repetition = session::Repetition::perhaps;
   core_->start(*submitted.run, inputs.ids(), lowered.files);
   inputs.bring();
   const auto& wanted = lowered.graph->wanted;

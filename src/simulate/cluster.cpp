@@ -1,6 +1,8 @@
 #include "simulate/cluster.hpp"
 
 #include <map>
+#include <set>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -46,6 +48,7 @@ class Play {
     while (!is_over_ && world_.outcome.problem.empty() && world_.happen()) {
     }
     world_.outcome.took = world_.now - Instant{};
+    world_.outcome.template_runs = scheduler_.counters().template_runs;
     if (world_.outcome.problem.empty()) look_for_leftovers();
     return world_.outcome;
   }
@@ -142,6 +145,8 @@ class Play {
 
   void check_end(const protocol::RunEnded& end) {
     if (end.error.find("nothing runs") == std::string::npos) return;
+    // Runs that read what the failed one should have made end later, for the same reason.
+    if (!shortages_told_.insert(end.error).second) return;
     for (const auto& [id, worker] : workers_) {
       if (!worker->is_alive() || !worker->is_running()) continue;
       world_.fail("a run fails for want of memory while a task runs: " + end.error + "\n" +
@@ -196,6 +201,7 @@ class Play {
   Instant settled_at_;
   std::uint64_t steps_ = 0;
   bool is_over_ = false;
+  std::set<std::string> shortages_told_;
 };
 
 }  // namespace

@@ -86,6 +86,8 @@ struct Config {
   std::uint32_t driver_kills = 0;   ///< drivers that vanish
   std::uint32_t failing_tasks = 0;  ///< kernels that throw, about so many in a thousand
   std::uint32_t cancels = 0;        ///< runs cancelled, about so many in a hundred
+  Duration report_delay = {};       ///< worker::Limits::report_delay
+  std::uint32_t repeats = 0;        ///< runs of a graph that ran before, about so many in a hundred
   Duration delay_max = Duration::milliseconds(2);  ///< of a message on a link
   Duration task_time_max = Duration::milliseconds(5);
   Duration patience = Duration::seconds(300);  ///< virtual time after which it is a hang
@@ -108,6 +110,7 @@ struct Outcome {
   std::uint64_t runs_failed = 0;
   std::uint64_t runs_cancelled = 0;
   std::uint64_t runs_short = 0;     ///< of the failed ones, for want of memory
+  std::uint64_t template_runs = 0;  ///< placed as an earlier run of the same graph
   std::uint64_t data_compared = 0;  ///< results that equalled sequential execution
   std::uint64_t digest = 0;         ///< of everything that happened, in order
   Duration took;                    ///< virtual time

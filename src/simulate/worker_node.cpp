@@ -4,10 +4,19 @@
 #include <utility>
 
 namespace ashlar::simulate {
+namespace {
+
+worker::Limits limits_of(const World& world) {
+  worker::Limits limits;
+  limits.report_delay = world.config.report_delay;
+  return limits;
+}
+
+}  // namespace
 
 WorkerNode::WorkerNode(World& world, PeerId id, std::string host, Power power)
     : PeerNode(world, id, host),
-      engine_(id, power.slots, power.memory_limit, {}, host),
+      engine_(id, power.slots, power.memory_limit, limits_of(world), host),
       inbox_(world, [this](std::vector<worker::Event> events) { step(std::move(events)); }),
       kernels_(std::begin(kernel_names), std::end(kernel_names)),
       power_(power),
@@ -78,6 +87,9 @@ void WorkerNode::step(std::vector<worker::Event> events) {
   ++world_.outcome.steps;
   if (++steps_ % world_.config.check_every == 0) engine_.check_invariants();
   for (worker::Action& action : actions) perform(action);
+  if (const Instant due = engine_.report_due(); due < Instant{} + world_.config.patience) {
+    world_.at(due, [this] { tick(); });
+  }
   if (world_.is_recorded()) {
     auto& peaks = world_.outcome.history.memory_peak;
     peaks.resize(std::max<std::size_t>(peaks.size(), id_.value));

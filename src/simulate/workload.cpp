@@ -122,6 +122,23 @@ Job job_of(const graph::TaskGraph& graph) {
   return job;
 }
 
+Job job_again(std::shared_ptr<const graph::TaskGraph> graph, SplitMix64& random,
+              std::span<const Source> sources) {
+  Job job;
+  if (sources.empty() && graph->external_count() > 0) return job;
+  std::vector<Source> externals;
+  for (std::uint32_t i = 0; i < graph->external_count(); ++i) {
+    externals.push_back(sources[random.below(sources.size())]);
+    job.externals.push_back(externals.back().id);
+    job.may_fail = job.may_fail || externals.back().may_fail;
+  }
+  job.may_fail = job.may_fail || std::ranges::any_of(graph->kernel, [&](std::uint32_t kernel) {
+                   return kernel_named(graph->kernels[kernel]) == Kernel::fail;
+                 });
+  complete(job, std::move(graph), externals);
+  return job;
+}
+
 Job make_job(const Config& config, SplitMix64& random, std::span<const Source> sources) {
   auto graph = std::make_shared<graph::TaskGraph>();
   graph->kernels.assign(std::begin(kernel_names), std::end(kernel_names));

@@ -14,7 +14,8 @@ struct ToScheduler {
     to.setRun(submit.run);
     to.setDeliver(submit.deliver);
     to.setEndsOnFailure(submit.ends_on_failure);
-    write_graph(*submit.graph, to.initGraph());
+    to.setTemplateNumber(submit.template_number);
+    if (submit.graph) write_graph(*submit.graph, to.initGraph());
     write_ids(submit.externals, to.initExternals(), SessionColumn::implied);
   }
   void operator()(const protocol::CancelRun& cancel) { out.initCancelRun().setRun(cancel.run); }
@@ -30,15 +31,20 @@ struct ToScheduler {
     write_ids(locate.data, out.initLocateData(), SessionColumn::implied);
   }
   void operator()(const protocol::Heartbeat& beat) { write_heartbeat(beat, out.initHeartbeat()); }
+  void operator()(const protocol::DropTemplates& drop) {
+    auto to = out.initDropTemplates();
+    write_column(drop.numbers, [&](unsigned n) { return to.initNumbers(n); });
+  }
 };
 
 std::size_t words_of(const protocol::DriverToScheduler& message) {
   using namespace protocol;
   if (const auto* submit = std::get_if<SubmitRun>(&message))
-    return graph_words(*submit->graph) + id_words(submit->externals);
+    return (submit->graph ? graph_words(*submit->graph) : 0) + id_words(submit->externals);
   if (const auto* put = std::get_if<PutData>(&message)) return list_words(put->bytes);
   if (const auto* release = std::get_if<ReleaseData>(&message)) return id_words(release->data);
   if (const auto* locate = std::get_if<LocateData>(&message)) return id_words(locate->data);
+  if (const auto* drop = std::get_if<DropTemplates>(&message)) return list_words(drop->numbers);
   return 0;
 }
 
@@ -47,7 +53,10 @@ protocol::SubmitRun read_submit(schema::SubmitRun::Reader in, SessionId session)
   submit.run = in.getRun();
   submit.deliver = in.getDeliver();
   submit.ends_on_failure = in.getEndsOnFailure();
+  submit.template_number = in.getTemplateNumber();
   submit.externals = read_ids(in.getExternals(), session);
+  // A template's graph is with the scheduler's engine, which judges the externals then.
+  if (submit.template_number != protocol::no_template && !in.hasGraph()) return submit;
   auto graph = std::make_shared<graph::TaskGraph>(read_graph(in.getGraph()));
   require(submit.externals.size() == graph->external_count(),
           "not one external datum for each that the graph names");
@@ -73,6 +82,9 @@ protocol::DriverToScheduler read_to_scheduler(schema::DriverToScheduler::Reader 
       return protocol::LocateData{.data = read_ids(in.getLocateData(), session)};
     case DriverToScheduler::HEARTBEAT:
       return read_heartbeat(in.getHeartbeat());
+    case DriverToScheduler::DROP_TEMPLATES:
+      return protocol::DropTemplates{.session = session,
+                                     .numbers = read_u32(in.getDropTemplates().getNumbers())};
   }
   refuse_unknown("the scheduler", in.which());
 }
@@ -84,6 +96,7 @@ void write_stats(const protocol::RunStats& stats, schema::RunStats::Builder out)
   out.setMakespanNs(stats.makespan_ns);
   out.setLocalBytes(stats.local_bytes);
   out.setRemoteBytes(stats.remote_bytes);
+  out.setTemplateTasks(stats.template_tasks);
   auto workers = out.initWorkers(list_size(stats.workers.size()));
   for (unsigned i = 0; i < workers.size(); ++i) {
     const protocol::WorkerShare& share = stats.workers[i];
@@ -105,6 +118,7 @@ protocol::RunStats read_stats(schema::RunStats::Reader in) {
   stats.makespan_ns = in.getMakespanNs();
   stats.local_bytes = in.getLocalBytes();
   stats.remote_bytes = in.getRemoteBytes();
+  stats.template_tasks = in.getTemplateTasks();
   for (const auto worker : in.getWorkers())
     stats.workers.push_back({.worker = PeerId{worker.getWorker()},
                              .name = read_text(worker.getName()),

@@ -95,6 +95,7 @@ struct Hello {
   memoryLimit @8 :UInt64;
   kernels @9 :List(Text);
   resources @10 :List(Resource);
+  keepsTemplates @11 :Bool;
 }
 
 struct Welcome {
@@ -102,6 +103,7 @@ struct Welcome {
   peer @1 :UInt32 = 0xffffffff;
   session @2 :UInt32 = 0xffffffff;
   cluster @3 :ClusterSize;
+  keepsTemplates @4 :Bool;
 }
 
 struct ClusterSize {
@@ -123,6 +125,7 @@ struct DriverToScheduler {
     releaseData @3 :DatumIds;
     locateData @4 :DatumIds;
     heartbeat @5 :Heartbeat;
+    dropTemplates @6 :DropTemplates;
   }
 }
 
@@ -171,6 +174,14 @@ struct SubmitRun {
   externals @2 :DatumIds;
   deliver @3 :Bool;
   endsOnFailure @4 :Bool;
+  # Without a graph: a run of the one that is kept under this number.
+  templateNumber @5 :UInt32 = 0xffffffff;
+}
+
+struct DropTemplates {
+  # From drivers `session` is absent: the link's is meant.
+  session @0 :UInt32 = 0xffffffff;
+  numbers @1 :List(UInt32);
 }
 
 struct CancelRun {
@@ -239,6 +250,7 @@ struct RunStats {
   localBytes @4 :UInt64;
   remoteBytes @5 :UInt64;
   workers @6 :List(WorkerShare);
+  templateTasks @7 :UInt64;
 }
 
 struct RunEnded {
@@ -272,6 +284,8 @@ struct SchedulerToWorker {
     relocate @5 :Relocate;
     shutdown @6 :Shutdown;
     heartbeat @7 :Heartbeat;
+    runTemplate @8 :RunTemplate;
+    dropTemplates @9 :DropTemplates;
   }
 }
 
@@ -298,6 +312,16 @@ struct AssignTasks {
   outputBytes @16 :List(UInt64);
   # Parameter blobs, task after task.
   params @17 :Data;
+  templateNumber @18 :UInt32 = 0xffffffff;
+}
+
+struct RunTemplate {
+  run @0 :RunId;
+  templateNumber @1 :UInt32 = 0xffffffff;
+  # One entry per input of the kept tasks that is not of the run itself.
+  inputs @2 :DatumIds;
+  inputBytes @3 :List(UInt64);
+  inputHolder @4 :List(UInt32);
 }
 
 struct RevokeTasks {

@@ -30,6 +30,7 @@ Outcome run_seeds(const Config& config, std::uint64_t count) {
     sum.runs_failed += outcome.runs_failed;
     sum.runs_cancelled += outcome.runs_cancelled;
     sum.runs_short += outcome.runs_short;
+    sum.template_runs += outcome.template_runs;
     sum.data_compared += outcome.data_compared;
     sum.took = std::max(sum.took, outcome.took);
   }
@@ -122,6 +123,41 @@ TEST(Simulation, MemoryForEverythingAtOnceIsEnough) {
   // Any worker could hold all data there are, and an incoming quarter.
   const Outcome sum = run_seeds({.memory_limit = 7'000'000}, 300);
   EXPECT_EQ(sum.runs_failed, 0u);
+}
+
+TEST(Simulation, RepeatedGraphsGiveTheResultsOfSequentialExecution) {
+  const Outcome sum =
+      run_seeds({.workers = 4, .hosts = 2, .drivers = 2, .runs = 10, .repeats = 80}, 150);
+  EXPECT_EQ(sum.runs_failed, 0u);
+  EXPECT_GT(sum.template_runs, 100u);
+  EXPECT_GT(sum.data_compared, 0u);
+}
+
+TEST(Simulation, RepeatedGraphsStandEveryFault) {
+  Config config = everything_at_once();
+  config.runs = 10;
+  config.repeats = 80;
+  EXPECT_GT(run_seeds(config, 200).template_runs, 50u);
+  config.memory_limit = 400'000;
+  config.is_memory_tight = true;
+  EXPECT_GT(run_seeds(config, 100).template_runs, 0u);
+}
+
+TEST(Simulation, ReportsMayComeLater) {
+  Config config{.workers = 4, .drivers = 2, .runs = 6, .repeats = 50};
+  config.report_delay = Duration::milliseconds(2);
+  const Outcome sum = run_seeds(config, 150);
+  EXPECT_EQ(sum.runs_failed, 0u);
+  EXPECT_LT(sum.took, Duration::seconds(20)) << "nobody waits for what is held back";
+  config = everything_at_once();
+  config.report_delay = Duration::milliseconds(2);
+  config.repeats = 50;
+  EXPECT_GT(run_seeds(config, 100).runs_done, 0u);
+  for (const std::uint64_t limit : {150'000u, 400'000u}) {
+    config = {.memory_limit = limit, .is_memory_tight = true};
+    config.report_delay = Duration::milliseconds(2);
+    EXPECT_LT(run_seeds(config, 100).took, Duration::seconds(20));
+  }
 }
 
 TEST(Simulation, EveryPolicyGivesTheSameResultsUnderFaults) {

@@ -138,6 +138,7 @@ void RandomMessages::fill(protocol::Hello& out) {
   out.kernels = list<std::string>(count(), [&] { return text(); });
   out.resources = list<std::pair<std::string, double>>(
       random_.below(4), [&] { return std::pair(text(), random_.uniform() * 100); });
+  out.keeps_templates = coin();
 }
 
 void RandomMessages::fill(protocol::SubmitRun& out) {
@@ -146,6 +147,15 @@ void RandomMessages::fill(protocol::SubmitRun& out) {
   out.externals = own_ids(out.graph->external_count());
   out.deliver = coin();
   out.ends_on_failure = coin();
+  if (coin()) out.template_number = static_cast<std::uint32_t>(random_.below(1000));
+  if (out.template_number != protocol::no_template && coin()) out.graph = nullptr;
+}
+
+void RandomMessages::fill(protocol::DropTemplates& out) { out = {session, numbers(count())}; }
+
+void RandomMessages::fill(protocol::RunTemplate& out) {
+  const std::size_t n = count();
+  out = {run(), static_cast<std::uint32_t>(random_.below(1000)), ids(n), sizes(n), peers(n)};
 }
 
 void RandomMessages::fill(protocol::DataReady& out) {
@@ -159,10 +169,11 @@ void RandomMessages::fill(protocol::RunEnded& out) {
   out.error_kind = error_kind();
   out.error = text();
   const auto ns = [&] { return static_cast<std::int64_t>(u64()); };
-  out.stats = {u64(), ns(), ns(), ns(), u64(), u64(), {}};
+  out.stats = {u64(), ns(), ns(), ns(), u64(), u64(), {}, 0};
   out.stats.workers = list<protocol::WorkerShare>(random_.below(5), [&] {
     return protocol::WorkerShare{peer(), text(), u32(), u64(), ns(), ns()};
   });
+  out.stats.template_tasks = u64();
 }
 
 void RandomMessages::fill(protocol::AssignTasks& out) {
@@ -197,6 +208,7 @@ void RandomMessages::fill(protocol::AssignTasks& out) {
   out.outputs = numbers(outputs);
   out.output_bytes = sizes(outputs);
   if (outputs > 0) out.output_bytes[0] = graph::TaskGraph::dynamic_bytes;
+  if (coin()) out.template_number = u32();
 }
 
 void RandomMessages::fill(protocol::RevokeTasks& out) {
