@@ -132,6 +132,7 @@ struct WorkerEventWriter {
     out.number(event.request);
   }
   void operator()(const worker::Tick&) {}
+  void operator()(const worker::Resting&) {}
 };
 
 void get(ByteReader& in, worker::FromScheduler& event) {
@@ -166,6 +167,7 @@ void get(ByteReader& in, worker::FetchUnasked& event) {
   event.request = in.number<std::uint64_t>();
 }
 void get(ByteReader&, worker::Tick&) {}
+void get(ByteReader&, worker::Resting&) {}
 
 // ---- actions
 
