@@ -44,14 +44,25 @@ class Collector {
   }
 
   void submit(RunId id, const protocol::SubmitRun& run) {
+    const auto graph = graph_of(id.session, run);
+    if (!graph) return;  // it was refused
     found.workers.clear();
     for (const auto& [peer, worker] : present_) found.workers.push_back(worker);
     positions_[id] = found.runs.size();
     RecordedRun& recorded = found.runs.emplace_back();
-    recorded.graph = run.graph;
+    recorded.graph = graph;
     recorded.submitted = recorded.last_done = now_;
-    recorded.task_seconds.resize(run.graph->task_count(), 0);
-    recorded.output_bytes = run.graph->output_bytes;
+    recorded.task_seconds.resize(graph->task_count(), 0);
+    recorded.output_bytes = graph->output_bytes;
+  }
+
+  /// A repeated graph is said once, and then known by its template's number.
+  std::shared_ptr<const graph::TaskGraph> graph_of(SessionId session,
+                                                   const protocol::SubmitRun& run) {
+    if (run.template_number == protocol::no_template) return run.graph;
+    auto& kept = templates_[{session, run.template_number}];
+    if (run.graph) kept = run.graph;
+    return kept;
   }
 
   void note(const protocol::TasksDone& done) {
@@ -76,6 +87,7 @@ class Collector {
 
   std::map<PeerId, RecordedWorker> present_;
   std::map<RunId, std::size_t> positions_;
+  std::map<std::pair<SessionId, std::uint32_t>, std::shared_ptr<const graph::TaskGraph>> templates_;
   Instant now_;
 };
 
