@@ -33,6 +33,9 @@ struct RunReport {
   double makespan_over_bound = 0;
   double flops = 0;                   ///< as the graph estimates them
   std::vector<WorkerReport> workers;
+  /// What bounded the run most, with shares of its makespan; Future::explain says more. Empty for
+  /// a single task.
+  std::string bound_by;
 };
 
 /// The report as a few lines for people.

@@ -69,6 +69,7 @@ struct Welcome {
   PeerId peer;        ///< the newcomer's id (peer links: the answering peer's id)
   SessionId session;  ///< drivers only
   ClusterSize cluster;  ///< drivers only; ClusterSize says when it changes
+  bool explains = true;  ///< drivers only: it answers Explain
   friend bool operator==(const Welcome&, const Welcome&) = default;
 };
 
@@ -141,8 +142,23 @@ struct LocateData {
   friend bool operator==(const LocateData&, const LocateData&) = default;
 };
 
+enum class Subject : std::uint8_t { cluster, run, task };
+
+/// Asks for a text that explains how all runs are, what bounds a run, or where a task is and why.
+/// Answered by Explanation, also about what is not known.
+struct Explain {
+  static constexpr std::uint32_t latest = ~std::uint32_t{0};
+
+  std::uint64_t request = 0;  ///< chosen by the driver, for the answer
+  Subject subject = Subject::run;
+  SessionId session = {};      ///< of a cluster: only this one; else none means the driver's own
+  std::uint32_t run = latest;  ///< run and task: latest is one that goes on, else the last one
+  std::uint32_t task = 0;      ///< task
+  friend bool operator==(const Explain&, const Explain&) = default;
+};
+
 using DriverToScheduler =
-    std::variant<SubmitRun, CancelRun, PutData, ReleaseData, LocateData, Heartbeat>;
+    std::variant<SubmitRun, CancelRun, PutData, ReleaseData, LocateData, Heartbeat, Explain>;
 
 // ---- scheduler -> driver ---------------------------------------------------------------------
 
@@ -190,6 +206,7 @@ struct RunStats {
   std::uint64_t local_bytes = 0;      ///< read by workers from other processes of their host
   std::uint64_t remote_bytes = 0;     ///< and from other hosts
   std::vector<WorkerShare> workers;
+  std::string bound_by;  ///< for people, the greatest first: "critical path 97 %"; or empty
   friend bool operator==(const RunStats&, const RunStats&) = default;
 };
 
@@ -229,8 +246,16 @@ struct DataLost {
   friend bool operator==(const DataLost&, const DataLost&) = default;
 };
 
-using SchedulerToDriver = std::variant<PeerInfo, PeerGone, DataReady, RunEnded, RunProgress,
-                                       PutDataUnused, DataLost, Heartbeat, ClusterSize>;
+/// The answer to Explain.
+struct Explanation {
+  std::uint64_t request = 0;
+  std::string text;
+  friend bool operator==(const Explanation&, const Explanation&) = default;
+};
+
+using SchedulerToDriver =
+    std::variant<PeerInfo, PeerGone, DataReady, RunEnded, RunProgress, PutDataUnused, DataLost,
+                 Heartbeat, ClusterSize, Explanation>;
 
 // ---- scheduler -> worker ---------------------------------------------------------------------
 

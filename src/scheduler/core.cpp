@@ -26,9 +26,11 @@ Core::Core(const Limits& limits, std::uint64_t seed)
       links_(limits.remote_bandwidth),
       costs_({limits.assumed_flop_rate, limits.assumed_byte_rate}),
       outbox_(workers_),
-      policy_(placement::make_policy(limits.policy, seed)) {}
+      policy_(placement::make_policy(limits.policy, seed)),
+      ended_runs_({limits.ended_runs, limits.ended_run_bytes}) {}
 
 void Core::step(std::span<const Event> events, Instant now, Actions& actions) {
+  slot_time_.pass(now - now_, {workers_.usable_slots(), workers_.idle_slots(), short_slots()});
   now_ = now;
   outbox_.begin(actions);
   for (const Event& event : events) {
@@ -45,6 +47,7 @@ void Core::step(std::span<const Event> events, Instant now, Actions& actions) {
   if (std::exchange(has_ticked_, false)) relieve_memory();
   send_ready();
   send_progress();
+  answer_questions();
   for (auto& [session, message] : last_words_) {
     if (is_open(session)) outbox_.to_driver(session, std::move(message));
   }
@@ -87,6 +90,7 @@ Run& Core::adopt(std::unique_ptr<Run> run) {
   free_slots_.pop_back();
   run->sequence = next_sequence_++;
   run->submitted = run->last_done = now_;
+  run->slot_time = slot_time_;
   run_slots_[run->id] = run->slot;
   unfinished_ += run->tasks.unfinished();
   Session& session = session_of(*run);
@@ -214,7 +218,9 @@ void Core::finish_if_done(Run& run) {
 }
 
 void Core::send_ended(Run& run, protocol::RunOutcome outcome, ErrorKind kind, std::string error) {
+  run.slot_time = slot_time_of(run);
   run.is_ended = true;
+  run.ended = now_;
   erasable_.push_back(run.slot);
   if (!is_open(run.id.session)) return;
   protocol::RunEnded message{run.id.number, outcome, kind, std::move(error), {}};
@@ -225,6 +231,7 @@ void Core::send_ended(Run& run, protocol::RunOutcome outcome, ErrorKind kind, st
   stats.makespan_ns = (run.last_done - run.submitted).ns;
   stats.local_bytes = run.local_bytes;
   stats.remote_bytes = run.remote_bytes;
+  if (run.tasks.size() > 1) stats.bound_by = bounds_of(run, false).line();
   for (const Share& share : run.shares) {
     const Peer& worker = workers_.at(share.worker);
     outbox_.introduce(session_of(run).driver, share.worker);
@@ -295,7 +302,7 @@ void Core::erase(Run& run) {
   }
   const std::uint32_t slot = run.slot;
   run_slots_.erase(run.id);
-  runs_[slot].reset();
+  keep_ended(std::move(runs_[slot]));
   free_slots_.push_back(slot);
 }
 

@@ -26,6 +26,7 @@ RunReport make_report(const Run& run) {
   report.critical_path_seconds = static_cast<double>(stats.critical_path_ns) * 1e-9;
   report.local_bytes = stats.local_bytes;
   report.remote_bytes = stats.remote_bytes;
+  report.bound_by = stats.bound_by;
   for (const float flops : run.graph->flops) report.flops += static_cast<double>(flops);
   double slots = 0, present = 0;  // summed over workers, by the part of the run they were there
   for (const auto& share : stats.workers) {
@@ -98,6 +99,7 @@ std::string to_string(const RunReport& report) {
               static_cast<double>(report.remote_bytes) * 1e-6);
   out += line("lower bound           %s; makespan / bound = %.3f",
               seconds(report.lower_bound_seconds).c_str(), report.makespan_over_bound);
+  if (!report.bound_by.empty()) out += "bound by              " + report.bound_by + '\n';
   if (report.flops > 0 && report.makespan_seconds > 0) {
     out += line("rate                  %.1f GFLOP/s", report.flops / report.makespan_seconds * 1e-9);
   }

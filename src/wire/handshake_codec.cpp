@@ -47,6 +47,7 @@ struct Writer {
     to.setPeer(welcome.peer.value);
     to.setSession(welcome.session.value);
     write_cluster_size(welcome.cluster, to.initCluster());
+    to.setExplains(welcome.explains);
   }
   void operator()(const protocol::Refusal& refusal) {
     out.initRefusal().setReason(as_text(refusal.reason));
@@ -62,7 +63,8 @@ Handshake read(schema::Handshake::Reader in) {
       return protocol::Welcome{.protocol_version = from.getProtocolVersion(),
                                .peer = PeerId{from.getPeer()},
                                .session = SessionId{from.getSession()},
-                               .cluster = read_cluster_size(from.getCluster())};
+                               .cluster = read_cluster_size(from.getCluster()),
+                               .explains = from.getExplains()};
     }
     case schema::Handshake::REFUSAL:
       return protocol::Refusal{.reason = read_text(in.getRefusal().getReason())};

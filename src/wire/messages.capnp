@@ -102,6 +102,7 @@ struct Welcome {
   peer @1 :UInt32 = 0xffffffff;
   session @2 :UInt32 = 0xffffffff;
   cluster @3 :ClusterSize;
+  explains @4 :Bool;
 }
 
 struct ClusterSize {
@@ -123,6 +124,7 @@ struct DriverToScheduler {
     releaseData @3 :DatumIds;
     locateData @4 :DatumIds;
     heartbeat @5 :Heartbeat;
+    explain @6 :Explain;
   }
 }
 
@@ -177,6 +179,22 @@ struct CancelRun {
   run @0 :UInt32;
 }
 
+enum Subject {
+  cluster @0;
+  run @1;
+  task @2;
+}
+
+struct Explain {
+  request @0 :UInt64;
+  subject @1 :Subject;
+  # Absent: the link's; of a cluster, all.
+  session @2 :UInt32 = 0xffffffff;
+  # Absent: one that goes on, else the last one.
+  run @3 :UInt32 = 0xffffffff;
+  task @4 :UInt32;
+}
+
 struct PutData {
   run @0 :UInt32;
   bytes @1 :List(UInt64);
@@ -195,6 +213,7 @@ struct SchedulerToDriver {
     dataLost @6 :DataLost;
     heartbeat @7 :Heartbeat;
     clusterSize @8 :ClusterSize;
+    explanation @9 :Explanation;
   }
 }
 
@@ -239,6 +258,7 @@ struct RunStats {
   localBytes @4 :UInt64;
   remoteBytes @5 :UInt64;
   workers @6 :List(WorkerShare);
+  boundBy @7 :Text;
 }
 
 struct RunEnded {
@@ -258,6 +278,11 @@ struct DataLost {
   data @0 :DatumIds;
   reason @1 :Text;
   kind @2 :ErrorKind = disconnected;
+}
+
+struct Explanation {
+  request @0 :UInt64;
+  text @1 :Text;
 }
 
 # ---- scheduler -> worker
