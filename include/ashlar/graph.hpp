@@ -206,11 +206,25 @@ class GraphRun {
   Future<void> done() const { return Future<void>(end_); }
   void wait() const { done().get(); }
 
+  /// What bounds the run, or bounded it; what one of its tasks waits for, or where it went and why,
+  /// wanted or not. As Future::explain. Errors: BadInput for a node of another graph or an input.
+  std::string explain() const { return explain_async().get(); }
+  Future<std::string> explain_async() const { return done().explain_async(); }
+  template <class T>
+  std::string explain(const Node<T>& node) const {
+    return explain_async(node).get();
+  }
+  template <class T>
+  Future<std::string> explain_async(const Node<T>& node) const {
+    return Future<std::string>(end_->explain(task_of(node.ref())));
+  }
+
   /// Not for programs.
   const std::vector<detail::DatumHandle>& wanted_data() const { return data_; }
 
  private:
   std::size_t position_of(const detail::NodeRef& node) const;
+  std::uint32_t task_of(const detail::NodeRef& node) const;
 
   const void* graph_;
   std::shared_ptr<const std::vector<std::uint32_t>> wanted_;

@@ -36,6 +36,9 @@ struct RunReport {
   /// all at once: all or none. See Session::compile.
   std::uint64_t template_tasks = 0;
   std::vector<WorkerReport> workers;
+  /// What bounded the run most, with shares of its makespan; Future::explain says more. Empty for
+  /// a single task.
+  std::string bound_by;
 };
 
 /// The report as a few lines for people.

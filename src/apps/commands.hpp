@@ -28,6 +28,17 @@ struct MatmulOptions {
 /// Multiplies two .npy files into a third; workers read and write their chunks themselves.
 int matmul(const MatmulOptions& options);
 
+struct ExplainOptions {
+  std::string scheduler;  ///< address
+  std::string token;
+  std::optional<std::uint32_t> session;  ///< none: all
+  std::optional<std::uint32_t> run;      ///< none: all of them
+  std::optional<std::uint32_t> task;     ///< none: the run as a whole
+};
+
+/// Prints how a scheduler's runs are, what bounds a run, or where a task is and why.
+int explain(const ExplainOptions& options);
+
 struct SimulateOptions {
   std::string graph;    ///< of the suite, or a file
   std::string cluster;  ///< file

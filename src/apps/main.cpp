@@ -59,6 +59,7 @@ std::string is_number(const std::string& value) {
 
 struct Arguments {
   ashlar::apps::CalibrateOptions calibrate;
+  ashlar::apps::ExplainOptions explain;
   ashlar::apps::MatmulOptions matmul;
   ashlar::apps::SimulateOptions simulate;
   ashlar::session::SchedulerOptions scheduler;
@@ -166,12 +167,29 @@ void add_replay(CLI::App& app, Arguments& arguments) {
       ->required();
 }
 
+void add_explain(CLI::App& app, Arguments& arguments) {
+  auto& o = arguments.explain;
+  CLI::App* command = app.add_subcommand(
+      "explain", "how a scheduler's runs are, what bounds one, where a task is and why");
+  command->add_option("--scheduler", o.scheduler, "its address")->check(is_given)->required();
+  auto* session = command->add_option("--session", o.session, "only this one; default: all");
+  auto* run =
+      command->add_option("--run", o.run, "what bounds this run of the session")->needs(session);
+  command->add_option("--task", o.task, "where this task of the run is, and why")->needs(run);
+  command->add_option("--token-file", arguments.token_file, "file with the scheduler's token")
+      ->check(is_given);
+}
+
 int run(CLI::App& app, Arguments& arguments) {
   const std::string token = read_token(arguments.token_file);
   if (app.got_subcommand("info")) return ashlar::apps::info();
   if (app.got_subcommand("simulate")) return ashlar::apps::simulate(arguments.simulate);
   if (app.got_subcommand("calibrate")) return ashlar::apps::calibrate(arguments.calibrate);
   if (app.got_subcommand("replay")) return ashlar::apps::replay(arguments.event_log);
+  if (app.got_subcommand("explain")) {
+    arguments.explain.token = token;
+    return ashlar::apps::explain(arguments.explain);
+  }
   if (app.got_subcommand("matmul")) {
     arguments.matmul.token = token;
     return ashlar::apps::matmul(arguments.matmul);
@@ -209,6 +227,7 @@ int main(int argc, char** argv) {
   Arguments arguments;
   app.add_subcommand("info", "this build, this machine, and a self-check of the BLAS");
   add_calibrate(app, arguments);
+  add_explain(app, arguments);
   add_matmul(app, arguments);
   add_simulate(app, arguments);
   add_replay(app, arguments);
@@ -219,7 +238,8 @@ int main(int argc, char** argv) {
   if (word[0] != '-' && app.get_subcommands(is_meant).empty()) {
     std::cerr
         << "ashlar: unknown command \"" << word
-        << "\": expected calibrate, info, matmul, replay, scheduler, simulate or worker; see ashlar --help\n";
+        << "\": expected calibrate, explain, info, matmul, replay, scheduler, simulate or worker; "
+           "see ashlar --help\n";
     return 1;
   }
   CLI11_PARSE(app, argc, argv);

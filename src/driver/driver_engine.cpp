@@ -205,6 +205,10 @@ void DriverEngine::State::on(const Tick&) {
   }
 }
 
+void DriverEngine::State::on(const ExplainAsked& event) {
+  if (lost == nullptr) send(event.question);
+}
+
 void DriverEngine::State::told(const protocol::PeerInfo& message) {
   hosts[message.peer] = message.endpoint.host_identity;
   act(KnowPeer{message});
@@ -306,6 +310,10 @@ void DriverEngine::State::told(const protocol::DataLost& message) {
 void DriverEngine::State::told(const protocol::Heartbeat&) {}
 
 void DriverEngine::State::told(const protocol::ClusterSize& message) { act(KnowCluster{message}); }
+
+void DriverEngine::State::told(const protocol::Explanation& message) {
+  act(Explained{message.request, message.text});
+}
 
 void DriverEngine::State::finish_if_complete(std::uint32_t run) {
   const auto found = runs.find(run);

@@ -48,6 +48,11 @@ struct ReleaseAsked {
   std::vector<DatumId> data;
 };
 
+/// The program wants something explained.
+struct ExplainAsked {
+  protocol::Explain question;
+};
+
 struct FromScheduler {
   protocol::SchedulerToDriver message;
 };
@@ -73,7 +78,7 @@ struct Tick {};
 
 using Event =
     std::variant<SubmitAsked, CancelAsked, PutAsked, BringAsked, ReleaseAsked, FromScheduler,
-                 Arrived, FetchFailed, SchedulerLost, Tick, DropTemplateAsked>;
+                 Arrived, FetchFailed, SchedulerLost, Tick, DropTemplateAsked, ExplainAsked>;
 
 // ---- actions: ordered commands ---------------------------------------------------------------
 
@@ -143,8 +148,15 @@ struct KnowCluster {
   protocol::ClusterSize size;
 };
 
-using Action = std::variant<ToScheduler, StartFetch, AbandonFetch, Deliver, Exists, DatumFailed,
-                            RunFinished, Progress, DropDatum, KnowPeer, ForgetPeer, KnowCluster>;
+/// The answer to what was asked under this number. None comes once the scheduler is lost.
+struct Explained {
+  std::uint64_t request = 0;
+  std::string text;
+};
+
+using Action =
+    std::variant<ToScheduler, StartFetch, AbandonFetch, Deliver, Exists, DatumFailed, RunFinished,
+                 Progress, DropDatum, KnowPeer, ForgetPeer, KnowCluster, Explained>;
 using Actions = std::vector<Action>;
 
 // ---- the engine ------------------------------------------------------------------------------

@@ -82,6 +82,7 @@ struct DriverEngine::State {
   void on(const FetchFailed& event);
   void on(const SchedulerLost& event);
   void on(const Tick& event);
+  void on(const ExplainAsked& event);
   void told(const protocol::PeerInfo& message);
   void told(const protocol::PeerGone& message);
   void told(const protocol::DataReady& message);
@@ -91,6 +92,7 @@ struct DriverEngine::State {
   void told(const protocol::DataLost& message);
   void told(const protocol::Heartbeat& message);
   void told(const protocol::ClusterSize& message);
+  void told(const protocol::Explanation& message);
   void end_step();
   void finish_if_complete(std::uint32_t run);
   std::shared_ptr<const Failure> failure_of(const std::vector<DatumId>& externals) const;

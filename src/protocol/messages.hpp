@@ -71,6 +71,7 @@ struct Welcome {
   SessionId session;  ///< drivers only
   ClusterSize cluster;  ///< drivers only; ClusterSize says when it changes
   bool keeps_templates = true;  ///< drivers only: SubmitRun may name a template
+  bool explains = true;  ///< drivers only: it answers Explain
   friend bool operator==(const Welcome&, const Welcome&) = default;
 };
 
@@ -161,8 +162,23 @@ struct DropTemplates {
   friend bool operator==(const DropTemplates&, const DropTemplates&) = default;
 };
 
-using DriverToScheduler =
-    std::variant<SubmitRun, CancelRun, PutData, ReleaseData, LocateData, Heartbeat, DropTemplates>;
+enum class Subject : std::uint8_t { cluster, run, task };
+
+/// Asks for a text that explains how all runs are, what bounds a run, or where a task is and why.
+/// Answered by Explanation, also about what is not known.
+struct Explain {
+  static constexpr std::uint32_t latest = ~std::uint32_t{0};
+
+  std::uint64_t request = 0;  ///< chosen by the driver, for the answer
+  Subject subject = Subject::run;
+  SessionId session = {};      ///< of a cluster: only this one; else none means the driver's own
+  std::uint32_t run = latest;  ///< run and task: latest is one that goes on, else the last one
+  std::uint32_t task = 0;      ///< task
+  friend bool operator==(const Explain&, const Explain&) = default;
+};
+
+using DriverToScheduler = std::variant<SubmitRun, CancelRun, PutData, ReleaseData, LocateData,
+                                       Heartbeat, DropTemplates, Explain>;
 
 // ---- scheduler -> driver ---------------------------------------------------------------------
 
@@ -211,6 +227,7 @@ struct RunStats {
   std::uint64_t remote_bytes = 0;     ///< and from other hosts
   std::vector<WorkerShare> workers;
   std::uint64_t template_tasks = 0;  ///< placed as in an earlier run of the same graph
+  std::string bound_by;  ///< for people, the greatest first: "critical path 97 %"; or empty
   friend bool operator==(const RunStats&, const RunStats&) = default;
 };
 
@@ -250,8 +267,16 @@ struct DataLost {
   friend bool operator==(const DataLost&, const DataLost&) = default;
 };
 
-using SchedulerToDriver = std::variant<PeerInfo, PeerGone, DataReady, RunEnded, RunProgress,
-                                       PutDataUnused, DataLost, Heartbeat, ClusterSize>;
+/// The answer to Explain.
+struct Explanation {
+  std::uint64_t request = 0;
+  std::string text;
+  friend bool operator==(const Explanation&, const Explanation&) = default;
+};
+
+using SchedulerToDriver =
+    std::variant<PeerInfo, PeerGone, DataReady, RunEnded, RunProgress, PutDataUnused, DataLost,
+                 Heartbeat, ClusterSize, Explanation>;
 
 // ---- scheduler -> worker ---------------------------------------------------------------------
 

@@ -174,6 +174,7 @@ void DriverShell::perform(driver::Action& action) {
     void operator()(driver::KnowPeer& a) { shell.exchange_.know_peer(a.info); }
     void operator()(driver::ForgetPeer& a) { shell.exchange_.forget_peer(a.peer); }
     void operator()(driver::KnowCluster& a) { shell.observer_.on_cluster_size(a.size); }
+    void operator()(driver::Explained& a) { shell.observer_.on_explained(a.request, a.text); }
   };
   std::visit(Visitor{*this}, action);
 }
@@ -222,6 +223,7 @@ std::span<std::byte> DriverShell::on_frame(std::span<const std::byte> control,
       link_->close("refused: " + refusal->reason);
     } else if (auto* welcome = std::get_if<protocol::Welcome>(&*decoded.message)) {
       observer_.on_cluster_size(welcome->cluster);
+      explains_ = welcome->explains;
       joined(welcome->session, welcome->peer, welcome->keeps_templates);
     }
   } else {

@@ -165,13 +165,15 @@ bool Core::place_task(Run& run, std::uint32_t task) {
   const Pool& pool = workers_.pool(workers_.pool_of(wanted.requirement));
   const bool is_root = inputs_.empty();
   const PeerIndex sibling = is_root && run.sibling_left > 0 ? run.sibling : no_peer;
-  const PeerIndex worker =
+  const Choice choice =
       policy_->choose(view(), {entry_of(run, task), inputs_, taken_over, output_bytes, task_ns,
                                pool, workers_.requirement(wanted.requirement), sibling,
                                is_root ? recent_root_worker_ : no_peer,
                                run.planned.empty() ? no_peer : run.planned[task],
                                run.owner_of(task), run.owned_left, class_ns_});
+  const PeerIndex worker = choice.worker;
   if (worker == no_peer) return false;
+  run.decisions[task].note(choice, now_ - run.submitted);
   const std::int64_t there_ns =
       class_ns_.empty() ? task_ns : class_ns_[workers_.at(worker).worker_class];
   if (!workers_.has_room(worker, limits_.holder_windows)) {

@@ -26,9 +26,11 @@ Core::Core(const Limits& limits, std::uint64_t seed)
       links_(limits.remote_bandwidth),
       costs_({limits.assumed_flop_rate, limits.assumed_byte_rate}),
       outbox_(workers_),
-      policy_(placement::make_policy(limits.policy, seed)) {}
+      policy_(placement::make_policy(limits.policy, seed)),
+      ended_runs_({limits.ended_runs, limits.ended_run_bytes}) {}
 
 void Core::step(std::span<const Event> events, Instant now, Actions& actions) {
+  slot_time_.pass(now - now_, {workers_.usable_slots(), workers_.idle_slots(), short_slots()});
   now_ = now;
   outbox_.begin(actions);
   for (const Event& event : events) {
@@ -49,6 +51,7 @@ void Core::step(std::span<const Event> events, Instant now, Actions& actions) {
   if (std::exchange(has_ticked_, false)) relieve_memory();
   send_ready();
   send_progress();
+  answer_questions();
   for (auto& [session, message] : last_words_) {
     if (is_open(session)) outbox_.to_driver(session, std::move(message));
   }
@@ -92,6 +95,7 @@ Run& Core::adopt(std::unique_ptr<Run> run) {
   run->sequence = next_sequence_++;
   run->submitted = run->last_done = now_;
   run->membership = workers_.membership();
+  run->slot_time = slot_time_;
   run_slots_[run->id] = run->slot;
   unfinished_ += run->tasks.unfinished();
   Session& session = session_of(*run);
@@ -224,7 +228,9 @@ void Core::finish_if_done(Run& run) {
 }
 
 void Core::send_ended(Run& run, protocol::RunOutcome outcome, ErrorKind kind, std::string error) {
+  run.slot_time = slot_time_of(run);
   run.is_ended = true;
+  run.ended = now_;
   erasable_.push_back(run.slot);
   if (!is_open(run.id.session)) return;
   protocol::RunEnded message{run.id.number, outcome, kind, std::move(error), {}};
@@ -236,6 +242,7 @@ void Core::send_ended(Run& run, protocol::RunOutcome outcome, ErrorKind kind, st
   stats.local_bytes = run.local_bytes;
   stats.remote_bytes = run.remote_bytes;
   stats.template_tasks = run.is_instantiated ? run.tasks.size() : 0;
+  if (run.tasks.size() > 1) stats.bound_by = bounds_of(run, false).line();
   for (const Share& share : run.shares) {
     const Peer& worker = workers_.at(share.worker);
     outbox_.introduce(session_of(run).driver, share.worker);
@@ -306,7 +313,7 @@ void Core::erase(Run& run) {
   }
   const std::uint32_t slot = run.slot;
   run_slots_.erase(run.id);
-  runs_[slot].reset();
+  keep_ended(std::move(runs_[slot]));
   free_slots_.push_back(slot);
 }
 

@@ -163,6 +163,12 @@ struct Limits {
   Duration template_imbalance_min = Duration::microseconds(200);
   std::uint32_t template_runs_bad = 3, template_runs_bad_max = 192;
   PolicyKind policy = PolicyKind::least_loaded;
+  /// Runs that ended and are forgotten otherwise are kept to be explained: so many, of so many
+  /// bytes together. Of a larger one only the explanation as a whole is kept.
+  std::size_t ended_runs = 16;
+  std::size_t ended_run_bytes = 8 << 20;
+  /// Of an explanation: more nobody reads.
+  std::size_t explanation_bytes = 32 << 10;
 };
 
 struct Counters {
@@ -198,10 +204,15 @@ class SchedulerEngine {
   /// Bytes of state, for the budget per task.
   std::size_t state_bytes() const;
 
-  /// Why a task is where it is, for people.
+  /// Why a task is where it is, for people: what it waits for or where it went and why, what the
+  /// next best worker would have meant, what of its inputs is there, and what holds it up.
   std::string story(RunId run, std::uint32_t task) const;
+  /// The answer to a driver's question. Of runs that are not known it says so. At most
+  /// Limits::explanation_bytes.
+  std::string explain(const protocol::Explain& question, SessionId asker) const;
   /// What was learnt of kernels and workers, as a table for people: kernel, class of workers,
-  /// calls, predicted time and how sure that is; worker, slowness, what else its host does.
+  /// calls, predicted time and how sure that is; worker, slowness, what else its host does; what
+  /// links between hosts carry.
   std::string learned() const;
   /// The whole state, for people.
   std::string dump() const;

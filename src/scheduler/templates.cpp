@@ -101,6 +101,8 @@ bool Core::instantiate(Run& run) {
   }
   if (!is_suited(*kept, run)) return false;
   run.is_instantiated = true;
+  const Duration since = now_ - run.submitted;
+  for (Decision& decision : run.decisions) decision.note({.reason = Reason::repeated}, since);
   ++counters_.template_runs;
   if (kept->is_with_workers) {
     place_as_kept(run, *kept);

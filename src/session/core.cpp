@@ -466,8 +466,10 @@ void Core::on_cluster_size(const protocol::ClusterSize& size) {
 
 void Core::on_disconnected(const std::string& reason) {
   std::vector<RunHandle> runs;
+  std::map<std::uint64_t, std::weak_ptr<ExplanationText>> questions;
   {
     std::lock_guard lock(mutex_);
+    questions.swap(questions_);
     if (why_disconnected_.empty()) why_disconnected_ = reason;
     is_disconnected_ = true;
     if (!scheduler_) workers_ = 0;  // a local session counts those that still have to leave
@@ -481,6 +483,9 @@ void Core::on_disconnected(const std::string& reason) {
     // Only now: a task that misses its file must not be what the program hears of.
     run->files.discard();
     run->settle();
+  }
+  for (const auto& [request, question] : questions) {
+    if (const auto asked = question.lock()) asked->failed(reason);
   }
 }
 

@@ -182,6 +182,12 @@ void Graph::bind_input(const detail::NodeRef& node, const detail::DatumHandle& d
 
 void Graph::want_output(const detail::NodeRef& node) { data_->want_output(node); }
 
+std::uint32_t GraphRun::task_of(const detail::NodeRef& node) const {
+  if (node.graph != graph_) throw BadInput("this Node belongs to another Graph");
+  if (node.is_external) throw BadInput("explain: this Node is an input, not what a task makes");
+  return node.index;
+}
+
 std::size_t GraphRun::position_of(const detail::NodeRef& node) const {
   if (node.graph != graph_) throw BadInput("this Node belongs to another Graph");
   const auto found = std::lower_bound(wanted_->begin(), wanted_->end(), node.index);

@@ -100,6 +100,23 @@ Future<void> Session::wait_async(const Array& array) {
       std::static_pointer_cast<const session::Output>(data->front().keepalive)->end_of_run());
 }
 
+Future<std::string> Session::explain_async() const {
+  return Future<std::string>(core_->explain({.subject = protocol::Subject::run}));
+}
+
+Future<std::string> Session::explain_async(const Array& array) const {
+  const auto* data = persisted_data(array);
+  if (data == nullptr || data->empty()) {
+    throw BadInput(data == nullptr
+                       ? "explain: this array is not persisted, so that no run makes it: persist() "
+                         "it, or compute_async() it and explain the future; plan() says what it "
+                         "would take"
+                       : "explain: this array has no chunks that a task would make");
+  }
+  const auto output = std::static_pointer_cast<const session::Output>(data->front().keepalive);
+  return Future<std::string>(output->end_of_run()->explain());
+}
+
 Plan Session::plan(const Array& array) const {
   PlanOptions options;
   options.workers = static_cast<std::uint32_t>(std::max<std::size_t>(1, worker_count()));

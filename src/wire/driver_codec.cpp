@@ -35,6 +35,14 @@ struct ToScheduler {
     auto to = out.initDropTemplates();
     write_column(drop.numbers, [&](unsigned n) { return to.initNumbers(n); });
   }
+  void operator()(const protocol::Explain& explain) {
+    auto to = out.initExplain();
+    to.setRequest(explain.request);
+    to.setSubject(static_cast<schema::Subject>(explain.subject));
+    to.setSession(explain.session.value);
+    to.setRun(explain.run);
+    to.setTask(explain.task);
+  }
 };
 
 std::size_t words_of(const protocol::DriverToScheduler& message) {
@@ -64,6 +72,15 @@ protocol::SubmitRun read_submit(schema::SubmitRun::Reader in, SessionId session)
   return submit;
 }
 
+protocol::Explain read_explain(schema::Explain::Reader in) {
+  require(in.getSubject() <= schema::Subject::TASK, "unknown subject of an explanation");
+  return {.request = in.getRequest(),
+          .subject = static_cast<protocol::Subject>(in.getSubject()),
+          .session = SessionId{in.getSession()},
+          .run = in.getRun(),
+          .task = in.getTask()};
+}
+
 protocol::DriverToScheduler read_to_scheduler(schema::DriverToScheduler::Reader in,
                                               SessionId session) {
   using schema::DriverToScheduler;
@@ -85,6 +102,8 @@ protocol::DriverToScheduler read_to_scheduler(schema::DriverToScheduler::Reader 
     case DriverToScheduler::DROP_TEMPLATES:
       return protocol::DropTemplates{.session = session,
                                      .numbers = read_u32(in.getDropTemplates().getNumbers())};
+    case DriverToScheduler::EXPLAIN:
+      return read_explain(in.getExplain());
   }
   refuse_unknown("the scheduler", in.which());
 }
@@ -108,6 +127,7 @@ void write_stats(const protocol::RunStats& stats, schema::RunStats::Builder out)
     to.setBusyNs(share.busy_ns);
     to.setPresentNs(share.present_ns);
   }
+  out.setBoundBy(as_text(stats.bound_by));
 }
 
 protocol::RunStats read_stats(schema::RunStats::Reader in) {
@@ -126,6 +146,7 @@ protocol::RunStats read_stats(schema::RunStats::Reader in) {
                              .tasks = worker.getTasks(),
                              .busy_ns = worker.getBusyNs(),
                              .present_ns = worker.getPresentNs()});
+  stats.bound_by = read_text(in.getBoundBy());
   return stats;
 }
 
@@ -167,6 +188,11 @@ struct ToDriver {
   void operator()(const protocol::ClusterSize& size) {
     write_cluster_size(size, out.initClusterSize());
   }
+  void operator()(const protocol::Explanation& explanation) {
+    auto to = out.initExplanation();
+    to.setRequest(explanation.request);
+    to.setText(as_text(explanation.text));
+  }
 };
 
 std::size_t words_of(const protocol::SchedulerToDriver& message) {
@@ -174,9 +200,11 @@ std::size_t words_of(const protocol::SchedulerToDriver& message) {
   if (const auto* ready = std::get_if<DataReady>(&message))
     return list_words(ready->index, ready->bytes, ready->holder);
   if (const auto* ended = std::get_if<RunEnded>(&message))
-    return 16 * ended->stats.workers.size() + ended->error.size() / 8;
+    return 16 * ended->stats.workers.size() +
+           (ended->error.size() + ended->stats.bound_by.size()) / 8;
   if (const auto* unused = std::get_if<PutDataUnused>(&message)) return id_words(unused->data);
   if (const auto* lost = std::get_if<DataLost>(&message)) return id_words(lost->data);
+  if (const auto* told = std::get_if<Explanation>(&message)) return told->text.size() / 8;
   return 0;
 }
 
@@ -227,6 +255,10 @@ protocol::SchedulerToDriver read_to_driver(schema::SchedulerToDriver::Reader in)
       return read_heartbeat(in.getHeartbeat());
     case SchedulerToDriver::CLUSTER_SIZE:
       return read_cluster_size(in.getClusterSize());
+    case SchedulerToDriver::EXPLANATION: {
+      const auto from = in.getExplanation();
+      return protocol::Explanation{.request = from.getRequest(), .text = read_text(from.getText())};
+    }
   }
   refuse_unknown("a driver", in.which());
 }

@@ -50,6 +50,7 @@ struct Writer {
     to.setSession(welcome.session.value);
     write_cluster_size(welcome.cluster, to.initCluster());
     to.setKeepsTemplates(welcome.keeps_templates);
+    to.setExplains(welcome.explains);
   }
   void operator()(const protocol::Refusal& refusal) {
     out.initRefusal().setReason(as_text(refusal.reason));
@@ -66,7 +67,8 @@ Handshake read(schema::Handshake::Reader in) {
                                .peer = PeerId{from.getPeer()},
                                .session = SessionId{from.getSession()},
                                .cluster = read_cluster_size(from.getCluster()),
-                               .keeps_templates = from.getKeepsTemplates()};
+                               .keeps_templates = from.getKeepsTemplates(),
+                               .explains = from.getExplains()};
     }
     case schema::Handshake::REFUSAL:
       return protocol::Refusal{.reason = read_text(in.getRefusal().getReason())};

@@ -104,6 +104,7 @@ struct Welcome {
   session @2 :UInt32 = 0xffffffff;
   cluster @3 :ClusterSize;
   keepsTemplates @4 :Bool;
+  explains @5 :Bool;
 }
 
 struct ClusterSize {
@@ -126,6 +127,7 @@ struct DriverToScheduler {
     locateData @4 :DatumIds;
     heartbeat @5 :Heartbeat;
     dropTemplates @6 :DropTemplates;
+    explain @7 :Explain;
   }
 }
 
@@ -188,6 +190,22 @@ struct CancelRun {
   run @0 :UInt32;
 }
 
+enum Subject {
+  cluster @0;
+  run @1;
+  task @2;
+}
+
+struct Explain {
+  request @0 :UInt64;
+  subject @1 :Subject;
+  # Absent: the link's; of a cluster, all.
+  session @2 :UInt32 = 0xffffffff;
+  # Absent: one that goes on, else the last one.
+  run @3 :UInt32 = 0xffffffff;
+  task @4 :UInt32;
+}
+
 struct PutData {
   run @0 :UInt32;
   bytes @1 :List(UInt64);
@@ -206,6 +224,7 @@ struct SchedulerToDriver {
     dataLost @6 :DataLost;
     heartbeat @7 :Heartbeat;
     clusterSize @8 :ClusterSize;
+    explanation @9 :Explanation;
   }
 }
 
@@ -251,6 +270,7 @@ struct RunStats {
   remoteBytes @5 :UInt64;
   workers @6 :List(WorkerShare);
   templateTasks @7 :UInt64;
+  boundBy @8 :Text;
 }
 
 struct RunEnded {
@@ -270,6 +290,11 @@ struct DataLost {
   data @0 :DatumIds;
   reason @1 :Text;
   kind @2 :ErrorKind = disconnected;
+}
+
+struct Explanation {
+  request @0 :UInt64;
+  text @1 :Text;
 }
 
 # ---- scheduler -> worker

@@ -1,11 +1,13 @@
 """The `ashlar` program as an operator uses it: what works, and what bad input says."""
 
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 
 from npy_files import read_npy, write_npy
@@ -31,9 +33,10 @@ class Cluster:
              *scheduler_options],
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=self.environment)
         self.address = self.scheduler.stdout.readline().split()[-1]
+        self.options = options
         self.workers = []
         for _ in range(workers):
-            self.add_worker(*options)
+            self.add_worker()
         joined = 0
         while joined < workers:
             line = self.scheduler.stderr.readline()
@@ -41,10 +44,11 @@ class Cluster:
                 raise AssertionError("the scheduler has ended")
             joined += " joined: " in line
 
-    def add_worker(self, *options):
+    def add_worker(self):
+        """Starts a worker, which may join later."""
         self.workers.append(subprocess.Popen(
             [ASHLAR, "worker", "--scheduler", self.address, "--slots", "1", "--memory", "512MiB",
-             "--log-level", "warning", *options],
+             "--log-level", "warning", *self.options],
             env=self.environment, stderr=subprocess.PIPE, text=True))
 
     def __enter__(self):
@@ -160,6 +164,38 @@ class Works(unittest.TestCase):
         if "warning" not in result.stdout:
             self.skipTest("this BLAS is fast all the same")
         self.assertIn("other processes kept", result.stdout)
+    def explain(self, cluster, *options):
+        result = run("explain", "--scheduler", cluster.address, *options)
+        self.assertEqual((result.returncode, result.stderr), (0, ""))
+        return result.stdout
+
+    def test_runs_and_tasks_are_explained(self):
+        with tempfile.TemporaryDirectory() as folder, Cluster(workers=0) as cluster:
+            self.assertEqual(self.explain(cluster),
+                             "0 workers with 0 slots, 0 tasks to do\nno run is known\n")
+            path = os.path.join(folder, "a.npy")
+            write_npy(path, 8, 8, [1.0] * 64)
+            job = subprocess.Popen([ASHLAR, "matmul", path, path, "--chunks", "4", "--quiet",
+                                    "--scheduler", cluster.address])
+            deadline = time.monotonic() + 60
+            found = None
+            while found is None and time.monotonic() < deadline:
+                text = self.explain(cluster)
+                found = re.search(r"\nrun (\d+) of session (\d+): goes on, 0 of", text)
+            self.assertTrue(found, text)
+            self.assertIn(f"\nsession {found[2]}: driver ", text)
+            where = ("--session", found[2], "--run", found[1])
+            self.assertIn("not placed: there is no worker; a run waits 30 s for one",
+                          self.explain(cluster, *where, "--task", "0"))
+            self.assertIn("goes on, 0 of ", self.explain(cluster, *where))
+            cluster.add_worker()
+            self.assertEqual(job.wait(timeout=60), 0)
+            whole = self.explain(cluster, *where)
+            self.assertRegex(whole, rf"^run {found[1]} of session {found[2]}: done, (\d+) of \1 ")
+            self.assertIn("bound by: ", whole)
+            self.assertIn(": done on worker ", self.explain(cluster, *where, "--task", "0"))
+            self.assertIn("has no task 999", self.explain(cluster, *where, "--task", "999"))
+            self.assertIn("is not known", self.explain(cluster, "--session", "77", "--run", "5"))
 
     def test_workers_leave_when_asked(self):
         for stop in (signal.SIGINT, signal.SIGTERM):
@@ -280,6 +316,19 @@ class BadInput(unittest.TestCase):
                               option)
         self.expect_error(run("worker", "--scheduler", "tcp://127.0.0.1:1", "--slots", "100000"),
                           "100000", "usable cores")
+
+    def test_explain_asks_about_a_run_of_a_session(self):
+        self.expect_error(run("explain"), "--scheduler")
+        address = ("--scheduler", "tcp://127.0.0.1:1")
+        self.expect_error(run("explain", *address, "--run", "3"), "--run", "--session")
+        self.expect_error(run("explain", *address, "--session", "1", "--task", "3"), "--task",
+                          "--run")
+        self.expect_error(run("explain", *address, "--session", "x"), "--session")
+        self.expect_error(run("explain", *address), "tcp://127.0.0.1:1", "Connection refused")
+        with Cluster(workers=0, token="secret") as cluster:
+            self.expect_error(
+                run("explain", "--scheduler", cluster.address, environment={"ASHLAR_TOKEN": "x"}),
+                "token")
 
     def test_unreachable_scheduler(self):
         refused = run("worker", "--scheduler", "tcp://127.0.0.1:1")

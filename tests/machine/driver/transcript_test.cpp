@@ -190,6 +190,17 @@ TEST(DriverTranscript, PutDataStayUntilUnused) {
   EXPECT_EQ(rig.told(protocol::PutDataUnused{{datum(0, 5)}}), "");
 }
 
+TEST(DriverTranscript, QuestionsAndAnswersPassThrough) {
+  Rig rig;
+  protocol::Explain question;
+  question.request = 5;
+  question.task = 3;
+  EXPECT_EQ(rig({ExplainAsked{question}}), "explain 5");
+  EXPECT_EQ(rig.told(protocol::Explanation{5, "it waits"}), "explained 5 it waits");
+  rig({SchedulerLost{"closed"}});
+  EXPECT_EQ(rig({ExplainAsked{question}}), "") << "nobody is there to answer";
+}
+
 TEST(DriverTranscript, WithoutASchedulerEverythingFails) {
   Rig rig;
   rig({submission(1, 1)});

@@ -25,7 +25,7 @@ struct ModelRun {
 class Cluster {
  public:
   Cluster(std::uint64_t seed, bool with_faults, PolicyKind policy)
-      : random_(seed), with_faults_(with_faults), engine_(limits(policy), seed) {
+      : random_(seed), curious_(~seed), with_faults_(with_faults), engine_(limits(policy), seed) {
     step(SessionOpened{session, driver_peer, {}});
     for (std::uint64_t n = 1 + random_.below(4); n-- > 0;) join();
     put();
@@ -350,9 +350,27 @@ class Cluster {
     step(Tick{});
   }
 
+  /// Somebody wants to know something, sensible or not: it is told, and nothing changes.
+  void ask() {
+    const RunId run{SessionId{static_cast<std::uint32_t>(curious_.below(2))},
+                    static_cast<std::uint32_t>(curious_.below(next_run_ + 2))};
+    const auto task = static_cast<std::uint32_t>(curious_.below(27));
+    const std::uint64_t digest = engine_.digest();
+    EXPECT_FALSE(engine_.story(run, task).empty());
+    protocol::Explain question{.request = curious_.next()};
+    question.subject = static_cast<protocol::Subject>(curious_.below(3));
+    if (curious_.below(2) == 0) question.session = run.session;
+    if (curious_.below(2) == 0) question.run = run.number;
+    question.task = task;
+    EXPECT_FALSE(engine_.explain(question, session).empty());
+    EXPECT_FALSE(engine_.learned().empty());
+    EXPECT_EQ(engine_.digest(), digest);
+  }
+
   /// One random move; returns false when everything seems to stand still.
   bool move() {
     if (random_.below(50) == 0 && !workers_.empty()) tell_loads();
+    if (curious_.below(20) == 0) ask();
     for (int attempt = 0; attempt < 60; ++attempt) {
       switch (random_.below(6)) {
         case 0:
@@ -476,6 +494,7 @@ class Cluster {
   }
 
   SplitMix64 random_;
+  SplitMix64 curious_;  ///< of questions, so that these change no history
   bool with_faults_;
   SchedulerEngine engine_;
   Instant now_;

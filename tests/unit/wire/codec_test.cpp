@@ -224,6 +224,9 @@ TEST(EnumsCodec, RefuseUnknownValues) {
   ended = {};
   ended.error_kind = static_cast<ErrorKind>(6);
   EXPECT_NE(error_of<protocol::SchedulerToDriver>(ended), "");
+  protocol::Explain explain;
+  explain.subject = static_cast<protocol::Subject>(3);
+  EXPECT_NE(error_of<protocol::DriverToScheduler>(explain), "");
   protocol::TaskFailed failed;
   failed.kind = static_cast<ErrorKind>(77);
   EXPECT_NE(error_of<protocol::WorkerToScheduler>(failed), "");

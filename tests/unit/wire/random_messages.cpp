@@ -158,6 +158,10 @@ void RandomMessages::fill(protocol::RunTemplate& out) {
   out = {run(), static_cast<std::uint32_t>(random_.below(1000)), ids(n), sizes(n), peers(n)};
 }
 
+void RandomMessages::fill(protocol::Explain& out) {
+  out = {u64(), static_cast<protocol::Subject>(random_.below(3)), run().session, u32(), u32()};
+}
+
 void RandomMessages::fill(protocol::DataReady& out) {
   const std::size_t n = count();
   out = {u32(), numbers(n), sizes(n), peers(n)};
@@ -169,7 +173,7 @@ void RandomMessages::fill(protocol::RunEnded& out) {
   out.error_kind = error_kind();
   out.error = text();
   const auto ns = [&] { return static_cast<std::int64_t>(u64()); };
-  out.stats = {u64(), ns(), ns(), ns(), u64(), u64(), {}, 0};
+  out.stats = {u64(), ns(), ns(), ns(), u64(), u64(), {}, 0, text()};
   out.stats.workers = list<protocol::WorkerShare>(random_.below(5), [&] {
     return protocol::WorkerShare{peer(), text(), u32(), u64(), ns(), ns()};
   });
