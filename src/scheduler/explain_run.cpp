@@ -181,7 +181,8 @@ std::string Core::overview(SessionId only, SessionId asker) const {
     if (ended.run) {
       runs.push_back(ended.run.get());
     } else {
-      large += "\n" + ended.text.substr(0, ended.text.find('\n'));
+      large += '\n';
+      large += ended.text.substr(0, ended.text.find('\n'));
     }
   }
   std::ranges::sort(runs, [](const Run* a, const Run* b) {
