@@ -53,7 +53,7 @@ TEST_F(ExplainTest, ArraysAreExplainedByTheRunThatMakesThem) {
   const auto a = random::uniform({64, 64}, {.chunks = {32, 32}, .seed = 1});
   const Array kept = session().persist(a + 1.0);
   session().wait(kept);
-  expect(session().explain(kept), {"done, 4 of 4 tasks done", "bound by: "});
+  expect(session().explain(kept), {"done, 8 of 8 tasks done", "bound by: "});
   const auto future = session().compute_async(matmul(a, a));
   future.get();
   expect(future.explain(), {"done, ", "bound by: ", "explain_test.cpp:"});
@@ -80,6 +80,7 @@ TEST_F(ExplainTest, NothingIsExplainedOfWhatNoTaskMakes) {
 TEST_F(ExplainTest, ItIsToldWithoutWaiting) {
   const auto value = session().submit<add_one>(1);
   value.get();
+  value.report();  // the scheduler has heard of it
   std::promise<std::string> told;
   value.explain_async().then([&](Future<std::string> text) { told.set_value(text.get()); });
   auto text = told.get_future();
