@@ -5,6 +5,7 @@
 #include <string>
 
 #include "base/random.hpp"
+#include "seeds.hpp"
 #include "simulate/cluster.hpp"
 
 /// Ten thousand small clusters, each of another make and with other mishaps: every invariant of
@@ -13,7 +14,7 @@
 namespace ashlar::simulate {
 namespace {
 
-constexpr std::uint64_t lots = 100, runs_of_lot = 100;
+constexpr std::uint64_t lots = 100, runs_of_lot = seeds(100);
 
 Config any_config(std::uint64_t seed) {
   SplitMix64 random(seed);

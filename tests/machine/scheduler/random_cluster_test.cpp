@@ -3,6 +3,7 @@
 #include <optional>
 
 #include "model_cluster.hpp"
+#include "seeds.hpp"
 
 namespace ashlar::scheduler {
 namespace {
@@ -523,7 +524,7 @@ std::uint64_t play_seeds(std::uint64_t count, bool with_faults,
   const char* one = std::getenv("ASHLAR_TEST_SEED");
   const std::uint64_t first = one != nullptr ? std::strtoull(one, nullptr, 10) : 0;
   Counters sum;
-  for (std::uint64_t seed = first; seed < (one != nullptr ? first + 1 : count); ++seed) {
+  for (std::uint64_t seed = first; seed < (one != nullptr ? first + 1 : seeds(count)); ++seed) {
     SCOPED_TRACE("ASHLAR_TEST_SEED=" + std::to_string(seed));
     Cluster cluster{seed, with_faults, policy};
     cluster.play();

@@ -5,6 +5,7 @@
 
 #include "base/random.hpp"
 #include "machine/worker/rig.hpp"
+#include "seeds.hpp"
 
 namespace ashlar::worker {
 namespace {
@@ -190,7 +191,7 @@ class Mob {
 };
 
 TEST(WorkerRandom, AnyEventsInAnyOrderKeepTheInvariants) {
-  for (std::uint64_t seed = 1; seed <= 1000; ++seed) {
+  for (std::uint64_t seed = 1; seed <= seeds(1000); ++seed) {
     SCOPED_TRACE("seed " + std::to_string(seed));
     Mob mob(seed);
     mob.run(120);
