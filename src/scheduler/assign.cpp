@@ -155,7 +155,12 @@ bool Core::place_task(Run& run, std::uint32_t task) {
   const TaskClass& wanted = run.tasks.classes()[run.tasks.at(task).task_class];
   const graph::TaskGraph& g = *run.graph;
   inputs_.clear();
-  for (const std::uint32_t name : g.inputs_of(task)) inputs_.push_back(&datum(run.resolve(name)));
+  made_ns_.clear();
+  for (const std::uint32_t name : g.inputs_of(task)) {
+    const DataRef ref = run.resolve(name);
+    inputs_.push_back(&datum(ref));
+    made_ns_.push_back(unmade_ns(ref));
+  }
   const std::uint32_t reused =
       g.reuse_input.empty() ? graph::TaskGraph::no_input : g.reuse_input[task];
   const Datum* taken_over = reused == graph::TaskGraph::no_input ? nullptr : inputs_[reused];
@@ -169,8 +174,8 @@ bool Core::place_task(Run& run, std::uint32_t task) {
   const bool is_root = inputs_.empty();
   const PeerIndex sibling = is_root && run.sibling_left > 0 ? run.sibling : no_peer;
   const Choice choice =
-      policy_->choose(view(), {entry_of(run, task), inputs_, taken_over, output_bytes, task_ns,
-                               pool, workers_.requirement(wanted.requirement), sibling,
+      policy_->choose(view(), {entry_of(run, task), inputs_, made_ns_, taken_over, output_bytes,
+                               task_ns, pool, workers_.requirement(wanted.requirement), sibling,
                                is_root ? recent_root_worker_ : no_peer,
                                run.planned.empty() ? no_peer : run.planned[task],
                                run.owner_of(task), run.owned_left, class_ns_});
@@ -186,6 +191,15 @@ bool Core::place_task(Run& run, std::uint32_t task) {
   if (is_root) take_root(run, pool, worker);
   assign(run, task, worker, there_ns);
   return true;
+}
+
+/// For how long an available datum will not be made yet: not beyond what its worker has to do.
+std::int64_t Core::unmade_ns(DataRef ref) const {
+  const Run& run = run_at(ref.run);
+  const Datum& d = run.data[ref.index];
+  if (d.is_made) return 0;
+  const std::int64_t due_ns = (run.tasks.at(run.producer[ref.index]).due - now_).ns;
+  return std::clamp(due_ns, std::int64_t{0}, workers_.load_ns(d.primary));
 }
 
 placement::View Core::view() const { return {workers_, replicas_, links_, kept_, limits_}; }
@@ -281,6 +295,7 @@ void Core::assign(Run& run, std::uint32_t task, PeerIndex worker, std::int64_t t
   record.expected_ns = expected_on(worker, task_ns);
   const std::uint32_t requirement = run.tasks.classes()[record.task_class].requirement;
   workers_.take(worker, workers_.requirement(requirement), record.expected_ns);
+  record.due = now_ + Duration{workers_.load_ns(worker)};
   const std::uint32_t reuse = reuse_for(run, task, worker);
   record.takes_over = reuse != graph::TaskGraph::no_input;
   transition(run, task, TaskState::assigned);

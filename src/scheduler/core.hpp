@@ -203,6 +203,7 @@ class Core {
   void let_go(Run& run, std::uint32_t task);
   void let_go_all(PeerIndex worker);
   void dismiss_leaving();
+  std::int64_t unmade_ns(DataRef ref) const;
   placement::View view() const;
   placement::Submission submission(const Run& run) const;
   void plan(Run& run);
@@ -358,7 +359,8 @@ class Core {
   std::vector<std::uint32_t> new_runs_;
   std::uint64_t level_membership_ = 0;  ///< of the workers, for which owners are meant
   std::vector<std::uint32_t> parked_;
-  std::vector<PeerIndex> freed_;      ///< workers that have fewer tasks than before
+  std::vector<PeerIndex> freed_;        ///< workers that have fewer tasks than before
+  std::vector<std::int64_t> made_ns_;   ///< scratch of place_task …
   std::vector<const Datum*> inputs_;    ///< scratch of place_task …
   std::vector<std::int64_t> class_ns_;  ///< … predicted, by class of workers
 };

@@ -111,7 +111,7 @@ struct Limits {
   double copy_bandwidth = 2.0e9;
   /// Assumed for fetching what a task lacks, beside its bytes: waiting for it, once per task …
   Duration remote_latency = Duration::microseconds(100);
-  Duration local_latency = Duration::microseconds(40);
+  Duration local_latency = Duration::microseconds(20);
   /// … and the work of each fetch.
   Duration fetch_work = Duration::microseconds(3);
   /// A task leaves the worker that has its inputs only for one that could start it sooner by more

@@ -142,7 +142,7 @@ class LeastLoaded final : public Policy {
     for (const Estimate& e : estimates_) {
       std::int64_t finish = e.finish_ns;
       if (e.waiting_ns > least_waiting) {
-        finish += std::min(e.start_ns / 2, slack);
+        finish += std::min({e.start_ns / 2, slack, 2 * e.waiting_ns});
       }
       const bool is_elsewhere =
           question.owner != no_host && view.workers.at(e.worker).host != question.owner;
@@ -199,18 +199,17 @@ class LeastLoaded final : public Policy {
     total_bytes_ = 0;
     makers_ = senders_ = {};
     for (const Datum* datum : question.inputs) {
-      ++input;
+      const std::int64_t made_ns = question.made_ns[input++];
       total_bytes_ += known_bytes(*datum);
       for_holders(view, *datum, [&](PeerIndex holder) { count(view, holder, *datum, input); });
-      note_input(view, *datum);
+      note_input(view, *datum, made_ns);
     }
   }
 
-  /// An unmade input is made at the end of its maker's queue, at the latest; one on another host
-  /// comes after what its holder is to send already.
-  void note_input(const View& view, const Datum& datum) {
+  /// One on another host comes after what its holder is to send already.
+  void note_input(const View& view, const Datum& datum, std::int64_t made_ns) {
     const PeerIndex holder = datum.primary;
-    if (!datum.is_made) makers_.note(holder, view.workers.load_ns(holder));
+    if (!datum.is_made) makers_.note(holder, made_ns);
     const std::uint64_t outgoing = view.replicas.outgoing(holder);
     if (outgoing > 0) senders_.note(holder, transfer_ns(outgoing, view.links.sending(holder)));
   }

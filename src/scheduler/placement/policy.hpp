@@ -26,9 +26,10 @@ struct View {
 };
 
 struct Question {
-  KeptTasks::Entry turn;                 ///< the task's, among those kept
-  std::span<const Datum* const> inputs;  ///< each available
-  const Datum* taken_over = nullptr;     ///< the input whose buffer an output may take over
+  KeptTasks::Entry turn;                  ///< the task's, among those kept
+  std::span<const Datum* const> inputs;   ///< each available
+  std::span<const std::int64_t> made_ns;  ///< of each input: for how long it will not be made yet
+  const Datum* taken_over = nullptr;      ///< the input whose buffer an output may take over
   std::uint64_t output_bytes = 0;
   std::int64_t task_ns = 0;  ///< predicted, on an average worker
   const Pool& pool;          ///< workers that could run it
