@@ -224,6 +224,11 @@ int main(int argc, char** argv) {
   CLI::App app("Ashlar runs task graphs on worker processes.", "ashlar");
   app.set_version_flag("--version", ASHLAR_VERSION);
   app.require_subcommand(1);
+  app.failure_message([](const CLI::App*, const CLI::Error& error) {
+    const bool is_number = error.get_name() == "ConversionError";
+    return "ashlar: " + std::string(error.what()) + (is_number ? ": expected a number" : "") +
+           "; see ashlar --help\n";
+  });
   Arguments arguments;
   app.add_subcommand("info", "this build, this machine, and a self-check of the BLAS");
   add_calibrate(app, arguments);

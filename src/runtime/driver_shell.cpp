@@ -45,10 +45,9 @@ protocol::Hello DriverShell::hello() const {
 
 void DriverShell::join(SchedulerShell& scheduler) {
   scheduler_ = &scheduler;
-  const auto session =
-      scheduler.open_session(hello(), [this](protocol::SchedulerToDriver message) {
-        events_.push_back(driver::FromScheduler{std::move(message)});
-      });
+  const auto session = scheduler.open_session(hello(), [this](protocol::SchedulerToDriver message) {
+    events_.push_back(driver::FromScheduler{std::move(message)});
+  });
   joined(session.session, session.driver, true);
 }
 
@@ -238,10 +237,15 @@ std::span<std::byte> DriverShell::on_frame(std::span<const std::byte> control,
 }
 
 void DriverShell::on_closed(const std::string& reason) {
+  std::string why = reason;
+  if (is_joined_) {
+    why = std::string("lost the scheduler at ").append(link_->peer_name());
+    why.append(": ").append(reason).append("; see its log, and connect again once it runs");
+  }
   link_ = nullptr;
-  log_.warning("lost the scheduler: " + reason);
-  events_.push_back(driver::SchedulerLost{reason});
-  observer_.on_disconnected(reason);
+  log_.warning(why);
+  events_.push_back(driver::SchedulerLost{why});
+  observer_.on_disconnected(why);
 }
 
 }  // namespace ashlar::runtime

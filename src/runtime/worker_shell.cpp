@@ -294,9 +294,7 @@ void WorkerShell::perform(worker::Action& action) {
     void operator()(worker::StartTask& a) { shell.start(a); }
     void operator()(worker::StartFetch& a) { shell.exchange_.start_fetch(a.datum, a.peer); }
     void operator()(worker::AbandonFetch& a) { shell.exchange_.abandon_fetch(a.datum); }
-    void operator()(worker::AnswerFetch& a) {
-      shell.exchange_.answer(a.peer, a.request, a.datum);
-    }
+    void operator()(worker::AnswerFetch& a) { shell.exchange_.answer(a.peer, a.request, a.datum); }
     void operator()(worker::RefuseFetch& a) { shell.exchange_.refuse(a.peer, a.request); }
     void operator()(worker::PushDatum& a) { shell.exchange_.push(a.driver, a.datum); }
     void operator()(worker::DropDatum& a) { shell.table_.drop(a.datum); }
@@ -356,8 +354,8 @@ void WorkerShell::run(std::uint32_t position) {
       throw Unsupported("this worker has no such kernel");
     }
     Outputs outputs(job, arena_);
-    const kernels::Call call{job.task.params,       job.input_bytes, job.task.output_bytes,
-                             outputs,               job.reuse_input};
+    const kernels::Call call{job.task.params, job.input_bytes, job.task.output_bytes, outputs,
+                             job.reuse_input};
     job.kernel->cpu(call);
     for (std::size_t i = 0; i < job.outputs.size(); ++i) {
       const std::uint64_t announced = job.task.output_bytes[i];
@@ -378,8 +376,7 @@ void WorkerShell::run(std::uint32_t position) {
   options_.record.end(position);
 }
 
-void WorkerShell::on_fetched(DatumId datum, std::uint64_t bytes, bool is_in_place,
-                             bool is_local) {
+void WorkerShell::on_fetched(DatumId datum, std::uint64_t bytes, bool is_in_place, bool is_local) {
   events_.push_back(worker::FetchDone{datum, bytes, is_in_place, is_local});
 }
 
@@ -433,8 +430,10 @@ std::span<std::byte> WorkerShell::on_frame(std::span<const std::byte> control,
 }
 
 void WorkerShell::on_closed(const std::string& reason) {
+  std::string why = std::string("lost the scheduler at ").append(link_->peer_name());
+  why.append(": ").append(reason).append("; see its log, and start this worker again once it runs");
   link_ = nullptr;
-  end("lost the scheduler: " + reason, false);
+  end(why, false);
 }
 
 }  // namespace ashlar::runtime

@@ -274,6 +274,9 @@ class BadInput(unittest.TestCase):
             self.expect_error(run("matmul", path("wide.npy"), good), "wide.npy (4, 3)",
                               "good.npy (4, 4)", "swap the files")
             self.expect_error(run("matmul", good, good, "--chunks", "0"), "chunks")
+            self.expect_error(run("matmul", good, good, "--chunks", "x"), "ashlar: ", "--chunks",
+                              "a number")
+            self.expect_error(run("scheduler", "--listen", "unix:" + good), good, "another name")
             self.expect_error(run("matmul", good, good, "--chunks", "5"), "--chunks 5", "1 to 4")
             self.expect_error(run("matmul", good, good, "--out", path("no/such/c.npy")),
                               path("no/such/c.npy"), "make it first")
