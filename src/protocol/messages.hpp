@@ -186,6 +186,8 @@ struct RunStats {
   std::int64_t makespan_ns = 0;       ///< submission to last completion, scheduler's clock
   std::uint64_t local_bytes = 0;      ///< read by workers from other processes of their host
   std::uint64_t remote_bytes = 0;     ///< and from other hosts
+  std::uint64_t spilled_bytes = 0;    ///< written to disk by workers, to make room in memory
+  std::uint64_t loaded_bytes = 0;     ///< and read back
   std::vector<WorkerShare> workers;
   friend bool operator==(const RunStats&, const RunStats&) = default;
 };
@@ -316,6 +318,8 @@ struct DataAcquired {
   std::vector<DatumId> data;
   std::uint64_t local_bytes = 0;   ///< of them, from processes of the same host
   std::uint64_t remote_bytes = 0;  ///< of them, from other hosts
+  std::uint64_t spilled_bytes = 0;  ///< written to disk since the last such message
+  std::uint64_t loaded_bytes = 0;   ///< read back from it
   friend bool operator==(const DataAcquired&, const DataAcquired&) = default;
 };
 
@@ -341,12 +345,13 @@ struct SlotsHeld {
 
 /// Nothing runs on the worker, and these tasks wait for room under its memory limit: for outputs,
 /// or for an input that is to be fetched. Holds until the worker reports something else, or is
-/// told something.
+/// told something. Without tasks: it goes on after all.
 struct MemoryShort {
   std::uint64_t received = 0;  ///< the scheduler's messages seen, but heartbeats
   std::uint64_t memory_used = 0;
   std::vector<DatumId> tasks;        ///< run and task
   std::vector<std::uint64_t> bytes;  ///< that each needs
+  std::string spill_error;           ///< why the disk does not help, if it should
   friend bool operator==(const MemoryShort&, const MemoryShort&) = default;
 };
 

@@ -21,6 +21,32 @@ struct Exchange::Returned {
   std::vector<std::pair<std::weak_ptr<PeerLink>, std::uint64_t>> leases;
 };
 
+/// Data that others have read, noted by whichever thread lets go of them.
+struct Exchange::Read {
+  std::mutex mutex;
+  std::vector<DatumId> data;
+};
+
+/// A buffer that somebody elsewhere reads; in the end it is noted, when the buffer is let go.
+struct Exchange::Given {
+  struct Notice {
+    Notice(std::shared_ptr<Read> where, DatumId id) : read(std::move(where)), datum(id) {}
+    Notice(Notice&&) noexcept = default;
+    Notice& operator=(Notice&&) = delete;
+    ~Notice() {
+      if (!read) return;
+      const std::lock_guard lock(read->mutex);
+      read->data.push_back(datum);
+    }
+
+    std::shared_ptr<Read> read;
+    DatumId datum;
+  };
+
+  Notice notice;
+  store::Buffer buffer;
+};
+
 /// One link to a peer: what was asked on it, what was given on it.
 class Exchange::PeerLink : public net::LinkEvents,
                            public std::enable_shared_from_this<Exchange::PeerLink> {
@@ -126,7 +152,7 @@ class Exchange::PeerLink : public net::LinkEvents,
   std::shared_ptr<net::Link> link_;
   std::vector<net::Frame> waiting_;                 ///< until connected
   std::map<std::uint64_t, DatumId> asked_;          ///< our requests
-  std::map<std::uint64_t, store::Buffer> leases_;   ///< what the peer reads in our arena
+  std::map<std::uint64_t, Given> leases_;            ///< what the peer reads in our arena
   protocol::Fetch asking_;            ///< gathered during a turn
   protocol::FetchInPlace giving_;     ///< likewise
   protocol::LeaseReturned returning_;  ///< likewise
@@ -290,7 +316,8 @@ Exchange::Exchange(Loop& loop, std::shared_ptr<store::Arena> arena, DataTable& t
       events_(events),
       log_(log),
       options_(std::move(options)),
-      returned_(std::make_shared<Returned>()) {
+      returned_(std::make_shared<Returned>()),
+      read_(std::make_shared<Read>()) {
   auto on_link = [this](std::shared_ptr<net::Link> link) { accept(std::move(link)); };
   endpoint_.host_identity = net::host_identity();
   listeners_.push_back(
@@ -401,20 +428,33 @@ void Exchange::abandon_fetch(DatumId datum) {
   }
 }
 
-void Exchange::give(PeerLink& link, std::uint64_t number, DatumId datum, bool is_push) {
+Exchange::Given Exchange::given(DatumId datum) const {
   const store::Buffer* buffer = table_.find(datum);
-  if (buffer == nullptr) {
+  const bool is_followed =
+      options_.follows_reads && buffer != nullptr && buffer->size() > options_.inline_bytes;
+  return {{is_followed ? read_ : nullptr, datum}, buffer == nullptr ? store::Buffer() : *buffer};
+}
+
+std::vector<DatumId> Exchange::take_read() {
+  const std::lock_guard lock(read_->mutex);
+  return std::exchange(read_->data, {});
+}
+
+void Exchange::give(PeerLink& link, std::uint64_t number, DatumId datum, bool is_push) {
+  if (table_.find(datum) == nullptr) {
     if (!is_push) link.send(protocol::FetchRefused{number});
     return;
   }
-  const auto bytes = buffer->bytes();
-  if (link.is_local_ && buffer->is_own() && bytes.size() > options_.inline_bytes) {
+  Given data = given(datum);
+  const auto bytes = data.buffer.bytes();
+  if (link.is_local_ && data.buffer.is_own() && bytes.size() > options_.inline_bytes) {
     if (!link.has_shared_arena_) {
       link.has_shared_arena_ = true;
       link.send(protocol::ArenaShared{0, arena_->capacity()}, {}, {},
                 arena_->descriptor().get());
     }
-    link.leases_[number] = *buffer;
+    link.leases_.erase(number);
+    link.leases_.emplace(number, std::move(data));
     const std::uint64_t offset = arena_->offset_of(bytes.data());
     if (is_push) {
       link.send(protocol::PushInPlace{number, datum, 0, offset, bytes.size()});
@@ -427,7 +467,7 @@ void Exchange::give(PeerLink& link, std::uint64_t number, DatumId datum, bool is
     return;
   }
   bytes_sent_ += bytes.size();
-  const auto owner = std::make_shared<store::Buffer>(*buffer);
+  const auto owner = std::make_shared<Given>(std::move(data));
   if (is_push) {
     link.send(protocol::PushBytes{datum, bytes.size()}, bytes, owner);
   } else {
@@ -437,7 +477,8 @@ void Exchange::give(PeerLink& link, std::uint64_t number, DatumId datum, bool is
 
 void Exchange::answer(PeerId peer, std::uint64_t request, DatumId datum) {
   const auto it = incoming_.find(peer);
-  if (it != incoming_.end()) give(*it->second, request, datum, false);
+  if (it == incoming_.end()) return void(given(datum));  // the peer is gone: read, as it were
+  give(*it->second, request, datum, false);
 }
 
 void Exchange::refuse(PeerId peer, std::uint64_t request) {
@@ -448,12 +489,12 @@ void Exchange::refuse(PeerId peer, std::uint64_t request) {
 void Exchange::push(PeerId peer, DatumId datum) {
   const auto info = infos_.find(peer);
   const store::Buffer* buffer = table_.find(datum);
-  if (info == infos_.end() || buffer == nullptr) return;
-  if (!protocol::is_pushed(endpoint_.host_identity, info->second.endpoint.host_identity,
-                           buffer->size())) {
-    return;
-  }
-  if (PeerLink* link = outgoing(peer)) give(*link, next_lease_++, datum, true);
+  const bool is_due = info != infos_.end() && buffer != nullptr &&
+                      protocol::is_pushed(endpoint_.host_identity,
+                                          info->second.endpoint.host_identity, buffer->size());
+  PeerLink* link = is_due ? outgoing(peer) : nullptr;
+  if (link == nullptr) return void(given(datum));
+  give(*link, next_lease_++, datum, true);
 }
 
 void Exchange::flush() {

@@ -53,6 +53,8 @@ class Exchange {
     /// costs two messages more.
     std::uint64_t inline_bytes = 4096;
     int connect_timeout_ms = 5000;
+    /// Whether it is of interest when others have read what they were given; see take_read().
+    bool follows_reads = false;
   };
 
   Exchange(Loop& loop, std::shared_ptr<store::Arena> arena, DataTable& table,
@@ -79,15 +81,22 @@ class Exchange {
   /// Sends what was gathered, and returns leases that were dropped. A turn hook's last step.
   void flush();
 
+  /// Data of more than Options::inline_bytes that were given by answer() or push() and are no longer
+  /// read since the last call: once for each time.
+  std::vector<DatumId> take_read();
+
   std::uint64_t bytes_sent() const { return bytes_sent_; }
   std::uint64_t bytes_received() const { return bytes_received_; }
 
  private:
   class PeerLink;
   struct Returned;
+  struct Read;
+  struct Given;
 
   PeerLink* outgoing(PeerId peer);
   void accept(std::shared_ptr<net::Link> link);
+  Given given(DatumId datum) const;
   void give(PeerLink& link, std::uint64_t number, DatumId datum, bool is_push);
   void gather_on(PeerLink& link);
   void remove(PeerLink* link);
@@ -115,6 +124,7 @@ class Exchange {
   std::uint64_t next_request_ = 1;
   std::uint64_t next_lease_ = std::uint64_t{1} << 63;
   std::shared_ptr<Returned> returned_;
+  std::shared_ptr<Read> read_;
   std::vector<std::weak_ptr<PeerLink>> gathered_on_;  ///< have something for the turn's end
   std::uint64_t bytes_sent_ = 0;
   std::uint64_t bytes_received_ = 0;

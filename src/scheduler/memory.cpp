@@ -27,6 +27,7 @@ void Core::on_worker(PeerIndex worker, const protocol::MemoryShort& message) {
     drop_peer(worker, "contradicts itself about its want of memory");
     return;
   }
+  if (message.tasks.empty()) return;  // it goes on after all
   auto& shortage = workers_.edit(worker).shortage.emplace(message);
   if (!std::ranges::is_sorted(shortage.tasks)) {
     std::vector<std::pair<DatumId, std::uint64_t>> order;
@@ -103,6 +104,7 @@ Core::Shortage Core::total_shortage() {
         total.run = run->slot;
         total.task = id.index;
         total.bytes = worker.shortage->bytes[i];
+        total.spill_error = worker.shortage->spill_error;
       }
     }
   }
@@ -132,7 +134,8 @@ void Core::relieve_memory() {
                  std::to_string(total.tasks) + " tasks wait for memory on " +
                  std::to_string(total.workers) + " workers, which hold " +
                  std::to_string(total.used) + " of " + std::to_string(total.limit) +
-                 " bytes: " + remedy);
+                 " bytes: " + remedy +
+                 (total.spill_error.empty() ? "" : "; spilling failed: " + total.spill_error));
   apply_failures();
   workers_.settle();
   place();

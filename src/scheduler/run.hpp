@@ -68,6 +68,7 @@ struct Run {
   std::int64_t task_ns = 0;
   std::uint64_t path_ns = 0;
   std::uint64_t local_bytes = 0, remote_bytes = 0;
+  std::uint64_t spilled_bytes = 0, loaded_bytes = 0;
   std::vector<Share> shares;
 
   std::uint32_t output_count() const { return graph ? graph->output_count() : 0; }

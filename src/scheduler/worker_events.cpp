@@ -211,6 +211,8 @@ void Core::on_worker(PeerIndex worker, const protocol::DataAcquired& message) {
   if (run != nullptr) {
     run->local_bytes += message.local_bytes;
     run->remote_bytes += message.remote_bytes;
+    run->spilled_bytes += message.spilled_bytes;
+    run->loaded_bytes += message.loaded_bytes;
   }
   links_.arrived(worker, message.remote_bytes);
   for (const DatumId id : message.data) {

@@ -224,6 +224,8 @@ struct RunStats {
   localBytes @4 :UInt64;
   remoteBytes @5 :UInt64;
   workers @6 :List(WorkerShare);
+  spilledBytes @7 :UInt64;
+  loadedBytes @8 :UInt64;
 }
 
 struct RunEnded {
@@ -335,6 +337,8 @@ struct DataAcquired {
   data @1 :DatumIds;
   localBytes @2 :UInt64;
   remoteBytes @3 :UInt64;
+  spilledBytes @4 :UInt64;
+  loadedBytes @5 :UInt64;
 }
 
 struct DataMissing {
@@ -356,6 +360,7 @@ struct MemoryShort {
   # One entry per task; `index` is the task's.
   tasks @2 :DatumIds;
   bytes @3 :List(UInt64);
+  spillError @4 :Text;
 }
 
 # ---- peer <-> peer

@@ -61,8 +61,37 @@ struct FetchUnasked {
 /// Time has passed; sent at least ten times a second while anything is under way.
 struct Tick {};
 
-using Event =
-    std::variant<FromScheduler, TaskEnded, FetchDone, FetchFailed, FetchAsked, FetchUnasked, Tick>;
+/// What AnswerFetch or PushDatum gave is no longer read: sent, or its lease returned. Follows each
+/// of them once, for data of more than Limits::untracked_bytes.
+struct ReadDone {
+  DatumId datum;
+};
+
+/// The copy that SpillDatum asked for is whole.
+struct SpillDone {
+  std::uint64_t copy = 0;
+};
+
+/// It could not be written, and takes no disk space.
+struct SpillFailed {
+  std::uint64_t copy = 0;
+  std::string error;  ///< names the disk and the remedy
+};
+
+/// The datum that LoadDatum asked for is in the store, unless its copy was dropped meanwhile.
+struct LoadDone {
+  std::uint64_t copy = 0;
+};
+
+/// The copy cannot be read, or is not what was written.
+struct LoadFailed {
+  std::uint64_t copy = 0;
+  std::string error;
+};
+
+using Event = std::variant<FromScheduler, TaskEnded, FetchDone, FetchFailed, FetchAsked,
+                           FetchUnasked, Tick, ReadDone, SpillDone, SpillFailed, LoadDone,
+                           LoadFailed>;
 
 // ---- actions: ordered commands ---------------------------------------------------------------
 
@@ -120,6 +149,26 @@ struct DropDatum {
   DatumId datum;
 };
 
+/// Write the datum, which is in the store and stays there, to disk under a number that was never
+/// used before: SpillDone or SpillFailed follows, in any case.
+struct SpillDatum {
+  DatumId datum;
+  std::uint64_t copy = 0;
+};
+
+/// Read a copy back into the store: LoadDone or LoadFailed follows, in any case.
+struct LoadDatum {
+  DatumId datum;
+  std::uint64_t copy = 0;
+  std::uint64_t bytes = 0;
+};
+
+/// The copy is not needed any more, if it could be written; what is being read of it is not to come
+/// into the store.
+struct DropCopy {
+  std::uint64_t copy = 0;
+};
+
 /// The peer's PeerInfo: where to find it.
 struct KnowPeer {
   protocol::PeerInfo info;
@@ -137,7 +186,7 @@ struct Exit {
 
 using Action = std::variant<ToScheduler, StartTask, StartFetch, AbandonFetch, AnswerFetch,
                             RefuseFetch, PushDatum, DropDatum, KnowPeer, ForgetPeer, Exit,
-                            WithdrawTask>;
+                            WithdrawTask, SpillDatum, LoadDatum, DropCopy>;
 using Actions = std::vector<Action>;
 
 // ---- the engine ------------------------------------------------------------------------------
@@ -165,6 +214,22 @@ struct Limits {
   Duration revoked_wait = Duration::milliseconds(50);
   /// Dropped data remembered, so that requests for them are refused at once.
   std::uint32_t dropped_remembered = 65536;
+  /// Whether data may go to disk when memory is short.
+  bool can_spill = false;
+  /// Smaller data stay in memory: they cost the disk more than they take.
+  std::uint64_t spill_bytes_min = 4097;
+  /// Data being written at once. More only wait for the disk.
+  std::uint32_t spill_writes = 8;
+  /// How long no data are written after the disk was full or failed.
+  Duration spill_pause = Duration::seconds(5);
+  /// A disk that has lost data so often is not written to any more.
+  std::uint32_t load_failures = 3;
+  /// Tasks per slot, started ones not counted, whose inputs are read back ahead.
+  std::uint32_t prefetch_per_slot = 2;
+  /// Reads of data up to this size are not followed: they get a copy at once.
+  std::uint64_t untracked_bytes = 4096;
+  /// While a reader elsewhere has returned something within this time, memory may still come back.
+  Duration read_wait = Duration::seconds(5);
 };
 
 /// What the shell needs to run a started task. Spans live until its TaskEnded has been stepped.
@@ -186,6 +251,8 @@ struct Counters {
   std::uint64_t fetches = 0;
   std::uint64_t stale_events = 0;
   std::uint64_t odd_messages = 0;  ///< assignments whose vectors contradict each other
+  std::uint64_t spilled_bytes = 0;
+  std::uint64_t loaded_bytes = 0;
 };
 
 /// What one worker fetches, runs, keeps and frees. A pure state machine.
@@ -193,6 +260,10 @@ struct Counters {
 /// A datum is *here* when it is in the store (made, or fetched). A task is admitted when all its
 /// inputs are here and its outputs fit under the memory limit; the lowest rank goes first. Inputs
 /// that another process holds or will make are fetched in rank order of their tasks.
+///
+/// With Limits::can_spill data go to disk to make room: first what nobody is known to read, then
+/// what is needed last; never what a started task or another process reads. They are read back
+/// before their tasks' turn.
 /// Threads: one at a time.
 class WorkerEngine {
  public:

@@ -216,7 +216,7 @@ void RandomMessages::fill(protocol::DataMissing& out) {
 
 void RandomMessages::fill(protocol::MemoryShort& out) {
   const std::size_t n = count();
-  out = {u64(), u64(), ids(n), sizes(n)};
+  out = {u64(), u64(), ids(n), sizes(n), text()};
 }
 
 void RandomMessages::fill(protocol::Fetch& out) {

@@ -67,7 +67,7 @@ class RandomMessages {
   void fill(protocol::Shutdown& out) { out = {text()}; }
   void fill(protocol::TasksDone& out);
   void fill(protocol::TaskFailed& out);
-  void fill(protocol::DataAcquired& out) { out = {run(), ids(count()), u64(), u64()}; }
+  void fill(protocol::DataAcquired& out) { out = {run(), ids(count()), u64(), u64(), u64(), u64()}; }
   void fill(protocol::DataMissing& out);
   void fill(protocol::Leaving& out) { out = {text()}; }
   void fill(protocol::MemoryShort& out);
