@@ -53,6 +53,7 @@ struct Hello {
   std::uint64_t memory_limit = 0;    ///< workers: bytes
   std::vector<std::string> kernels;  ///< workers: names; assignments refer to positions here
   std::vector<std::pair<std::string, double>> resources;  ///< workers
+  bool returns_loans = false;  ///< on peer links: LoansWanted may be sent
   friend bool operator==(const Hello&, const Hello&) = default;
 };
 
@@ -69,6 +70,7 @@ struct Welcome {
   PeerId peer;        ///< the newcomer's id (peer links: the answering peer's id)
   SessionId session;  ///< drivers only
   ClusterSize cluster;  ///< drivers only; ClusterSize says when it changes
+  bool returns_loans = false;  ///< on peer links: LoansWanted may be sent
   friend bool operator==(const Welcome&, const Welcome&) = default;
 };
 
@@ -432,7 +434,13 @@ struct LeaseReturned {
   friend bool operator==(const LeaseReturned&, const LeaseReturned&) = default;
 };
 
+/// What the other side reads here for tasks that have not started stands in the way of what others
+/// wait for: it is to return these leases, and to copy what it asks for from now on for them.
+struct LoansWanted {
+  friend bool operator==(const LoansWanted&, const LoansWanted&) = default;
+};
+
 using PeerMessage = std::variant<Fetch, FetchCancel, ArenaShared, FetchInPlace, FetchBytes,
-                                 FetchRefused, PushInPlace, PushBytes, LeaseReturned>;
+                                 FetchRefused, PushInPlace, PushBytes, LeaseReturned, LoansWanted>;
 
 }  // namespace ashlar::protocol

@@ -33,6 +33,8 @@ class ExchangeEvents {
   virtual void on_asked(PeerId peer, std::uint64_t request, DatumId datum) = 0;
   /// One request, or all of a peer's (worker::FetchUnasked::all), needs no answer any more.
   virtual void on_unasked(PeerId peer, std::uint64_t request) = 0;
+  /// The peer wants back what is read in its memory and not used now.
+  virtual void on_loans_wanted(PeerId peer) = 0;
   /// A datum came unasked and is in the table now.
   virtual void on_pushed(DatumId datum, std::uint64_t bytes, bool is_local) = 0;
 };
@@ -71,10 +73,16 @@ class Exchange {
   /// Closes links to the peer; fetches from it fail.
   void forget_peer(PeerId peer);
 
-  void start_fetch(DatumId datum, PeerId peer);
+  /// `is_copied`: into this process's own memory, also where it could be read in place.
+  void start_fetch(DatumId datum, PeerId peer, bool is_copied = false);
   void abandon_fetch(DatumId datum);
   void answer(PeerId peer, std::uint64_t request, DatumId datum);
   void refuse(PeerId peer, std::uint64_t request);
+  /// Asks whoever reads in this arena, and understands it, for what is not used now.
+  void recall_loans();
+  /// Copies data that are read in peers' arenas into the own one, up to so many bytes and as far as
+  /// there is room: their leases are returned when nobody uses them any more. Says which.
+  std::vector<DatumId> copy_loans(std::uint64_t bytes_max);
   /// Pushes a datum of the table, if it is small or the peer is on this host.
   void push(PeerId peer, DatumId datum);
 
@@ -98,6 +106,7 @@ class Exchange {
   void accept(std::shared_ptr<net::Link> link);
   Given given(DatumId datum) const;
   void give(PeerLink& link, std::uint64_t number, DatumId datum, bool is_push);
+  void copy(const DatumId& datum);
   void gather_on(PeerLink& link);
   void remove(PeerLink* link);
 
@@ -119,6 +128,7 @@ class Exchange {
   struct Fetching {
     PeerId peer;
     std::uint64_t request = 0;
+    bool is_copied = false;
   };
   std::map<DatumId, Fetching> fetching_;
   std::uint64_t next_request_ = 1;

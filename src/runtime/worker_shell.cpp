@@ -299,7 +299,7 @@ void WorkerShell::perform(worker::Action& action) {
       if (shell.link_) shell.link_->send({wire::encode(a.message), {}, {}, -1});
     }
     void operator()(worker::StartTask& a) { shell.start(a); }
-    void operator()(worker::StartFetch& a) { shell.exchange_.start_fetch(a.datum, a.peer); }
+    void operator()(worker::StartFetch& a) { shell.exchange_.start_fetch(a.datum, a.peer, a.is_copied); }
     void operator()(worker::AbandonFetch& a) { shell.exchange_.abandon_fetch(a.datum); }
     void operator()(worker::AnswerFetch& a) {
       shell.exchange_.answer(a.peer, a.request, a.datum);
@@ -316,6 +316,7 @@ void WorkerShell::perform(worker::Action& action) {
       shell.loading_[a.copy] = a.datum;
       shell.spiller_->load(a.copy);
     }
+    void operator()(worker::RecallLoans&) { shell.exchange_.recall_loans(); }
     void operator()(worker::DropCopy& a) {
       shell.loading_.erase(a.copy);
       shell.spiller_->drop(a.copy);
@@ -439,6 +440,10 @@ void WorkerShell::on_asked(PeerId peer, std::uint64_t request, DatumId datum) {
 
 void WorkerShell::on_unasked(PeerId peer, std::uint64_t request) {
   events_.push_back(worker::FetchUnasked{peer, request});
+}
+
+void WorkerShell::on_loans_wanted(PeerId peer) {
+  events_.push_back(worker::LoansWanted{peer});
 }
 
 void WorkerShell::on_pushed(DatumId datum, std::uint64_t, bool) {

@@ -92,6 +92,7 @@ class WorkerShell : private ExchangeEvents, private net::LinkEvents {
   void on_fetch_failed(DatumId datum, PeerId peer) override;
   void on_asked(PeerId peer, std::uint64_t request, DatumId datum) override;
   void on_unasked(PeerId peer, std::uint64_t request) override;
+  void on_loans_wanted(PeerId peer) override;
   void on_pushed(DatumId datum, std::uint64_t bytes, bool is_local) override;
 
   std::span<std::byte> on_frame(std::span<const std::byte> control, std::uint64_t payload_bytes,

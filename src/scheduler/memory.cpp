@@ -65,7 +65,9 @@ bool Core::is_held_up(const Run& run, std::uint32_t task) {
 /// That this is so when each task is held up: the first task to start against it would do so on a
 /// word from the scheduler, which a worker that is short has not been sent, or on the arrival of
 /// an input. Somebody made that input and had reported it, or started its task after it said that
-/// it could not; then this was not the first.
+/// it could not; then this was not the first. If it was made long ago, and a worker is short as it
+/// waits for it, whoever has it on disk has had no room to read it for longer than any transfer
+/// takes, and it too only waits.
 bool Core::is_stuck_on_memory() {
   bool is_any_short = false;
   for (PeerIndex p = 0; p < workers_.size(); ++p) is_any_short |= workers_.at(p).is_short();

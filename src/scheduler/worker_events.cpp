@@ -44,7 +44,10 @@ void Core::on(const FromWorker& event) {
   // Leaving and heartbeats are said beside the engine; anything else means that it went on.
   const bool is_aside = std::holds_alternative<protocol::Heartbeat>(event.message) ||
                         std::holds_alternative<protocol::Leaving>(event.message);
-  if (!is_aside) workers_.edit(worker).shortage.reset();
+  if (!is_aside && workers_.at(worker).shortage) {
+    workers_.edit(worker).shortage.reset();
+    is_stuck_ = false;  // something went on since
+  }
   std::visit([&](const auto& message) { on_worker(worker, message); }, event.message);
 }
 

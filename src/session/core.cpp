@@ -405,6 +405,10 @@ void Core::on_deliver(DatumId datum, const store::Buffer& buffer) {
   }
 }
 
+void Core::on_moved(DatumId datum, const store::Buffer& buffer) {
+  if (const OutputHandle output = find(datum)) output->moved(buffer);
+}
+
 void Core::on_exists(DatumId datum) {
   if (const OutputHandle output = find(datum)) output->made();
 }

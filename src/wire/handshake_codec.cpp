@@ -18,6 +18,7 @@ void write_hello(const protocol::Hello& hello, schema::Hello::Builder out) {
     write_texts(hello.kernels, out.initKernels(list_size(hello.kernels.size())));
   if (!hello.resources.empty())
     write_resources(hello.resources, out.initResources(list_size(hello.resources.size())));
+  out.setReturnsLoans(hello.returns_loans);
 }
 
 protocol::Hello read_hello(schema::Hello::Reader in) {
@@ -34,6 +35,7 @@ protocol::Hello read_hello(schema::Hello::Reader in) {
   hello.memory_limit = in.getMemoryLimit();
   hello.kernels = read_texts(in.getKernels());
   hello.resources = read_resources(in.getResources());
+  hello.returns_loans = in.getReturnsLoans();
   return hello;
 }
 
@@ -47,6 +49,7 @@ struct Writer {
     to.setPeer(welcome.peer.value);
     to.setSession(welcome.session.value);
     write_cluster_size(welcome.cluster, to.initCluster());
+    to.setReturnsLoans(welcome.returns_loans);
   }
   void operator()(const protocol::Refusal& refusal) {
     out.initRefusal().setReason(as_text(refusal.reason));
@@ -62,7 +65,8 @@ Handshake read(schema::Handshake::Reader in) {
       return protocol::Welcome{.protocol_version = from.getProtocolVersion(),
                                .peer = PeerId{from.getPeer()},
                                .session = SessionId{from.getSession()},
-                               .cluster = read_cluster_size(from.getCluster())};
+                               .cluster = read_cluster_size(from.getCluster()),
+                               .returns_loans = from.getReturnsLoans()};
     }
     case schema::Handshake::REFUSAL:
       return protocol::Refusal{.reason = read_text(in.getRefusal().getReason())};

@@ -95,6 +95,7 @@ struct Hello {
   memoryLimit @8 :UInt64;
   kernels @9 :List(Text);
   resources @10 :List(Resource);
+  returnsLoans @11 :Bool;
 }
 
 struct Welcome {
@@ -102,6 +103,7 @@ struct Welcome {
   peer @1 :UInt32 = 0xffffffff;
   session @2 :UInt32 = 0xffffffff;
   cluster @3 :ClusterSize;
+  returnsLoans @4 :Bool;
 }
 
 struct ClusterSize {
@@ -392,6 +394,7 @@ struct PeerMessage {
     pushInPlace @6 :PushInPlace;
     pushBytes @7 :PushBytes;
     leaseReturned @8 :LeaseReturned;
+    loansWanted @9 :LoansWanted;
   }
 }
 
@@ -440,4 +443,7 @@ struct PushBytes {
 
 struct LeaseReturned {
   requests @0 :List(UInt64);
+}
+
+struct LoansWanted {
 }

@@ -52,7 +52,7 @@ PeerId WorkerEngine::State::peer_to_ask() const {
     const Peer& peer = peers.at(id);
     // What lies on this host is shown in place at once: bytes on a network are rationed, and others'
     // memory.
-    const bool is_rationed = is_off_host(id)
+    const bool is_rationed = takes_memory(data[data_table.find(peer.queued.begin()->id)], id)
                                  ? lacks_fetch_room ||
                                        peer.fetches_counted >= limits.fetches_per_peer ||
                                        fetches_counted >= limits.fetches
@@ -73,7 +73,7 @@ void WorkerEngine::State::pump_fetches() {
     const PeerId peer = peer_to_ask();
     if (peer.is_none()) return;
     Datum& datum = data[data_table.find(peers[peer].queued.begin()->id)];
-    if (!is_off_host(peer)) {
+    if (!takes_memory(datum, peer)) {
       lacks_loan_room = !may_borrow(datum);
       if (!lacks_loan_room) start_fetch(datum);
       continue;
@@ -100,7 +100,8 @@ void WorkerEngine::State::start_fetch(Datum& datum) {
   datum.since = now;
   ++fetches;
   ++counters.fetches;
-  if (is_off_host(holder)) {
+  last_progress = now;
+  if (takes_memory(datum, holder)) {
     datum.is_counted = true;
     ++fetches_counted;
     ++peers[holder].fetches_counted;
@@ -109,7 +110,7 @@ void WorkerEngine::State::start_fetch(Datum& datum) {
   } else {
     borrow(datum, datum.bytes);
   }
-  act(StartFetch{datum.id, holder, datum.bytes});
+  act(StartFetch{datum.id, holder, datum.bytes, datum.is_copied});
 }
 
 void WorkerEngine::State::add_request(std::uint32_t slot, const FetchAsked& event) {

@@ -56,8 +56,7 @@ bool WorkerEngine::State::may_borrow(const Datum& datum) {
   const auto fits_in = [&] { return datum.bytes <= most && borrowed <= most - datum.bytes; };
   if (!fits_in()) give_back_idle(datum.bytes);
   if (fits_in()) return true;
-  const bool is_idle = started_count() == 0 && transfers.empty();
-  if (!is_idle || (borrowed > 0 && now - overdrawn < limits.fetch_patience)) return false;
+  if (!is_at_rest() || (borrowed > 0 && now - overdrawn < limits.fetch_patience)) return false;
   overdrawn = now;
   return true;
 }
@@ -79,7 +78,7 @@ void WorkerEngine::State::give_back_idle(std::uint64_t bytes) {
 }
 
 void WorkerEngine::State::on(const ReadDone& event) {
-  last_read_done = now;
+  last_progress = now;
   returned(event.datum);
 }
 

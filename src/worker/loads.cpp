@@ -9,6 +9,7 @@ namespace ashlar::worker {
 /// Reads back what the next tasks need, the next one's inputs first, as far as there is room.
 void WorkerEngine::State::pump_loads() {
   lacks_load_room.reset();
+  lacks_request_room = false;
   if (on_disk_count == 0) return;
   load_for_requests();
   std::vector<std::pair<UseKey, std::uint32_t>> next;
@@ -36,7 +37,9 @@ bool WorkerEngine::State::load_inputs(std::uint32_t slot, const UseKey& key) {
       fail_for_memory(slot, bytes_lacking(tasks[slot]));
       return true;
     }
-    if (!make_room(limits.taken_bytes(datum.bytes), key, slot)) return false;
+    const std::uint64_t taken = limits.taken_bytes(datum.bytes);
+    const bool may_take = key.kind == UseKey::Kind::at_hand && has_waited();
+    if (!make_room(taken, key, slot) && !(may_take && take_from_fetches(taken, key))) return false;
     start_load(datum, run);
   }
   return true;
@@ -57,7 +60,7 @@ std::uint64_t WorkerEngine::State::bytes_read_elsewhere() const {
 }
 
 /// Reads back what other processes ask for, who wait now. What they read cannot be moved, so they
-/// have no more than a quarter of the memory, or one datum.
+/// have no more than a quarter of the memory, or one datum, unless nothing else goes on.
 void WorkerEngine::State::load_for_requests() {
   if (requests.size() == 0) return;
   constexpr UseKey most_urgent{UseKey::Kind::at_hand, 0, 0};
@@ -67,8 +70,12 @@ void WorkerEngine::State::load_for_requests() {
     if (datum.presence != Presence::on_disk) continue;
     const std::uint64_t taken = limits.taken_bytes(datum.bytes);
     const std::uint64_t most = memory_limit / 4;
-    if (read > 0 && (taken > most || read > most - taken)) return;
-    if (!make_room(taken, most_urgent, no_slot)) return;
+    const bool is_within = read == 0 || (taken <= most && read <= most - taken);
+    lacks_request_room = !(is_within || may_lend_more(requests[request])) ||
+                         !(make_room(taken, most_urgent, no_slot) ||
+                           (may_take_from_fetches(requests[request]) &&
+                            take_from_fetches(taken, most_urgent)));
+    if (lacks_request_room) return;
     start_load(datum, datum.id.run);
     read += taken;
   }
@@ -93,6 +100,7 @@ void WorkerEngine::State::end_load(std::uint64_t copy, const std::string* error)
   }
   const Transfer transfer = found->second;
   transfers.erase(found);
+  last_progress = now;
   reserved -= transfer.charged;
   const std::uint32_t slot = data_table.find(transfer.datum);
   const bool is_current =

@@ -90,10 +90,12 @@ bool WorkerEngine::State::make_room(std::uint64_t bytes, const UseKey& by,
   for (const auto& entry : movable(by, for_task)) {
     const std::uint32_t slot = entry.second;
     if (fits(bytes)) return true;
-    if (reserved - std::min(reserved, coming) <= memory_limit - bytes) return false;
     if (data[slot].is_written) {
       evict(slot);
-    } else if (can_write()) {
+      continue;
+    }
+    if (reserved - std::min(reserved, coming) <= memory_limit - bytes) return false;
+    if (can_write()) {
       const Task* task = for_task == no_slot ? nullptr : &tasks[for_task];
       coming += data[slot].charged;
       start_write(data[slot], task == nullptr ? data[slot].id.run : task->run);
@@ -126,6 +128,7 @@ void WorkerEngine::State::evict(std::uint32_t slot) {
 /// Tasks that were to read the datum wait until it is back.
 void WorkerEngine::State::wait_for(std::uint32_t slot) {
   const DatumId id = data[slot].id;
+  data[slot].fetch_rank = ~std::uint32_t{0};
   for (std::uint32_t t = 0; t < tasks.slot_count(); ++t) {
     Task& task = tasks[t];
     if (!task.is_used || task.state == TaskState::started) continue;
@@ -134,6 +137,7 @@ void WorkerEngine::State::wait_for(std::uint32_t slot) {
       const std::uint32_t waiter = waiters.add();
       waiters[waiter].task = t;
       waiters[waiter].next = std::exchange(data[slot].first_waiter, waiter);
+      data[slot].fetch_rank = std::min(data[slot].fetch_rank, rank_of(task));
       ++task.missing;
       if (task.state == TaskState::ready) unready(t);
     }
@@ -168,6 +172,7 @@ void WorkerEngine::State::on(const SpillDone& event) {
   const Transfer transfer = found->second;
   transfers.erase(found);
   --writes;
+  last_progress = now;
   const std::uint32_t slot = data_table.find(transfer.datum);
   if (slot != no_slot && data[slot].copy == event.copy) {
     data[slot].is_written = true;
@@ -187,6 +192,7 @@ void WorkerEngine::State::on(const SpillFailed& event) {
   const DatumId id = found->second.datum;
   transfers.erase(found);
   --writes;
+  last_progress = now;
   spill_failed = now;
   spill_error = event.error;
   const std::uint32_t slot = data_table.find(id);

@@ -67,6 +67,7 @@ struct Datum {
   bool is_reported = false;  ///< absent and reported missing: waits for Relocate
   bool is_counted = false;   ///< fetching, and counts in the limits
   bool is_written = false;   ///< the copy on disk is whole
+  bool is_copied = false;    ///< fetched into this worker's own memory, from wherever
   DatumId id;
   PeerId holder;
   std::uint32_t producer = no_slot;  ///< task here that is to make it
@@ -123,6 +124,7 @@ struct Lingering {
 
 struct Peer {
   bool is_known = false;  ///< its PeerInfo came
+  bool is_driver = false;
   std::string host_identity;
   std::uint32_t fetches_counted = 0;
   std::uint32_t waiting_requests = 0;
@@ -170,6 +172,7 @@ struct WorkerEngine::State {
   std::uint32_t fetches_counted = 0;
   bool lacks_fetch_room = false;          ///< fetches are queued that no memory is left for
   bool lacks_loan_room = false;           ///< … that would take too much of others' memory
+  bool lacks_request_room = false;        ///< others ask for what there is no room to read back
   std::optional<UseKey> lacks_load_room;  ///< the task that waits for room to read its inputs
   std::uint64_t borrowed = 0;             ///< bytes
   Instant overdrawn;                      ///< when more than the limit of that was borrowed
@@ -180,13 +183,15 @@ struct WorkerEngine::State {
   std::map<std::uint64_t, Transfer> transfers;  ///< by copy
   std::map<DatumId, Lingering> lingering;
   std::uint32_t readers = 0;  ///< of all data, and lingering ones
-  Instant last_read_done;
+  Instant last_progress;  ///< when something last began or ended here
+  Instant last_recall;
   std::optional<Instant> spill_failed;
   std::uint32_t load_failures = 0;
   std::string spill_error;  ///< the last one
   std::uint64_t received = 0;             ///< messages of the scheduler, but heartbeats
   std::uint64_t shortage_told_after = 0;  ///< `received` when the last MemoryShort was sent …
   bool is_shortage_told = false;          ///< … and nothing was reported since
+  bool is_wait_told = false;              ///< … and it told of fetches that wait, too
   std::deque<std::pair<Instant, DatumId>> patience;  ///< fetches that count, oldest first
   std::deque<std::pair<Instant, DatumId>> unsure;    ///< data nobody is to make, and asked for
   std::vector<DatumId> dropped;                      ///< ring of recently dropped data
@@ -223,6 +228,7 @@ struct WorkerEngine::State {
   void on(const SpillFailed& event);
   void on(const LoadDone& event);
   void on(const LoadFailed& event);
+  void on(const LoansWanted& event);
   void told(const protocol::PeerInfo& message);
   void told(const protocol::PeerGone& message);
   void told(const protocol::AssignTasks& message);
@@ -258,7 +264,8 @@ struct WorkerEngine::State {
   void start(std::uint32_t slot);
   void report_shortage();
   bool may_go_on() const;
-  bool lacks_input_room(const Task& task) const;
+  bool lacks_input_room(const Task& task, bool waits_long) const;
+  bool waits_long() const;
   std::uint64_t bytes_lacking(const Task& task) const;
   void fail_for_memory(std::uint32_t slot, std::uint64_t needed);
   void make_outputs(const TaskEnded& event, const Task& task);
@@ -319,8 +326,22 @@ struct WorkerEngine::State {
   bool may_borrow(const Datum& datum);
   void give_back_idle(std::uint64_t bytes);
 
+  // room.cpp: who waits for whose memory.
+  bool is_at_rest() const;
+  bool has_waited() const;
+  bool take_from_fetches(std::uint64_t bytes, const UseKey& by);
+  bool may_take_from_fetches(const Request& request) const;
+  bool may_lend_more(const Request& request) const;
+  void recall_loans();
+  void refuse_in_vain();
+  bool fits_as_copies(const Task& task) const;
+  void copy_instead(std::uint32_t slot);
+
   // fetches.cpp: what is asked of peers, and what peers ask.
   bool is_off_host(PeerId peer) const;
+  bool takes_memory(const Datum& datum, PeerId holder) const {
+    return datum.is_copied || is_off_host(holder);
+  }
   void queue_fetch(Datum& datum, PeerId holder, std::uint32_t rank);
   void stop_fetch(Datum& datum);
   void uncount(Datum& datum);

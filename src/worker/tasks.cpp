@@ -212,7 +212,7 @@ std::uint32_t WorkerEngine::State::best_fitting_ready() const {
 /// Whether an earlier task waits for room to read its inputs back, which will come.
 bool WorkerEngine::State::must_wait_its_turn(std::uint32_t slot) const {
   if (!lacks_load_room || lacks_load_room->kind != UseKey::Kind::at_hand) return false;
-  if (started_count() == 0 && transfers.empty()) return false;
+  if (is_at_rest()) return false;
   return *lacks_load_room < key_of(slot);
 }
 
@@ -237,7 +237,8 @@ void WorkerEngine::State::admit() {
     }
     // Memory comes back when tasks end, or data are on disk. When nothing of that is to come, a
     // later task that fits may free some.
-    if (started_count() > 0 || !transfers.empty()) return;
+    if (!is_at_rest()) return;
+    if (has_waited() && take_from_fetches(needed, key_of(slot))) continue;
     const std::uint32_t other = best_fitting_ready();
     if (other == no_slot) return;
     start(other);
@@ -261,6 +262,7 @@ void WorkerEngine::State::start(std::uint32_t slot) {
   reserved += task.reserved;
   started_ns += predicted_ns(task);
   ++counters.tasks_started;
+  last_progress = now;
   transition(slot, TaskState::started);
   act(StartTask{slot, task.reused});
 }
@@ -277,14 +279,27 @@ void WorkerEngine::State::fail_for_memory(std::uint32_t slot, std::uint64_t need
 }
 
 /// Whether the task waits for an input that needs memory here first.
-bool WorkerEngine::State::lacks_input_room(const Task& task) const {
+bool WorkerEngine::State::lacks_input_room(const Task& task, bool waits_long) const {
   const auto inputs = inputs_of(task);
-  return std::ranges::any_of(inputs, [this](const DatumId& id) {
+  return std::ranges::any_of(inputs, [&](const DatumId& id) {
     const Datum& datum = data[data_table.find(id)];
     if (datum.presence == Presence::on_disk) return true;
+    if (datum.presence == Presence::fetching) return waits_long;
     if (datum.presence != Presence::queued) return false;
-    return is_off_host(datum.holder) ? lacks_fetch_room : lacks_loan_room;
+    return lacks_fetch_room && takes_memory(datum, datum.holder);
   });
+}
+
+/// Whether nothing came for so long that those asked must lack room to send it.
+bool WorkerEngine::State::waits_long() const {
+  if (fetches == 0 || now - last_progress < limits.fetch_wait) return false;
+  std::uint64_t asked = 0;
+  for (std::uint32_t slot = 0; slot < data.slot_count(); ++slot) {
+    const Datum& datum = data[slot];
+    if (datum.is_used && datum.presence == Presence::fetching) asked += datum.bytes;
+  }
+  const auto seconds = static_cast<double>(asked / limits.fetch_bytes_per_second);
+  return now - last_progress >= limits.fetch_wait + Duration::seconds(seconds);
 }
 
 /// Bytes that must become free here for the task to start.
@@ -293,7 +308,8 @@ std::uint64_t WorkerEngine::State::bytes_lacking(const Task& task) const {
   for (const DatumId& id : inputs_of(task)) {
     const Datum& datum = data[data_table.find(id)];
     const bool is_to_come = datum.presence == Presence::on_disk ||
-                            (datum.presence == Presence::queued && is_off_host(datum.holder));
+                            (datum.presence == Presence::queued &&
+                             takes_memory(datum, datum.holder));
     if (is_to_come) total = saturating_add(total, limits.taken_bytes(datum.bytes));
   }
   return total;
@@ -301,9 +317,9 @@ std::uint64_t WorkerEngine::State::bytes_lacking(const Task& task) const {
 
 /// Whether something may free memory here without a word from the scheduler.
 bool WorkerEngine::State::may_go_on() const {
-  const bool are_readers_done_lately = readers > 0 && now - last_read_done < limits.read_wait;
+  const bool may_readers_end = readers > 0 && now - last_progress < limits.read_wait;
   return started_count() > 0 || fetches_counted > 0 || !transfers.empty() ||
-         are_readers_done_lately;
+         may_readers_end;
 }
 
 /// Tells the scheduler, once, which tasks wait for memory here while nothing happens that could
@@ -320,17 +336,21 @@ void WorkerEngine::State::report_shortage() {
     }
     return;
   }
-  if (is_shortage_told) return;
-  const bool lacks_room = lacks_fetch_room || lacks_loan_room || lacks_load_room.has_value();
+  const bool is_waiting = waits_long();
+  if (is_shortage_told && (is_wait_told || !is_waiting)) return;
+  const bool lacks_room = lacks_fetch_room || lacks_load_room.has_value() || is_waiting;
   if (task_count[std::size_t(TaskState::ready)] == 0 && !lacks_room) return;
   for (std::uint32_t slot = 0; slot < tasks.slot_count(); ++slot) {
     const Task& task = tasks[slot];
-    if (!task.is_used || (task.state == TaskState::waiting && !lacks_input_room(task))) continue;
+    if (!task.is_used || (task.state == TaskState::waiting && !lacks_input_room(task, is_waiting))) {
+      continue;
+    }
     shortage.tasks.push_back({task.run, task.task});
     shortage.bytes.push_back(bytes_lacking(task));
   }
   if (shortage.tasks.empty()) return;
   is_shortage_told = true;
+  is_wait_told = is_waiting;
   shortage_told_after = received;
   shortage.received = received;
   shortage.memory_used = reserved;

@@ -73,6 +73,8 @@ void WorkerEngine::State::step(std::span<const Event> events, Instant at, Action
       admit();
       pump_fetches();
     }
+    refuse_in_vain();
+    recall_loans();
     write_ahead();
     flush_drops();
   }
@@ -122,6 +124,7 @@ void WorkerEngine::State::on(const TaskEnded& event) {
     ++counters.stale_events;
     return;
   }
+  last_progress = now;
   const std::uint32_t slot = event.handle;
   started_ns -= predicted_ns(tasks[slot]);
   reserved -= std::exchange(tasks[slot].reserved, 0);
@@ -154,6 +157,12 @@ void WorkerEngine::State::on(const FetchDone& event) {
     return;
   }
   Datum& datum = data[slot];
+  const bool is_abandoned = datum.presence != Presence::fetching;
+  if (is_abandoned && !event.is_in_place && !fits(limits.taken_bytes(event.bytes))) {
+    ++counters.stale_events;
+    drops.push_back(event.datum);
+    return;
+  }
   const std::uint32_t first = waiters[datum.first_waiter].task;
   const RunId run = tasks[first].run;
   if (datum.presence == Presence::fetching) {
@@ -167,8 +176,11 @@ void WorkerEngine::State::on(const FetchDone& event) {
   auto& report = acquired.back();
   report.data.push_back(event.datum);
   (event.is_in_place || event.is_local ? report.local_bytes : report.remote_bytes) += event.bytes;
+  last_progress = now;
+  const PeerId lender = datum.holder;
   borrow(datum, event.is_in_place ? event.bytes : 0);
   come(slot, event.bytes, false, event.is_in_place ? 0 : event.bytes);
+  if (datum.borrowed > 0) datum.holder = lender;
 }
 
 void WorkerEngine::State::on(const FetchFailed& event) {
@@ -252,6 +264,7 @@ void WorkerEngine::State::told(const protocol::AssignTasks& message) {
   if (is_leaving || message.task.empty()) return;
   const std::uint32_t batch = batches.add();
   batches[batch].message = message;
+  if (!message.driver.is_none()) peers[message.driver].is_driver = true;
   scratch.clear();
   Task task;
   task.run = message.run;

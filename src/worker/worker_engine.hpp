@@ -58,6 +58,11 @@ struct FetchUnasked {
   std::uint64_t request = all;
 };
 
+/// A peer of this host has no room for what others wait for, while this worker reads its memory.
+struct LoansWanted {
+  PeerId peer;
+};
+
 /// Time has passed; sent at least ten times a second while anything is under way.
 struct Tick {};
 
@@ -91,7 +96,7 @@ struct LoadFailed {
 
 using Event = std::variant<FromScheduler, TaskEnded, FetchDone, FetchFailed, FetchAsked,
                            FetchUnasked, Tick, ReadDone, SpillDone, SpillFailed, LoadDone,
-                           LoadFailed>;
+                           LoadFailed, LoansWanted>;
 
 // ---- actions: ordered commands ---------------------------------------------------------------
 
@@ -112,6 +117,7 @@ struct StartFetch {
   DatumId datum;
   PeerId peer;
   std::uint64_t bytes = 0;
+  bool is_copied = false;  ///< it is not to be read in place, also on the same host
 };
 
 /// The datum is no longer needed; no answer is expected, one that comes is dropped.
@@ -169,6 +175,9 @@ struct DropCopy {
   std::uint64_t copy = 0;
 };
 
+/// Tell those who read here in place that this worker has LoansWanted.
+struct RecallLoans {};
+
 /// The peer's PeerInfo: where to find it.
 struct KnowPeer {
   protocol::PeerInfo info;
@@ -186,7 +195,7 @@ struct Exit {
 
 using Action = std::variant<ToScheduler, StartTask, StartFetch, AbandonFetch, AnswerFetch,
                             RefuseFetch, PushDatum, DropDatum, KnowPeer, ForgetPeer, Exit,
-                            WithdrawTask, SpillDatum, LoadDatum, DropCopy>;
+                            WithdrawTask, SpillDatum, LoadDatum, DropCopy, RecallLoans>;
 using Actions = std::vector<Action>;
 
 // ---- the engine ------------------------------------------------------------------------------
@@ -228,7 +237,14 @@ struct Limits {
   std::uint32_t prefetch_per_slot = 2;
   /// Reads of data up to this size are not followed: they get a copy at once.
   std::uint64_t untracked_bytes = 4096;
-  /// While a reader elsewhere has returned something within this time, memory may still come back.
+  /// A worker that runs nothing and lacks room for so long gives up fetches that wait to be answered,
+  /// for its own tasks and what others ask for, and asks for what others read here.
+  Duration room_patience = Duration::milliseconds(200);
+  /// A worker that waits for inputs for so long, and a second for each of these bytes, takes it that
+  /// those who have them lack room to send them.
+  Duration fetch_wait = Duration::seconds(30);
+  std::uint64_t fetch_bytes_per_second = 10'000'000;
+  /// While others read here and something went on within this time, memory may still come back.
   Duration read_wait = Duration::seconds(5);
 };
 

@@ -84,15 +84,15 @@ LocalOptions two_small_workers(const TemporaryFolder& folder, std::uint64_t memo
   return options;
 }
 
-TEST(Spill, AProductOfFourTimesTheMemoryIsRightAndStaysUnderTheLimit) {
+TEST(Spill, AProductThatHasNoRoomIsRightAndStaysUnderTheLimit) {
   const TemporaryFolder folder;
   constexpr std::uint64_t limit = 256 * mebibyte;
   auto session = Session::local(two_small_workers(folder, limit));
   MemoryWatch watch;
-  // 2 x 1 GiB of factors; what they are multiplied with has sums that are easily known.
-  const std::int64_t n = 11584;
-  const auto a = ones({n, n}, {.chunks = {1448, 1448}});
-  const auto b = ones({n, n}, {.chunks = {1448, 1448}}) * 2.0;
+  // Factors of 256 and 128 MiB, which stay, and a product of 256 MiB whose sums are easily known.
+  const std::int64_t n = 8192, k = 4096;
+  const auto a = ones({n, k}, {.chunks = {1024, 1024}});
+  const auto b = ones({k, k}, {.chunks = {1024, 1024}}) * 2.0;
   const auto left = session.persist(a);
   const auto right = session.persist(b);
   session.wait(left);
@@ -100,7 +100,7 @@ TEST(Spill, AProductOfFourTimesTheMemoryIsRightAndStaysUnderTheLimit) {
   const HostArray row = session.compute(sum(matmul(left, right), {.axes = {1}}));
   const RunReport report = session.report();
   for (std::int64_t i = 0; i < n; i += 97) {
-    ASSERT_EQ((row.view<double, 1>()(i)), 2.0 * static_cast<double>(n) * static_cast<double>(n));
+    ASSERT_EQ((row.view<double, 1>()(i)), 2.0 * static_cast<double>(k) * static_cast<double>(k));
   }
   EXPECT_GT(report.loaded_bytes, 0u);
   EXPECT_LE(watch.peak(), limit);
@@ -109,8 +109,8 @@ TEST(Spill, AProductOfFourTimesTheMemoryIsRightAndStaysUnderTheLimit) {
 
 TEST(Spill, RandomDataComeBackAsTheyWere) {
   const TemporaryFolder folder;
-  const auto x = random::uniform({4000, 4000}, {.chunks = {500, 500}, .seed = 3});
-  const auto y = random::uniform({4000, 4000}, {.chunks = {500, 500}, .seed = 4});
+  const auto x = random::uniform({3000, 3000}, {.chunks = {500, 500}, .seed = 3});
+  const auto y = random::uniform({3000, 3000}, {.chunks = {500, 500}, .seed = 4});
   const auto result = [&](std::uint64_t memory) {
     auto session = Session::local(two_small_workers(folder, memory));
     const auto kept = session.persist(x);
@@ -123,8 +123,47 @@ TEST(Spill, RandomDataComeBackAsTheyWere) {
   const HostArray small = result(64 * mebibyte);
   const HostArray large = result(1024 * mebibyte);
   const auto a = small.view<double, 2>(), b = large.view<double, 2>();
-  for (std::int64_t i = 0; i < 4000; i += 7) {
-    for (std::int64_t k = 0; k < 4000; k += 11) ASSERT_EQ(a(i, k), b(i, k));
+  for (std::int64_t i = 0; i < 3000; i += 7) {
+    for (std::int64_t k = 0; k < 3000; k += 11) ASSERT_EQ(a(i, k), b(i, k));
+  }
+}
+
+/// Flips a bit of what the process has written to its spill file in the folder.
+bool damage_spill_file(int pid, const TemporaryFolder& folder) {
+  std::error_code gone;
+  const std::string descriptors = "/proc/" + std::to_string(pid) + "/fd";
+  for (const auto& entry : std::filesystem::directory_iterator(descriptors, gone)) {
+    const std::string target = std::filesystem::read_symlink(entry.path(), gone).string();
+    if (!target.starts_with(folder / "") || !target.ends_with("(deleted)")) continue;
+    std::fstream file(entry.path(), std::ios::in | std::ios::out | std::ios::binary);
+    constexpr std::streamoff somewhere = 100'000;
+    file.seekg(somewhere);
+    const int byte = file.get();
+    file.seekp(somewhere);
+    file.put(static_cast<char>(byte ^ 4));
+    file.close();
+    return file.good();
+  }
+  return false;
+}
+
+TEST(Spill, DataThatChangedOnDiskAreMadeAgain) {
+  const TemporaryFolder folder;
+  auto options = two_small_workers(folder, 64 * mebibyte);
+  options.log_level = "warning";
+  options.log_file = folder / "log";
+  auto session = Session::local(options);
+  const auto x = random::uniform({8000, 4000}, {.chunks = {500, 500}, .seed = 5});
+  const auto kept = session.persist(x);
+  session.wait(kept);
+  for (const int pid : child_processes()) ASSERT_TRUE(damage_spill_file(pid, folder));
+  const HostArray found = session.compute(sum(kept, {.axes = {1}}));
+  std::ifstream log(folder / "log");
+  const std::string text{std::istreambuf_iterator<char>(log), {}};
+  EXPECT_NE(text.find("has another checksum"), std::string::npos) << text;
+  const HostArray expected = session.compute(sum(x, {.axes = {1}}));
+  for (std::int64_t i = 0; i < 8000; ++i) {
+    ASSERT_EQ((found.view<double, 1>()(i)), (expected.view<double, 1>()(i)));
   }
 }
 

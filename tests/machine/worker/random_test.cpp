@@ -134,6 +134,7 @@ class Mob {
       lent_.pop_back();
       return ReadDone{id};
     }
+    if (below(40) == 0) return LoansWanted{any_peer()};
     switch (below(12)) {
       case 0:
       case 1:

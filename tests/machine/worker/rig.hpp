@@ -107,7 +107,7 @@ inline std::string text_of(const Actions& actions) {
       out << "start " << s->handle;
       if (s->reuse_input != graph::TaskGraph::no_input) out << " reusing " << s->reuse_input;
     } else if (const auto* f = std::get_if<StartFetch>(&action)) {
-      out << "fetch " << f->datum.index << '@' << f->peer.value;
+      out << (f->is_copied ? "copy " : "fetch ") << f->datum.index << '@' << f->peer.value;
     } else if (const auto* b = std::get_if<AbandonFetch>(&action)) {
       out << "abandon " << b->datum.index;
     } else if (const auto* w = std::get_if<AnswerFetch>(&action)) {
@@ -130,6 +130,8 @@ inline std::string text_of(const Actions& actions) {
       out << "load " << l->datum.index << " from " << l->copy;
     } else if (const auto* c = std::get_if<DropCopy>(&action)) {
       out << "drop copy " << c->copy;
+    } else if (std::get_if<RecallLoans>(&action) != nullptr) {
+      out << "recall";
     } else if (std::get_if<Exit>(&action) != nullptr) {
       out << "exit";
     }

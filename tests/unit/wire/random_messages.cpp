@@ -136,6 +136,7 @@ void RandomMessages::fill(protocol::Hello& out) {
   out.kernels = list<std::string>(count(), [&] { return text(); });
   out.resources = list<std::pair<std::string, double>>(
       random_.below(4), [&] { return std::pair(text(), random_.uniform() * 100); });
+  out.returns_loans = coin();
 }
 
 void RandomMessages::fill(protocol::SubmitRun& out) {
@@ -157,7 +158,7 @@ void RandomMessages::fill(protocol::RunEnded& out) {
   out.error_kind = error_kind();
   out.error = text();
   const auto ns = [&] { return static_cast<std::int64_t>(u64()); };
-  out.stats = {u64(), ns(), ns(), ns(), u64(), u64(), {}};
+  out.stats = {u64(), ns(), ns(), ns(), u64(), u64(), u64(), u64(), {}};
   out.stats.workers = list<protocol::WorkerShare>(random_.below(5), [&] {
     return protocol::WorkerShare{peer(), text(), u32(), u64(), ns(), ns()};
   });

@@ -45,7 +45,7 @@ class RandomMessages {
   std::shared_ptr<const graph::TaskGraph> graph();
 
   void fill(protocol::Hello& out);
-  void fill(protocol::Welcome& out) { out = {u32(), peer(), SessionId{u32()}, {u32(), u64()}}; }
+  void fill(protocol::Welcome& out) { out = {u32(), peer(), SessionId{u32()}, {u32(), u64()}, coin()}; }
   void fill(protocol::ClusterSize& out) { out = {u32(), u64()}; }
   void fill(protocol::Refusal& out) { out = {text()}; }
   void fill(protocol::Heartbeat& out);
@@ -82,6 +82,7 @@ class RandomMessages {
   void fill(protocol::PushInPlace& out) { out = {u64(), datum(), u32(), size(), size()}; }
   void fill(protocol::PushBytes& out) { out = {datum(), size()}; }
   void fill(protocol::LeaseReturned& out);
+  void fill(protocol::LoansWanted&) {}
 
  private:
   template <class Variant, std::size_t... Index>
