@@ -6,7 +6,8 @@
 
 namespace ashlar::worker {
 
-/// Reads back what the next tasks need, the next one's inputs first, as far as there is room.
+/// Reads back what the next tasks need, the next one's inputs first, as far as there is room beside
+/// the outputs of those before.
 void WorkerEngine::State::pump_loads() {
   lacks_load_room.reset();
   lacks_request_room = false;
@@ -20,15 +21,20 @@ void WorkerEngine::State::pump_loads() {
   const std::size_t most = std::size_t{slots} * limits.prefetch_per_slot;
   const auto end = next.begin() + static_cast<std::ptrdiff_t>(std::min(next.size(), most));
   std::ranges::partial_sort(next, end);
+  std::uint64_t spared = 0;
   for (auto entry = next.begin(); entry != end; ++entry) {
-    if (load_inputs(entry->second, entry->first)) continue;
+    if (load_inputs(entry->second, entry->first, spared)) {
+      if (tasks.has(entry->second)) spared += bytes_needed(tasks[entry->second]);
+      continue;
+    }
     lacks_load_room = entry->first;
     return;
   }
 }
 
 /// Starts to read those of the task's inputs that are on disk; false when there is no room.
-bool WorkerEngine::State::load_inputs(std::uint32_t slot, const UseKey& key) {
+bool WorkerEngine::State::load_inputs(std::uint32_t slot, const UseKey& key,
+                                      std::uint64_t spared) {
   const RunId run = tasks[slot].run;
   for (const DatumId& id : inputs_of(tasks[slot])) {
     Datum& datum = data[data_table.find(id)];
@@ -39,7 +45,9 @@ bool WorkerEngine::State::load_inputs(std::uint32_t slot, const UseKey& key) {
     }
     const std::uint64_t taken = limits.taken_bytes(datum.bytes);
     const bool may_take = key.kind == UseKey::Kind::at_hand && has_waited();
-    if (!make_room(taken, key, slot) && !(may_take && take_from_fetches(taken, key))) return false;
+    const bool has_room = make_room(taken + spared, key, slot) ||
+                          (may_take && take_from_fetches(taken + spared, key));
+    if (!has_room) return false;
     start_load(datum, run);
   }
   return true;

@@ -63,10 +63,13 @@ std::vector<std::pair<UseKey, std::uint32_t>> WorkerEngine::State::movable(
   return found;
 }
 
-bool WorkerEngine::State::can_write() const {
+bool WorkerEngine::State::is_disk_usable() const {
   if (!limits.can_spill || load_failures >= limits.load_failures) return false;
-  if (spill_failed && now - *spill_failed < limits.spill_pause) return false;
-  return writes < limits.spill_writes;
+  return !spill_failed || now - *spill_failed >= limits.spill_pause;
+}
+
+bool WorkerEngine::State::can_write() const {
+  return is_disk_usable() && writes < limits.spill_writes;
 }
 
 /// Memory that may become free when the writes under way end.
@@ -80,14 +83,21 @@ std::uint64_t WorkerEngine::State::bytes_being_written() const {
   return total;
 }
 
-/// Whether so many bytes are free. If not, has what is needed after `by` moved to disk: what has a
-/// copy there goes at once, the rest when it is written.
+/// Whether so many bytes are free. If not, but if that helps, has what is needed after `by` moved to
+/// disk: what has a copy there goes at once, the rest when it is written.
 bool WorkerEngine::State::make_room(std::uint64_t bytes, const UseKey& by,
                                     std::uint32_t for_task) {
   if (fits(bytes)) return true;
   if (!limits.can_spill || bytes > memory_limit) return false;
   std::uint64_t coming = bytes_being_written();
-  for (const auto& entry : movable(by, for_task)) {
+  const auto found = movable(by, for_task);
+  std::uint64_t most = coming;
+  for (const auto& entry : found) {
+    const Datum& datum = data[entry.second];
+    if (datum.is_written || is_disk_usable()) most += datum.charged;
+  }
+  if (reserved - std::min(reserved, most) > memory_limit - bytes) return false;
+  for (const auto& entry : found) {
     const std::uint32_t slot = entry.second;
     if (fits(bytes)) return true;
     if (data[slot].is_written) {

@@ -300,6 +300,7 @@ struct WorkerEngine::State {
   std::vector<std::pair<UseKey, std::uint32_t>> movable(const UseKey& by,
                                                         std::uint32_t for_task) const;
   bool make_room(std::uint64_t bytes, const UseKey& by, std::uint32_t for_task);
+  bool is_disk_usable() const;
   bool can_write() const;
   std::uint64_t bytes_being_written() const;
   void start_write(Datum& datum, RunId run);
@@ -311,7 +312,7 @@ struct WorkerEngine::State {
   // loads.cpp: what comes back from disk.
   void pump_loads();
   void load_for_requests();
-  bool load_inputs(std::uint32_t task, const UseKey& key);
+  bool load_inputs(std::uint32_t task, const UseKey& key, std::uint64_t spared);
   void start_load(Datum& datum, RunId run);
   std::uint64_t bytes_read_elsewhere() const;
   void end_load(std::uint64_t copy, const std::string* error);
