@@ -456,7 +456,8 @@ TEST_F(Transcript, ATaskThatFitsIntoNoWorkerIsRefusedAtOnce) {
   submit(0, graph_of({{}}, {0}));
   expect_failed(
       "task 0, kernel \"add\", main.cpp:7 main: its outputs take 8 bytes, more than any "
-      "worker may hold (the highest limit is 7): use smaller chunks",
+      "worker may hold (the highest limit is 7): use smaller chunks, for this task of at most 7 "
+      "bytes each, or workers with a higher memory limit",
       ErrorKind::overloaded);
   join(3, {"add"}, 8);
   submit(1, graph_of({{}, {}, {}}, {0}));
@@ -464,6 +465,17 @@ TEST_F(Transcript, ATaskThatFitsIntoNoWorkerIsRefusedAtOnce) {
   EXPECT_TRUE(sent<protocol::AssignTasks>(1).empty());
   step(WorkerLost{PeerId{3}, "SIGKILL"});
   expect_failed("the highest limit is 7", ErrorKind::overloaded);
+}
+
+TEST_F(Transcript, ATaskWhoseInputsHaveNoRoomBesideItsOutputsOnTheOnlyWorkerIsRefusedAtOnce) {
+  join(1, {"add"}, 20);
+  submit(0, graph_of({{}, {}, {0, 1}}, {2}));
+  expect_failed(
+      "task 2, kernel \"add\", main.cpp:7 main: it reads and makes 24 bytes, more than the only "
+      "worker may hold (its limit is 20): use smaller chunks, for this task of at most 6 bytes each",
+      ErrorKind::overloaded);
+  submit(1, graph_of({{}, {0, 0}}, {1}));
+  EXPECT_EQ(sent<protocol::AssignTasks>(1).size(), 1u) << "what is read twice is there once";
 }
 
 TEST_F(Transcript, AClosedSessionLeavesNothing) {
