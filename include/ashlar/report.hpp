@@ -34,7 +34,13 @@ struct RunReport {
   double lower_bound_seconds = 0;     ///< max(T1 / slots, critical path)
   double makespan_over_bound = 0;
   double flops = 0;                   ///< as the graph estimates them
+  /// Tasks that were given to the workers that had run them in an earlier run of the same graph,
+  /// all at once: all or none. See Session::compile.
+  std::uint64_t template_tasks = 0;
   std::vector<WorkerReport> workers;
+  /// What bounded the run most, with shares of its makespan; Future::explain says more. Empty for
+  /// a single task.
+  std::string bound_by;
 };
 
 /// The report as a few lines for people.

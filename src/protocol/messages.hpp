@@ -53,6 +53,7 @@ struct Hello {
   std::uint64_t memory_limit = 0;    ///< workers: bytes
   std::vector<std::string> kernels;  ///< workers: names; assignments refer to positions here
   std::vector<std::pair<std::string, double>> resources;  ///< workers
+  bool keeps_templates = true;  ///< workers: it knows RunTemplate and DropTemplates
   bool returns_loans = false;  ///< on peer links: LoansWanted may be sent
   friend bool operator==(const Hello&, const Hello&) = default;
 };
@@ -70,6 +71,8 @@ struct Welcome {
   PeerId peer;        ///< the newcomer's id (peer links: the answering peer's id)
   SessionId session;  ///< drivers only
   ClusterSize cluster;  ///< drivers only; ClusterSize says when it changes
+  bool keeps_templates = true;  ///< drivers only: SubmitRun may name a template
+  bool explains = true;  ///< drivers only: it answers Explain
   bool returns_loans = false;  ///< on peer links: LoansWanted may be sent
   friend bool operator==(const Welcome&, const Welcome&) = default;
 };
@@ -106,16 +109,27 @@ struct Heartbeat {
 
 // ---- driver -> scheduler ---------------------------------------------------------------------
 
+/// Templates that a session has at once, at most. (Beyond that a graph is run and not kept.)
+inline constexpr std::uint32_t templates_max = 64;
+/// Their graphs have so many tasks together, at most.
+inline constexpr std::uint64_t template_tasks_max = std::uint64_t{1} << 18;
+inline constexpr std::uint32_t no_template = ~std::uint32_t{0};
+
 /// Runs a graph. External datum i of the graph is `externals[i]`.
+///
+/// With a template number the scheduler keeps the graph, and where its tasks ran, under this
+/// number (chosen by the driver, never reused). A later run that names the number has no graph:
+/// the kept one is meant.
 struct SubmitRun {
   std::uint32_t run = 0;
-  std::shared_ptr<const graph::TaskGraph> graph;
+  std::shared_ptr<const graph::TaskGraph> graph;  ///< null: as kept under template_number
   std::vector<DatumId> externals;
   /// Workers push wanted outputs to the driver as they are made, where that costs nothing (same
   /// host) or little (few bytes); see PushInPlace.
   bool deliver = false;
   /// The results are of use only together: the first failure ends the run.
   bool ends_on_failure = false;
+  std::uint32_t template_number = no_template;
 };
 
 /// Stops a run: tasks not started never are, results are dropped.
@@ -143,8 +157,30 @@ struct LocateData {
   friend bool operator==(const LocateData&, const LocateData&) = default;
 };
 
-using DriverToScheduler =
-    std::variant<SubmitRun, CancelRun, PutData, ReleaseData, LocateData, Heartbeat>;
+/// The session's templates of these numbers are needed no more: by a driver, or told to workers.
+struct DropTemplates {
+  SessionId session;  ///< to workers; from drivers the link's is meant
+  std::vector<std::uint32_t> numbers;
+  friend bool operator==(const DropTemplates&, const DropTemplates&) = default;
+};
+
+enum class Subject : std::uint8_t { cluster, run, task };
+
+/// Asks for a text that explains how all runs are, what bounds a run, or where a task is and why.
+/// Answered by Explanation, also about what is not known.
+struct Explain {
+  static constexpr std::uint32_t latest = ~std::uint32_t{0};
+
+  std::uint64_t request = 0;  ///< chosen by the driver, for the answer
+  Subject subject = Subject::run;
+  SessionId session = {};      ///< of a cluster: only this one; else none means the driver's own
+  std::uint32_t run = latest;  ///< run and task: latest is one that goes on, else the last one
+  std::uint32_t task = 0;      ///< task
+  friend bool operator==(const Explain&, const Explain&) = default;
+};
+
+using DriverToScheduler = std::variant<SubmitRun, CancelRun, PutData, ReleaseData, LocateData,
+                                       Heartbeat, DropTemplates, Explain>;
 
 // ---- scheduler -> driver ---------------------------------------------------------------------
 
@@ -191,9 +227,11 @@ struct RunStats {
   std::int64_t makespan_ns = 0;       ///< submission to last completion, scheduler's clock
   std::uint64_t local_bytes = 0;      ///< read by workers from other processes of their host
   std::uint64_t remote_bytes = 0;     ///< and from other hosts
-  std::uint64_t spilled_bytes = 0;    ///< written to disk by workers, to make room in memory
-  std::uint64_t loaded_bytes = 0;     ///< and read back
   std::vector<WorkerShare> workers;
+  std::uint64_t template_tasks = 0;  ///< placed as in an earlier run of the same graph
+  std::string bound_by;  ///< for people, the greatest first: "critical path 97 %"; or empty
+  std::uint64_t spilled_bytes = 0;  ///< written to disk by workers, to make room in memory
+  std::uint64_t loaded_bytes = 0;   ///< and read back
   friend bool operator==(const RunStats&, const RunStats&) = default;
 };
 
@@ -233,8 +271,16 @@ struct DataLost {
   friend bool operator==(const DataLost&, const DataLost&) = default;
 };
 
-using SchedulerToDriver = std::variant<PeerInfo, PeerGone, DataReady, RunEnded, RunProgress,
-                                       PutDataUnused, DataLost, Heartbeat, ClusterSize>;
+/// The answer to Explain.
+struct Explanation {
+  std::uint64_t request = 0;
+  std::string text;
+  friend bool operator==(const Explanation&, const Explanation&) = default;
+};
+
+using SchedulerToDriver =
+    std::variant<PeerInfo, PeerGone, DataReady, RunEnded, RunProgress, PutDataUnused, DataLost,
+                 Heartbeat, ClusterSize, Explanation>;
 
 // ---- scheduler -> worker ---------------------------------------------------------------------
 
@@ -263,7 +309,22 @@ struct AssignTasks {
   std::vector<std::uint32_t> outputs;       ///< datum indices in `run`
   std::vector<std::uint64_t> output_bytes;  ///< TaskGraph::dynamic_bytes: the kernel decides
   std::vector<std::byte> params;
+  /// The worker keeps these tasks under this number of the run's session, in place of what it may
+  /// have kept there, for RunTemplate.
+  std::uint32_t template_number = no_template;
   friend bool operator==(const AssignTasks&, const AssignTasks&) = default;
+};
+
+/// Tasks as in the AssignTasks that the worker keeps under this number, for another run: the same
+/// tasks with the same attempts, their data those of the new run.
+struct RunTemplate {
+  RunId run;
+  std::uint32_t template_number = no_template;
+  // One entry for each input entry there that is not of the run itself, in order.
+  std::vector<DatumId> inputs;
+  std::vector<std::uint64_t> input_bytes;
+  std::vector<PeerId> input_holder;
+  friend bool operator==(const RunTemplate&, const RunTemplate&) = default;
 };
 
 /// Drops assignments: a task not started never is; one that runs is finished and its outputs are
@@ -295,7 +356,7 @@ struct Shutdown {
 };
 
 using SchedulerToWorker = std::variant<PeerInfo, PeerGone, AssignTasks, RevokeTasks, FreeData,
-                                       Relocate, Shutdown, Heartbeat>;
+                                       Relocate, Shutdown, Heartbeat, RunTemplate, DropTemplates>;
 
 // ---- worker -> scheduler ---------------------------------------------------------------------
 

@@ -49,7 +49,7 @@ void DriverShell::join(SchedulerShell& scheduler) {
       scheduler.open_session(hello(), [this](protocol::SchedulerToDriver message) {
         events_.push_back(driver::FromScheduler{std::move(message)});
       });
-  joined(session.session, session.driver);
+  joined(session.session, session.driver, true);
 }
 
 void DriverShell::join(std::shared_ptr<net::Link> link) {
@@ -60,11 +60,13 @@ void DriverShell::join(std::shared_ptr<net::Link> link) {
   link_->send({wire::encode(wire::Handshake(hello())), {}, {}, -1});
 }
 
-void DriverShell::joined(SessionId session, PeerId self) {
+void DriverShell::joined(SessionId session, PeerId self, bool keeps_templates) {
   session_ = session;
   exchange_.set_self(self);
-  engine_ = std::make_unique<driver::DriverEngine>(session, driver::Limits{},
-                                                   exchange_.endpoint().host_identity);
+  driver::Limits limits;
+  limits.keeps_templates = keeps_templates;
+  engine_ =
+      std::make_unique<driver::DriverEngine>(session, limits, exchange_.endpoint().host_identity);
   is_joined_ = true;
 }
 
@@ -172,6 +174,7 @@ void DriverShell::perform(driver::Action& action) {
     void operator()(driver::KnowPeer& a) { shell.exchange_.know_peer(a.info); }
     void operator()(driver::ForgetPeer& a) { shell.exchange_.forget_peer(a.peer); }
     void operator()(driver::KnowCluster& a) { shell.observer_.on_cluster_size(a.size); }
+    void operator()(driver::Explained& a) { shell.observer_.on_explained(a.request, a.text); }
   };
   std::visit(Visitor{*this}, action);
 }
@@ -228,7 +231,8 @@ std::span<std::byte> DriverShell::on_frame(std::span<const std::byte> control,
       link_->close("refused: " + refusal->reason);
     } else if (auto* welcome = std::get_if<protocol::Welcome>(&*decoded.message)) {
       observer_.on_cluster_size(welcome->cluster);
-      joined(welcome->session, welcome->peer);
+      explains_ = welcome->explains;
+      joined(welcome->session, welcome->peer, welcome->keeps_templates);
     }
   } else {
     auto decoded = wire::decode_scheduler_to_driver(control);

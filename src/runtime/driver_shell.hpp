@@ -36,6 +36,7 @@ class DriverEvents {
   virtual void on_run_finished(const driver::RunFinished& finished) = 0;
   virtual void on_progress(const driver::Progress& progress) = 0;
   virtual void on_cluster_size(const protocol::ClusterSize& size) = 0;
+  virtual void on_explained(std::uint64_t request, const std::string& text) = 0;
   virtual void on_disconnected(const std::string& reason) = 0;
 };
 
@@ -60,6 +61,8 @@ class DriverShell : private ExchangeEvents, private net::LinkEvents {
   bool is_joined() const { return is_joined_; }
   /// Valid once joined.
   SessionId session() const { return session_; }
+  /// The scheduler answers Explain. Valid once joined.
+  bool explains() const { return explains_; }
 
   /// Ends the session: its runs stop, its data are freed. On the turn.
   void leave();
@@ -88,7 +91,7 @@ class DriverShell : private ExchangeEvents, private net::LinkEvents {
   bool process();
   void perform(driver::Action& action);
   void to_scheduler(protocol::DriverToScheduler message);
-  void joined(SessionId session, PeerId self);
+  void joined(SessionId session, PeerId self, bool keeps_templates);
   void disconnected(const std::string& reason);
   void tick();
   protocol::Hello hello() const;
@@ -118,6 +121,7 @@ class DriverShell : private ExchangeEvents, private net::LinkEvents {
   SchedulerShell* scheduler_ = nullptr;
   std::shared_ptr<net::Link> link_;
   SessionId session_;
+  bool explains_ = true;  ///< one of this process does
   Instant last_heard_;
   std::atomic<bool> is_joined_{false};
   bool has_left_ = false;

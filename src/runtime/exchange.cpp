@@ -398,13 +398,13 @@ Exchange::PeerLink* Exchange::outgoing(PeerId peer) {
   link->is_local_ = text.starts_with("unix:");
   links_.push_back(link);
   outgoing_[peer] = link.get();
-  const auto done = [link](std::shared_ptr<net::Link> connected, const std::string& reason) {
+  const auto done = [link](std::shared_ptr<net::Link> connected, const net::NoLink& why_not) {
     if (link->is_closed_) {
       if (connected) connected->detach();
     } else if (connected) {
       link->connected(std::move(connected));
     } else {
-      link->closed(reason);
+      link->closed(why_not.reason);
     }
   };
   try {

@@ -239,7 +239,9 @@ bool SchedulerShell::process() {
   std::vector<scheduler::Event> events;
   events.swap(events_);
   actions_.clear();
-  engine_.step(events, now(), actions_);
+  const Instant time = now();
+  engine_.step(events, time, actions_);
+  if (options_.on_step) options_.on_step(events, time, actions_);
   for (auto& action : actions_) perform(action);
   closed_.clear();
   tell_cluster_size();

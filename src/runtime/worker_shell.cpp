@@ -19,9 +19,12 @@ namespace ashlar::runtime {
 
 namespace {
 
+constexpr Instant never{std::numeric_limits<std::int64_t>::max()};
 constexpr auto tick_interval = std::chrono::milliseconds(100);
 /// A scheduler that has said nothing for so long is taken for dead.
 constexpr Duration silence_max = Duration::seconds(10);
+/// What is done is told in batches, when tasks are short.
+constexpr Duration report_delay = Duration::microseconds(100);
 /// A slot reports what it has finished before the next task when this long has passed.
 constexpr Duration report_interval = Duration::microseconds(50);
 /// The limit holds for what the engine has set aside. The store needs addresses beyond it: for gaps
@@ -82,6 +85,7 @@ WorkerShell::Options following_reads(WorkerShell::Options options) {
   options.exchange.follows_reads = true;
   options.limits.untracked_bytes = options.exchange.inline_bytes;
   options.limits.taken_bytes = store::Arena::block_bytes;
+  options.limits.report_delay = report_delay;
   options.limits.can_spill = options.spill.has_value();
   return options;
 }
@@ -107,6 +111,11 @@ WorkerShell::WorkerShell(const kernels::Registry& registry, telemetry::Log& log,
     spiller_ = std::make_unique<Spiller>(arena_, *options_.spill, [this] { loop_.wake(); });
   }
   loop_.add_turn_hook([this] { return process(); });
+  loop_.add_rest_hook([this] {
+    if (!engine_ || engine_->report_due() == never) return false;
+    events_.push_back(worker::Resting{});
+    return true;
+  });
   kernels::ComputeSlots::Callbacks callbacks;
   callbacks.run = [this](kernels::ComputeSlots::Job job) { run(job); };
   callbacks.completed = [this] {
@@ -114,7 +123,6 @@ WorkerShell::WorkerShell(const kernels::Registry& registry, telemetry::Log& log,
     if (loop_.is_held()) loop_.wake();
   };
   callbacks.drive = [this](std::stop_token stop) {
-    constexpr Instant never{std::numeric_limits<std::int64_t>::max()};
     has_slots_.wait(false);
     loop_.drive_until([&] { return slots_->has_queued() || stop.stop_requested(); }, never);
     return true;
@@ -269,19 +277,21 @@ void WorkerShell::publish(Job& job, worker::TaskEnded& ended) {
 }
 
 bool WorkerShell::process() {
-  last_turn_ns_.store(now().ns, std::memory_order_relaxed);
+  const Instant time = now();
+  last_turn_ns_.store(time.ns, std::memory_order_relaxed);
   if (!engine_) {
     exchange_.flush();
     return false;
   }
   collect_completed();
   collect_moved();
+  if (events_.empty() && time >= engine_->report_due()) events_.push_back(worker::Tick{});
   const bool has_events = !events_.empty();
   if (has_events) {
-    std::vector<worker::Event> events;
-    events.swap(events_);
+    taken_events_.swap(events_);
     actions_.clear();
-    engine_->step(events, now(), actions_);
+    engine_->step(taken_events_, time, actions_);
+    taken_events_.clear();
     for (auto& action : actions_) perform(action);
     if (!starting_.empty()) {
       slots_->submit(starting_);
@@ -388,15 +398,16 @@ void WorkerShell::start(const worker::StartTask& action) {
 }
 
 void WorkerShell::run(std::uint32_t position) {
-  if (now().ns - last_turn_ns_.load(std::memory_order_relaxed) > report_interval.ns) {
+  Instant begin = now();
+  if (begin.ns - last_turn_ns_.load(std::memory_order_relaxed) > report_interval.ns) {
     loop_.try_turn();
+    begin = now();
   }
   if (jobs_[position]->task.expected_ns > static_cast<std::uint64_t>(options_.loop.linger.ns)) {
     loop_.stand_in();
   }
   Job& job = *jobs_[position];
   options_.record.begin(position, job.task.run, job.task.task);
-  const Instant begin = now();
   slot_time_.begin(begin);
   try {
     if (job.kernel == nullptr || !job.kernel->cpu) {

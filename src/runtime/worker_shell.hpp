@@ -117,7 +117,7 @@ class WorkerShell : private ExchangeEvents, private net::LinkEvents {
   SlotTime slot_time_;
   std::uint64_t samples_ = 0;
 
-  std::vector<worker::Event> events_;
+  std::vector<worker::Event> events_, taken_events_;  ///< to come, and within process()
   worker::Actions actions_;
   std::vector<std::unique_ptr<Job>> jobs_;       ///< fixed size: slots read it without a lock
   std::vector<std::uint32_t> free_jobs_;

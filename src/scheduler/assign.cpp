@@ -165,13 +165,15 @@ bool Core::place_task(Run& run, std::uint32_t task) {
   const Pool& pool = workers_.pool(workers_.pool_of(wanted.requirement));
   const bool is_root = inputs_.empty();
   const PeerIndex sibling = is_root && run.sibling_left > 0 ? run.sibling : no_peer;
-  const PeerIndex worker =
+  const Choice choice =
       policy_->choose(view(), {entry_of(run, task), inputs_, taken_over, output_bytes, task_ns,
                                pool, workers_.requirement(wanted.requirement), sibling,
                                is_root ? recent_root_worker_ : no_peer,
                                run.planned.empty() ? no_peer : run.planned[task],
                                run.owner_of(task), run.owned_left, class_ns_});
+  const PeerIndex worker = choice.worker;
   if (worker == no_peer) return false;
+  run.decisions[task].note(choice, now_ - run.submitted);
   const std::int64_t there_ns =
       class_ns_.empty() ? task_ns : class_ns_[workers_.at(worker).worker_class];
   if (!workers_.has_room(worker, limits_.holder_windows)) {
@@ -354,6 +356,10 @@ std::uint32_t Core::reuse_for(Run& run, std::uint32_t task, PeerIndex worker) {
   if (run.graph->reuse_input.empty()) return graph::TaskGraph::no_input;
   const std::uint32_t position = run.graph->reuse_input[task];
   if (position == graph::TaskGraph::no_input) return position;
+  // What a template says must hold for the external data of every run.
+  if (run.is_instantiated && run.graph->inputs_of(task)[position] >= run.output_count()) {
+    return graph::TaskGraph::no_input;
+  }
   const Datum& d = datum(run.resolve(run.graph->inputs_of(task)[position]));
   const bool dies_here =
       d.uses == 1 && !d.is_wanted && d.primary == worker && d.replicas == ReplicaPool::end;

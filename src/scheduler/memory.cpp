@@ -64,6 +64,8 @@ void Core::on_worker(PeerIndex worker, const protocol::MemoryShort& message) {
     return;
   }
   if (message.tasks.empty()) return;  // it goes on after all
+  const bool is_listed = std::ranges::find(short_workers_, worker) != short_workers_.end();
+  if (!is_listed) short_workers_.push_back(worker);
   auto& shortage = workers_.edit(worker).shortage.emplace(message);
   if (!std::ranges::is_sorted(shortage.tasks)) {
     std::vector<std::pair<DatumId, std::uint64_t>> order;
@@ -75,6 +77,18 @@ void Core::on_worker(PeerIndex worker, const protocol::MemoryShort& message) {
       std::tie(shortage.tasks[i], shortage.bytes[i]) = order[i];
     }
   }
+}
+
+/// Slots in which nothing runs since tasks wait for memory.
+std::uint64_t Core::short_slots() {
+  std::erase_if(short_workers_, [this](PeerIndex worker) {
+    return !workers_.at(worker).is_alive || !workers_.at(worker).shortage;
+  });
+  std::uint64_t slots = 0;
+  for (const PeerIndex worker : short_workers_) {
+    if (workers_.at(worker).is_short()) slots += workers_.at(worker).slots;
+  }
+  return slots;
 }
 
 /// Whether an assigned task can certainly not start before another one has ended or data are

@@ -32,8 +32,7 @@ std::vector<std::uint32_t> turns_of(const graph::TaskGraph& graph,
 /// By task, the host that is to run it, so that little moves between hosts: for each product of
 /// the graph the cells are spread over the hosts on the grid that moves least, and what only such
 /// tasks read is made where one of them is, evenly. Empty when the graph has no product that a
-/// grid is good for, or there are less than two hosts.
-///
+/// grid is good for, or there are less than two hosts. Requires tasks after what they read.
 std::vector<std::uint32_t> owners_of(const graph::TaskGraph& graph,
                                      const graph::Consumers& consumers, const EqualHosts& on);
 

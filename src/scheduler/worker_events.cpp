@@ -115,6 +115,7 @@ void Core::on_worker(PeerIndex worker, const protocol::TasksDone& message) {
   }
   share.busy_ns += measured;
   run->task_ns += measured;
+  slot_time_.busy_ns += measured;
   if (average > 0) {
     workers_.observe_speed(worker, static_cast<double>(measured) / static_cast<double>(average),
                            now_);
@@ -183,7 +184,10 @@ void Core::task_done(Run& run, std::uint32_t task, std::uint64_t elapsed_ns,
     release_use(run, name);
   }
   record.path_ns = path + elapsed_ns;
-  run.path_ns = std::max(run.path_ns, record.path_ns);
+  if (record.path_ns >= run.path_ns) {
+    run.path_ns = record.path_ns;
+    run.path_end = task;
+  }
 }
 
 void Core::on_worker(PeerIndex worker, const protocol::TaskFailed& message) {
@@ -216,6 +220,7 @@ void Core::on_worker(PeerIndex worker, const protocol::DataAcquired& message) {
     run->remote_bytes += message.remote_bytes;
     run->spilled_bytes += message.spilled_bytes;
     run->loaded_bytes += message.loaded_bytes;
+    if (message.remote_bytes > 0) run->traffic_of(worker).received += message.remote_bytes;
   }
   links_.arrived(worker, message.remote_bytes);
   for (const DatumId id : message.data) {
@@ -231,6 +236,9 @@ void Core::on_worker(PeerIndex worker, const protocol::DataAcquired& message) {
         return;
     }
     if (auto* replica = replicas_.find(datum(ref), worker)) {
+      if (run != nullptr && replica->coming_bytes > 0) {
+        run->traffic_of(replica->from).sent += replica->coming_bytes;
+      }
       replicas_.arrive(*replica);
       links_.end(worker, ref, now_);
     } else {
@@ -319,7 +327,9 @@ void Core::take_back(PeerIndex worker) {
     if (!run || run->tasks.count(TaskState::assigned) == 0) continue;
     for (std::uint32_t t = 0; t < run->tasks.size(); ++t) {
       const TaskRecord& record = run->tasks.at(t);
-      if (record.state == TaskState::assigned && record.worker == worker) revoke(*run, t);
+      if (record.state == TaskState::assigned && record.worker == worker) {
+        revoke(*run, t, Moved::slots_held);
+      }
     }
   }
   drain_unavailable();

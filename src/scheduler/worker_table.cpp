@@ -25,6 +25,7 @@ PeerIndex WorkerTable::add(PeerId id, const protocol::Hello& hello, bool is_work
   Peer& peer = peers_.emplace_back();
   is_open_.push_back(false);
   is_idle_.push_back(false);
+  idle_slots_by_peer_.push_back(0);
   is_filling_.push_back(true);
   is_dirty_.push_back(false);
   index_[id] = index;
@@ -55,6 +56,8 @@ PeerIndex WorkerTable::add(PeerId id, const protocol::Hello& hello, bool is_work
     peer.resources_total[resource] = millionths(amount);
   }
   peer.resources_free = peer.resources_total;
+  peer.keeps_templates = hello.keeps_templates;
+  ++membership_;
   ++worker_count_;
   ++usable_count_;
   usable_slots_ += peer.slots;
@@ -76,6 +79,7 @@ void WorkerTable::remove(PeerIndex index) {
   peer.was_told = {};
   if (!peer.is_worker) return;
   forget_load(index);
+  ++membership_;
   --worker_count_;
   pools_are_stale_ = true;
   update_heaps(index);
@@ -85,6 +89,7 @@ void WorkerTable::set_leaving(PeerIndex worker) {
   Peer& peer = peers_[worker];
   forget_usable(peer);
   peer.is_leaving = true;
+  ++membership_;
   pools_are_stale_ = true;
   update_heaps(worker);
 }
@@ -204,6 +209,12 @@ void WorkerTable::take(PeerIndex worker, const Requirement& requirement,
   update_heaps(worker);
 }
 
+void WorkerTable::take_all(PeerIndex worker, std::uint32_t tasks, std::int64_t expected_ns) {
+  peers_[worker].assigned += tasks;
+  peers_[worker].queued_ns += expected_ns;
+  update_heaps(worker);
+}
+
 void WorkerTable::give_back(PeerIndex worker, const Requirement& requirement,
                             std::uint64_t expected_ns) {
   Peer& peer = peers_[worker];
@@ -250,6 +261,9 @@ void WorkerTable::update_heaps(PeerIndex worker) {
     is_idle_[worker] = is_idle;
     idle_count_ += is_idle ? 1 : std::size_t(-1);
   }
+  const std::uint32_t idle_slots = idle_slots_of(peers_[worker]);
+  idle_slots_ += std::uint64_t{idle_slots} - idle_slots_by_peer_[worker];
+  idle_slots_by_peer_[worker] = idle_slots;
   const std::int64_t load = is_open ? rank_ns(worker) : 0;
   for (const std::uint32_t pool : peers_[worker].pools) {
     if (is_open) {
@@ -274,6 +288,7 @@ std::size_t WorkerTable::bytes() const {
 void WorkerTable::check_invariants() const {
   ASHLAR_CHECK(dirty_.empty(), "settled");
   std::size_t workers = 0, usable = 0, usable_slots = 0, open = 0, idle = 0, hot = 0;
+  std::uint64_t idle_slots = 0;
   for (PeerIndex p = 0; p < peers_.size(); ++p) {
     const Peer& peer = peers_[p];
     workers += peer.is_worker && peer.is_alive;
@@ -281,6 +296,7 @@ void WorkerTable::check_invariants() const {
     usable_slots += is_usable(peer) ? peer.slots : 0;
     open += has_room(p);
     idle += has_room(p) && peer.assigned == 0;
+    idle_slots += idle_slots_of(peer);
     hot += peer.load.is_hot();
     ASHLAR_CHECK(is_open_[p] == has_room(p), peer.name);
     for (const std::uint32_t pool : peer.pools) {
@@ -291,7 +307,7 @@ void WorkerTable::check_invariants() const {
   }
   ASHLAR_CHECK(workers == worker_count_ && usable == usable_count_ &&
                    usable_slots == usable_slots_ && open == open_count_ && idle == idle_count_ &&
-                   hot == hot_count_,
+                   idle_slots == idle_slots_ && hot == hot_count_,
                "worker counts");
 }
 

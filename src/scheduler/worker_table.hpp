@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -18,10 +19,10 @@
 
 namespace ashlar::scheduler {
 
-/// A process with a store: a worker, or a session's driver.
 /// Of a task: it may as well run on any host.
 inline constexpr std::uint32_t no_host = ~std::uint32_t{0};
 
+/// A process with a store: a worker, or a session's driver.
 struct Peer {
   PeerId id;
   std::string name;
@@ -55,6 +56,7 @@ struct Peer {
   Instant relieved;                  ///< when tasks were last taken back because it was hot
   std::vector<std::uint32_t> pools;  ///< it is a member of
   std::uint64_t sent = 0;            ///< messages to it
+  bool keeps_templates = false;
   /// What it said when it last said something; holds while it has seen all that was sent.
   std::optional<protocol::MemoryShort> shortage;
 
@@ -94,15 +96,20 @@ class WorkerTable {
   const Peer& at(PeerIndex peer) const { return peers_[peer]; }
   Peer& edit(PeerIndex peer) { return peers_[peer]; }
   std::size_t worker_count() const { return worker_count_; }
+  /// Changes when a worker joins, leaves or is lost.
+  std::uint64_t membership() const { return membership_; }
   /// Workers that take new tasks.
   std::size_t usable_count() const { return usable_count_; }
   std::uint64_t usable_slots() const { return usable_slots_; }
   std::size_t open_count() const { return open_count_; }
   /// Workers that take new tasks and have none.
   std::size_t idle_count() const { return idle_count_; }
+  /// Slots of workers that take new tasks for which there is no task.
+  std::uint64_t idle_slots() const { return idle_slots_; }
 
   std::uint32_t kernel_id(const std::string& name);
   const std::map<std::string, std::uint32_t>& kernels() const { return kernels_; }
+  const std::map<std::string, std::uint32_t>& resources() const { return resources_; }
   std::uint32_t requirement_id(std::uint32_t kernel, const graph::Constraint& constraint);
   const Requirement& requirement(std::uint32_t id) const { return requirements_[id]; }
   std::uint32_t pool_of(std::uint32_t requirement) const { return pool_of_[requirement]; }
@@ -143,6 +150,8 @@ class WorkerTable {
   const std::vector<std::string>& classes() const { return classes_; }
 
   void take(PeerIndex worker, const Requirement& requirement, std::uint64_t expected_ns);
+  /// Takes many tasks that need no resources.
+  void take_all(PeerIndex worker, std::uint32_t tasks, std::int64_t expected_ns);
   /// Gives back what take() took; settle() then makes the room visible.
   void give_back(PeerIndex worker, const Requirement& requirement, std::uint64_t expected_ns);
   void settle();
@@ -164,6 +173,9 @@ class WorkerTable {
   std::uint32_t resource_id(const std::string& name);
   std::uint32_t intern_pool(std::vector<PeerIndex> members);
   void update_heaps(PeerIndex worker);
+  std::uint32_t idle_slots_of(const Peer& peer) const {
+    return is_usable(peer) ? peer.slots - std::min(peer.slots, peer.assigned) : 0;
+  }
   void forget_usable(const Peer& peer);
   void mark_dirty(PeerIndex worker);
   std::uint32_t class_id(const protocol::Hello& hello);
@@ -183,11 +195,13 @@ class WorkerTable {
   std::vector<std::string> classes_;
   std::size_t hot_count_ = 0;
   std::vector<bool> is_open_, is_idle_;
+  std::vector<std::uint32_t> idle_slots_by_peer_;
   std::vector<bool> is_filling_;  ///< its window, after it had run half empty
   std::vector<PeerIndex> dirty_;
   std::vector<bool> is_dirty_;
   std::size_t worker_count_ = 0, usable_count_ = 0, open_count_ = 0, idle_count_ = 0;
-  std::uint64_t usable_slots_ = 0;
+  std::uint64_t usable_slots_ = 0, idle_slots_ = 0;
+  std::uint64_t membership_ = 0;
   bool pools_are_stale_ = false;
 };
 

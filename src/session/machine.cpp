@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "store/spill_file.hpp"
+#include "telemetry/cores.hpp"
 
 namespace ashlar::session {
 
@@ -84,17 +85,6 @@ std::uint64_t number_or_unlimited(const std::string& path) {
 
 }  // namespace
 
-std::vector<int> core_numbers() {
-  cpu_set_t mask;
-  CPU_ZERO(&mask);
-  std::vector<int> cores;
-  if (::sched_getaffinity(0, sizeof mask, &mask) != 0) return cores;
-  for (int core = 0; core < CPU_SETSIZE; ++core) {
-    if (CPU_ISSET(core, &mask)) cores.push_back(core);
-  }
-  return cores;
-}
-
 void bind_to_cores(const std::vector<int>& cores) {
   cpu_set_t mask;
   CPU_ZERO(&mask);
@@ -103,7 +93,7 @@ void bind_to_cores(const std::vector<int>& cores) {
 }
 
 std::uint32_t usable_cores() {
-  const std::size_t in_mask = core_numbers().size();
+  const std::size_t in_mask = telemetry::core_numbers().size();
   double cores = static_cast<double>(
       in_mask > 0 ? in_mask : static_cast<std::size_t>(::sysconf(_SC_NPROCESSORS_ONLN)));
   cores = std::min(cores, std::ceil(quota_cores()));

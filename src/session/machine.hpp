@@ -18,9 +18,6 @@ void check_threads(std::uint32_t workers, std::uint32_t threads_per_worker);
 /// Errors: BadInput for a worker's memory that no address space has room for.
 void check_memory(std::uint64_t bytes);
 
-/// The numbers of the cores in this process's affinity mask, ascending.
-std::vector<int> core_numbers();
-
 /// Keeps this process on these cores. Does nothing where the system refuses.
 void bind_to_cores(const std::vector<int>& cores);
 

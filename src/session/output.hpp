@@ -34,6 +34,7 @@ class Output : public detail::Datum {
   void cancel() override;
   void then(std::function<void()> f) override;
   RunReport report() override;
+  std::shared_ptr<detail::Datum> explain(std::uint32_t output) override;
 
   /// The end of the run that makes it. Requires that it was not put.
   detail::DatumHandle end_of_run() const;

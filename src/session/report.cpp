@@ -28,6 +28,8 @@ RunReport make_report(const Run& run) {
   report.remote_bytes = stats.remote_bytes;
   report.spilled_bytes = stats.spilled_bytes;
   report.loaded_bytes = stats.loaded_bytes;
+  report.template_tasks = stats.template_tasks;
+  report.bound_by = stats.bound_by;
   for (const float flops : run.graph->flops) report.flops += static_cast<double>(flops);
   double slots = 0, present = 0;  // summed over workers, by the part of the run they were there
   for (const auto& share : stats.workers) {
@@ -105,6 +107,8 @@ std::string to_string(const RunReport& report) {
   }
   out += line("lower bound           %s; makespan / bound = %.3f",
               seconds(report.lower_bound_seconds).c_str(), report.makespan_over_bound);
+  if (report.template_tasks > 0) out += "placement             as in an earlier run\n";
+  if (!report.bound_by.empty()) out += "bound by              " + report.bound_by + '\n';
   if (report.flops > 0 && report.makespan_seconds > 0) {
     out += line("rate                  %.1f GFLOP/s", report.flops / report.makespan_seconds * 1e-9);
   }

@@ -14,6 +14,7 @@
 #include "runtime/loop.hpp"
 #include "runtime/scheduler_shell.hpp"
 #include "runtime/stop_signals.hpp"
+#include "session/event_log.hpp"
 #include "telemetry/log.hpp"
 
 namespace ashlar::session {
@@ -29,6 +30,7 @@ int run_scheduler(const SchedulerOptions& given) {
   runtime::Loop loop({});
   runtime::SchedulerShell::Options options;
   options.token = given.token;
+  keep_event_log(given.event_log, options, log);
   runtime::SchedulerShell shell(loop, log, std::move(options));
   shell.listen(net::Address::parse(given.listen));
   const net::Address address = shell.addresses().front();

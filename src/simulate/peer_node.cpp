@@ -139,7 +139,7 @@ void PeerNode::answer(PeerId peer, std::uint64_t request, const DatumId& datum) 
   world_.send_bytes(id_, peer, chunk.bytes,
                     [this, peer, request, datum, chunk, start = world_.now] {
                       if (PeerNode* node = world_.find(peer)) {
-                        record(peer, datum, chunk, start);
+                        if (node->host_ != host_) record(peer, datum, chunk, start);
                         node->end_fetch(request, id_, datum, &chunk);
                       }
                     });

@@ -4,11 +4,11 @@
 #include <utility>
 
 namespace ashlar::simulate {
-
 namespace {
 
-worker::Limits limits_of(const WorkerNode::Power& power) {
+worker::Limits limits_of(const World& world, const WorkerNode::Power& power) {
   worker::Limits limits;
+  limits.report_delay = world.config.report_delay;
   limits.can_spill = power.disk_bandwidth > 0;
   return limits;
 }
@@ -17,7 +17,7 @@ worker::Limits limits_of(const WorkerNode::Power& power) {
 
 WorkerNode::WorkerNode(World& world, PeerId id, std::string host, Power power)
     : PeerNode(world, id, host),
-      engine_(id, power.slots, power.memory_limit, limits_of(power), host),
+      engine_(id, power.slots, power.memory_limit, limits_of(world, power), host),
       inbox_(world, [this](std::vector<worker::Event> events) { step(std::move(events)); }),
       kernels_(std::begin(kernel_names), std::end(kernel_names)),
       power_(power),
@@ -28,6 +28,10 @@ WorkerNode::WorkerNode(World& world, PeerId id, std::string host, Power power)
     }
   }
   std::rotate(kernels_.begin(), kernels_.begin() + id.value % 3, kernels_.end());
+  if (Observer* observer = world.config.observer.get()) {
+    observer->worker_made(id, power.slots, power.memory_limit, host,
+                          power.disk_bandwidth > 0);
+  }
 }
 
 void WorkerNode::join() {
@@ -91,12 +95,18 @@ void WorkerNode::step(std::vector<worker::Event> events) {
   if (!is_alive_ || !world_.outcome.problem.empty()) return;
   worker::Actions actions;
   engine_.step(events, world_.now, actions);
+  if (Observer* observer = world_.config.observer.get()) {
+    observer->stepped(id_, events, world_.now, actions);
+  }
   ++world_.outcome.steps;
   if (++steps_ % world_.config.check_every == 0) engine_.check_invariants();
   if (engine_.memory_reserved() > power_.memory_limit + unforeseen_bytes_) {
     world_.fail(name() + " exceeds its memory limit\n" + engine_.dump());
   }
   for (worker::Action& action : actions) perform(action);
+  if (const Instant due = engine_.report_due(); due < Instant{} + world_.config.patience) {
+    world_.at(due, [this] { tick(); });
+  }
   if (world_.is_recorded()) {
     auto& peaks = world_.outcome.history.memory_peak;
     peaks.resize(std::max<std::size_t>(peaks.size(), id_.value));
@@ -210,9 +220,7 @@ void WorkerNode::fill_slots() {
     started.slot =
         static_cast<std::uint32_t>(std::ranges::find(is_busy_, false) - is_busy_.begin());
     is_busy_[started.slot] = true;
-    const Duration overhead =
-        world_.config.machine ? world_.config.machine->task_overhead : Duration{};
-    world_.after(overhead + started.takes, [this, started] { finish(started); });
+    world_.after(overhead_of(started.handle) + started.takes, [this, started] { finish(started); });
   }
 }
 
@@ -221,6 +229,16 @@ Duration WorkerNode::time_of(std::uint32_t handle) {
   const worker::TaskView view = engine_.task(handle);
   const Program& program = *world_.config.programs[view.run.number];
   return Duration::seconds(program.task_seconds[view.task] / power_.speed);
+}
+
+Duration WorkerNode::overhead_of(std::uint32_t handle) const {
+  const Machine* machine = world_.config.machine.get();
+  if (machine == nullptr) return {};
+  double bytes = 0;
+  for (const std::uint64_t output : engine_.task(handle).output_bytes) {
+    if (output != graph::TaskGraph::dynamic_bytes) bytes += static_cast<double>(output);
+  }
+  return machine->task_overhead + Duration::seconds(bytes * machine->output_seconds_per_byte);
 }
 
 void WorkerNode::finish(const Started& started) {

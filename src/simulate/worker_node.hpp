@@ -59,6 +59,7 @@ class WorkerNode : public PeerNode {
   void when_moved(std::uint64_t bytes, std::function<void()> what);
   void fill_slots();
   Duration time_of(std::uint32_t handle);
+  Duration overhead_of(std::uint32_t handle) const;
   void record(const Started& started) const;
   void finish(const Started& started);
 

@@ -53,6 +53,10 @@ struct Job {
 /// The graph, which has no external data, and its results when executed in sequence.
 Job job_of(const graph::TaskGraph& graph);
 
+/// The graph with any of the sources as its external data; no graph when there are none.
+Job job_again(std::shared_ptr<const graph::TaskGraph> graph, SplitMix64& random,
+              std::span<const Source> sources);
+
 /// A random graph that reads some of the sources, and its results when executed in sequence.
 Job make_job(const Config& config, SplitMix64& random, std::span<const Source> sources);
 

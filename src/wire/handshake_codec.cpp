@@ -18,6 +18,7 @@ void write_hello(const protocol::Hello& hello, schema::Hello::Builder out) {
     write_texts(hello.kernels, out.initKernels(list_size(hello.kernels.size())));
   if (!hello.resources.empty())
     write_resources(hello.resources, out.initResources(list_size(hello.resources.size())));
+  out.setKeepsTemplates(hello.keeps_templates);
   out.setReturnsLoans(hello.returns_loans);
 }
 
@@ -35,6 +36,7 @@ protocol::Hello read_hello(schema::Hello::Reader in) {
   hello.memory_limit = in.getMemoryLimit();
   hello.kernels = read_texts(in.getKernels());
   hello.resources = read_resources(in.getResources());
+  hello.keeps_templates = in.getKeepsTemplates();
   hello.returns_loans = in.getReturnsLoans();
   return hello;
 }
@@ -49,6 +51,8 @@ struct Writer {
     to.setPeer(welcome.peer.value);
     to.setSession(welcome.session.value);
     write_cluster_size(welcome.cluster, to.initCluster());
+    to.setKeepsTemplates(welcome.keeps_templates);
+    to.setExplains(welcome.explains);
     to.setReturnsLoans(welcome.returns_loans);
   }
   void operator()(const protocol::Refusal& refusal) {
@@ -66,7 +70,8 @@ Handshake read(schema::Handshake::Reader in) {
                                .peer = PeerId{from.getPeer()},
                                .session = SessionId{from.getSession()},
                                .cluster = read_cluster_size(from.getCluster()),
-                               .returns_loans = from.getReturnsLoans()};
+                               .keeps_templates = from.getKeepsTemplates(),
+                               .explains = from.getExplains()};
     }
     case schema::Handshake::REFUSAL:
       return protocol::Refusal{.reason = read_text(in.getRefusal().getReason())};

@@ -95,7 +95,8 @@ struct Hello {
   memoryLimit @8 :UInt64;
   kernels @9 :List(Text);
   resources @10 :List(Resource);
-  returnsLoans @11 :Bool;
+  keepsTemplates @11 :Bool;
+  returnsLoans @12 :Bool;
 }
 
 struct Welcome {
@@ -103,7 +104,9 @@ struct Welcome {
   peer @1 :UInt32 = 0xffffffff;
   session @2 :UInt32 = 0xffffffff;
   cluster @3 :ClusterSize;
-  returnsLoans @4 :Bool;
+  keepsTemplates @4 :Bool;
+  explains @5 :Bool;
+  returnsLoans @6 :Bool;
 }
 
 struct ClusterSize {
@@ -125,6 +128,8 @@ struct DriverToScheduler {
     releaseData @3 :DatumIds;
     locateData @4 :DatumIds;
     heartbeat @5 :Heartbeat;
+    dropTemplates @6 :DropTemplates;
+    explain @7 :Explain;
   }
 }
 
@@ -173,10 +178,34 @@ struct SubmitRun {
   externals @2 :DatumIds;
   deliver @3 :Bool;
   endsOnFailure @4 :Bool;
+  # Without a graph: a run of the one that is kept under this number.
+  templateNumber @5 :UInt32 = 0xffffffff;
+}
+
+struct DropTemplates {
+  # From drivers `session` is absent: the link's is meant.
+  session @0 :UInt32 = 0xffffffff;
+  numbers @1 :List(UInt32);
 }
 
 struct CancelRun {
   run @0 :UInt32;
+}
+
+enum Subject {
+  cluster @0;
+  run @1;
+  task @2;
+}
+
+struct Explain {
+  request @0 :UInt64;
+  subject @1 :Subject;
+  # Absent: the link's; of a cluster, all.
+  session @2 :UInt32 = 0xffffffff;
+  # Absent: one that goes on, else the last one.
+  run @3 :UInt32 = 0xffffffff;
+  task @4 :UInt32;
 }
 
 struct PutData {
@@ -197,6 +226,7 @@ struct SchedulerToDriver {
     dataLost @6 :DataLost;
     heartbeat @7 :Heartbeat;
     clusterSize @8 :ClusterSize;
+    explanation @9 :Explanation;
   }
 }
 
@@ -241,8 +271,10 @@ struct RunStats {
   localBytes @4 :UInt64;
   remoteBytes @5 :UInt64;
   workers @6 :List(WorkerShare);
-  spilledBytes @7 :UInt64;
-  loadedBytes @8 :UInt64;
+  templateTasks @7 :UInt64;
+  boundBy @8 :Text;
+  spilledBytes @9 :UInt64;
+  loadedBytes @10 :UInt64;
 }
 
 struct RunEnded {
@@ -264,6 +296,11 @@ struct DataLost {
   kind @2 :ErrorKind = disconnected;
 }
 
+struct Explanation {
+  request @0 :UInt64;
+  text @1 :Text;
+}
+
 # ---- scheduler -> worker
 
 struct SchedulerToWorker {
@@ -276,6 +313,8 @@ struct SchedulerToWorker {
     relocate @5 :Relocate;
     shutdown @6 :Shutdown;
     heartbeat @7 :Heartbeat;
+    runTemplate @8 :RunTemplate;
+    dropTemplates @9 :DropTemplates;
   }
 }
 
@@ -302,6 +341,16 @@ struct AssignTasks {
   outputBytes @16 :List(UInt64);
   # Parameter blobs, task after task.
   params @17 :Data;
+  templateNumber @18 :UInt32 = 0xffffffff;
+}
+
+struct RunTemplate {
+  run @0 :RunId;
+  templateNumber @1 :UInt32 = 0xffffffff;
+  # One entry per input of the kept tasks that is not of the run itself.
+  inputs @2 :DatumIds;
+  inputBytes @3 :List(UInt64);
+  inputHolder @4 :List(UInt32);
 }
 
 struct RevokeTasks {

@@ -132,9 +132,9 @@ void WorkerEngine::State::end_load(std::uint64_t copy, const std::string* error)
 
 /// Notes what was moved for a run, for the next report.
 void WorkerEngine::State::account(RunId run, std::uint64_t spilled, std::uint64_t loaded) {
-  if (acquired.empty() || acquired.back().run != run) acquired.push_back({run, {}, 0, 0});
-  acquired.back().spilled_bytes += spilled;
-  acquired.back().loaded_bytes += loaded;
+  protocol::DataAcquired& report = acquired_report(run);
+  report.spilled_bytes += spilled;
+  report.loaded_bytes += loaded;
 }
 
 /// The datum cannot be had from here any more: the scheduler finds it elsewhere, or has it made

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <deque>
 #include <map>
+#include <memory>
 #include <optional>
 #include <set>
 #include <span>
@@ -149,6 +150,8 @@ struct WorkerEngine::State {
   std::map<PeerId, Peer> peers;
   std::map<std::pair<PeerId, std::uint64_t>, std::uint32_t> request_table;
   std::set<PeerId> peers_with_queue;
+  std::map<std::pair<SessionId, std::uint32_t>, std::shared_ptr<const protocol::AssignTasks>>
+      templates;
 
   struct Ready {
     std::uint32_t rank = 0;
@@ -200,6 +203,10 @@ struct WorkerEngine::State {
   bool is_leaving = false;
   bool has_exited = false;
   std::string leave_reason;
+  std::uint32_t reports_held = 0;  ///< tasks done and data acquired, not told yet …
+  Instant held_since;              ///< … and since when the oldest
+  bool is_resting = false;         ///< the shell is about to wait
+  bool is_thought_short = false;   ///< MemoryShort was the last that the scheduler was told
 
   // Within a step.
   Actions* actions = nullptr;
@@ -223,6 +230,7 @@ struct WorkerEngine::State {
   void on(const FetchAsked& event);
   void on(const FetchUnasked& event);
   void on(const Tick& event);
+  void on(const Resting& event);
   void on(const ReadDone& event);
   void on(const SpillDone& event);
   void on(const SpillFailed& event);
@@ -237,9 +245,22 @@ struct WorkerEngine::State {
   void told(const protocol::Relocate& message);
   void told(const protocol::Shutdown& message);
   void told(const protocol::Heartbeat& message);
+  void told(const protocol::RunTemplate& message);
+  void told(const protocol::DropTemplates& message);
   void report_held();
   void flush_drops();
+
+  // reports.cpp: what the scheduler is told, and when.
+  protocol::TasksDone& done_report(RunId run, bool is_dynamic);
+  protocol::DataAcquired& acquired_report(RunId run);
+  void note_report();
+  Instant report_due() const;
+  bool has_reports() const;
+  bool may_hold_reports() const;
   void flush();
+
+  // templates.cpp
+  void keep_template(const protocol::AssignTasks& message);
 
   // tasks.cpp: from assignment to end.
   std::uint32_t add_task(std::uint32_t batch, const Task& task);

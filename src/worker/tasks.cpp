@@ -326,9 +326,7 @@ bool WorkerEngine::State::may_go_on() const {
 /// free some; and if something does after all. Whatever else could change that comes from the
 /// scheduler, or is reported to it.
 void WorkerEngine::State::report_shortage() {
-  const bool says_something =
-      !done.empty() || !failed.empty() || !acquired.empty() || !missing.data.empty();
-  if (says_something || received != shortage_told_after) is_shortage_told = false;
+  if (has_reports() || received != shortage_told_after) is_shortage_told = false;
   if (is_leaving) return;
   if (may_go_on()) {
     if (std::exchange(is_shortage_told, false)) {
@@ -393,24 +391,21 @@ void WorkerEngine::State::push_output(const Task& task, const DatumId& id, std::
 }
 
 void WorkerEngine::State::report_done(const TaskEnded& event, const Task& task) {
-  std::size_t i = done.size();
-  while (i > 0 && done[i - 1].run != task.run) --i;
-  if (i == 0) {
-    done.emplace_back().run = task.run;
-    done_is_dynamic.push_back(false);
-    i = done.size();
+  const auto announced = output_bytes_of(task);
+  const bool are_told = event.output_bytes.size() == announced.size();
+  bool is_dynamic = false;
+  for (std::size_t k = 0; k < announced.size(); ++k) {
+    is_dynamic |= announced[k] == graph::TaskGraph::dynamic_bytes ||
+                  (are_told && event.output_bytes[k] != announced[k]);
   }
-  protocol::TasksDone& report = done[i - 1];
+  protocol::TasksDone& report = done_report(task.run, is_dynamic);
   report.task.push_back(task.task);
   report.attempt.push_back(task.attempt);
   report.elapsed_ns.push_back(event.elapsed_ns);
-  const auto announced = output_bytes_of(task);
-  const bool are_told = event.output_bytes.size() == announced.size();
   for (std::size_t k = 0; k < announced.size(); ++k) {
-    const bool is_dynamic = announced[k] == graph::TaskGraph::dynamic_bytes;
-    const std::uint64_t bytes = are_told ? event.output_bytes[k] : (is_dynamic ? 0 : announced[k]);
-    if (is_dynamic || bytes != announced[k]) done_is_dynamic[i - 1] = true;
-    report.output_bytes.push_back(bytes);
+    const std::uint64_t planned =
+        announced[k] == graph::TaskGraph::dynamic_bytes ? 0 : announced[k];
+    report.output_bytes.push_back(are_told ? event.output_bytes[k] : planned);
   }
   ++counters.tasks_done;
 }

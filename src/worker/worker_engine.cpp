@@ -43,10 +43,13 @@ TaskView WorkerEngine::task(std::uint32_t handle) const {
 
 const Counters& WorkerEngine::counters() const { return state_->counters; }
 
+Instant WorkerEngine::report_due() const { return state_->report_due(); }
+
 std::uint64_t WorkerEngine::memory_reserved() const { return state_->reserved; }
 
 bool WorkerEngine::is_empty() const {
-  return state_->tasks.size() == 0 && state_->data.size() == 0 && state_->requests.size() == 0;
+  return state_->tasks.size() == 0 && state_->data.size() == 0 && state_->requests.size() == 0 &&
+         state_->templates.empty();
 }
 
 void WorkerEngine::State::step(std::span<const Event> events, Instant at, Actions& out) {
@@ -96,22 +99,6 @@ void WorkerEngine::State::flush_drops() {
     if (slot == no_slot || data[slot].presence != Presence::here) act(DropDatum{id});
   }
   drops.clear();
-}
-
-/// Sends what the step has to report, one message per run and kind.
-void WorkerEngine::State::flush() {
-  for (std::size_t i = 0; i < done.size(); ++i) {
-    if (!done_is_dynamic[i]) done[i].output_bytes = {};
-    report(std::move(done[i]));
-  }
-  for (auto& message : failed) report(std::move(message));
-  for (auto& message : acquired) report(std::move(message));
-  if (!missing.data.empty()) report(std::exchange(missing, {}));
-  if (!shortage.tasks.empty()) report(std::exchange(shortage, {}));
-  done.clear();
-  done_is_dynamic.clear();
-  failed.clear();
-  acquired.clear();
 }
 
 void WorkerEngine::State::on(const FromScheduler& event) {
@@ -172,8 +159,7 @@ void WorkerEngine::State::on(const FetchDone& event) {
     stop_fetch(datum);
   }
   datum.is_freed = false;
-  if (acquired.empty() || acquired.back().run != run) acquired.push_back({run, {}, 0, 0});
-  auto& report = acquired.back();
+  auto& report = acquired_report(run);
   report.data.push_back(event.datum);
   (event.is_in_place || event.is_local ? report.local_bytes : report.remote_bytes) += event.bytes;
   last_progress = now;
@@ -236,6 +222,8 @@ void WorkerEngine::State::on(const FetchUnasked& event) {
 
 void WorkerEngine::State::on(const Tick&) {}
 
+void WorkerEngine::State::on(const Resting&) { is_resting = true; }
+
 void WorkerEngine::State::told(const protocol::PeerInfo& message) {
   Peer& peer = peers[message.peer];
   peer.is_known = true;
@@ -262,6 +250,7 @@ void WorkerEngine::State::told(const protocol::AssignTasks& message) {
     return;
   }
   if (is_leaving || message.task.empty()) return;
+  keep_template(message);
   const std::uint32_t batch = batches.add();
   batches[batch].message = message;
   if (!message.driver.is_none()) peers[message.driver].is_driver = true;

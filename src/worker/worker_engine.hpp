@@ -58,13 +58,12 @@ struct FetchUnasked {
   std::uint64_t request = all;
 };
 
-/// A peer of this host has no room for what others wait for, while this worker reads its memory.
-struct LoansWanted {
-  PeerId peer;
-};
-
-/// Time has passed; sent at least ten times a second while anything is under way.
+/// Time has passed; sent at least ten times a second while anything is under way, and at
+/// report_due().
 struct Tick {};
+
+/// The process is about to wait for something to happen: what is held back is to be told.
+struct Resting {};
 
 /// What AnswerFetch or PushDatum gave is no longer read: sent, or its lease returned. Follows each
 /// of them once, for data of more than Limits::untracked_bytes.
@@ -94,8 +93,13 @@ struct LoadFailed {
   std::string error;
 };
 
+/// A peer of this host has no room for what others wait for, while this worker reads its memory.
+struct LoansWanted {
+  PeerId peer;
+};
+
 using Event = std::variant<FromScheduler, TaskEnded, FetchDone, FetchFailed, FetchAsked,
-                           FetchUnasked, Tick, ReadDone, SpillDone, SpillFailed, LoadDone,
+                           FetchUnasked, Tick, Resting, ReadDone, SpillDone, SpillFailed, LoadDone,
                            LoadFailed, LoansWanted>;
 
 // ---- actions: ordered commands ---------------------------------------------------------------
@@ -221,8 +225,14 @@ struct Limits {
   Duration unknown_wait = Duration::seconds(2);
   /// A revoked task that still runs holds its slot after so long: the scheduler is told.
   Duration revoked_wait = Duration::milliseconds(50);
-  /// Dropped data remembered, so that requests for them are refused at once.
-  std::uint32_t dropped_remembered = 65536;
+  /// How long what is done may wait to be told together with more, while tasks that take no longer
+  /// go on: a message costs this process and the scheduler more than such a task. And how much of
+  /// it.
+  Duration report_delay = {};
+  std::uint32_t reports_held_max = 256;
+  /// Dropped data remembered, so that requests for them are refused at once; looked up for each new
+  /// datum, so no more than stay in a core's cache.
+  std::uint32_t dropped_remembered = 8192;
   /// Whether data may go to disk when memory is short.
   bool can_spill = false;
   /// Smaller data stay in memory: they cost the disk more than they take.
@@ -266,7 +276,8 @@ struct Counters {
   std::uint64_t tasks_done = 0;
   std::uint64_t fetches = 0;
   std::uint64_t stale_events = 0;
-  std::uint64_t odd_messages = 0;  ///< assignments whose vectors contradict each other
+  /// Assignments whose vectors contradict each other, and runs of templates that are not kept.
+  std::uint64_t odd_messages = 0;
   std::uint64_t spilled_bytes = 0;
   std::uint64_t loaded_bytes = 0;
 };
@@ -293,10 +304,13 @@ class WorkerEngine {
 
   void step(std::span<const Event> events, Instant now, Actions& actions);
 
+  /// When a Tick is to come, for what is held back to be told; the end of time if nothing is.
+  Instant report_due() const;
+
   TaskView task(std::uint32_t handle) const;
   const Counters& counters() const;
   std::uint64_t memory_reserved() const;
-  /// Nothing queued, running, fetched or held.
+  /// Nothing queued, running, fetched or held, and no template kept.
   bool is_empty() const;
 
   std::string story(RunId run, std::uint32_t task) const;

@@ -8,6 +8,7 @@
 
 #include "graph/task_graph.hpp"
 #include "scheduler/data_table.hpp"
+#include "scheduler/decision.hpp"
 #include "scheduler/kept_tasks.hpp"
 #include "scheduler/link_model.hpp"
 #include "scheduler/scheduler_engine.hpp"
@@ -99,11 +100,15 @@ class Policy {
   virtual std::vector<PeerIndex> plan(const View&, const Submission&) { return {}; }
   /// A worker of the pool with resources for the task; no_peer when there is none. One without
   /// room (Limits::holder_windows) is worth waiting for.
-  virtual PeerIndex choose(const View& view, const Question& question) = 0;
+  virtual Choice choose(const View& view, const Question& question) = 0;
 };
 
 /// The member of the pool with room and resources that has the least load; no_peer: none.
 PeerIndex least_loaded_worker(const View& view, const Question& question);
+/// The same, as a choice.
+inline Choice choose_least_loaded(const View& view, const Question& question) {
+  return {.worker = least_loaded_worker(view, question), .reason = Reason::least_loaded};
+}
 
 std::unique_ptr<Policy> make_least_loaded();
 std::unique_ptr<Policy> make_locality();

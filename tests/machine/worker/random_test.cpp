@@ -6,6 +6,7 @@
 
 #include "base/random.hpp"
 #include "machine/worker/rig.hpp"
+#include "seeds.hpp"
 
 namespace ashlar::worker {
 namespace {
@@ -287,7 +288,7 @@ class Mob {
 
 TEST(WorkerRandom, AnyEventsInAnyOrderKeepTheInvariants) {
   std::uint64_t spilled = 0, loaded = 0;
-  for (std::uint64_t seed = 1; seed <= 1000; ++seed) {
+  for (std::uint64_t seed = 1; seed <= seeds(1000); ++seed) {
     SCOPED_TRACE("seed " + std::to_string(seed));
     Mob mob(seed);
     mob.run(120);

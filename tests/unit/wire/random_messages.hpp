@@ -45,15 +45,21 @@ class RandomMessages {
   std::shared_ptr<const graph::TaskGraph> graph();
 
   void fill(protocol::Hello& out);
-  void fill(protocol::Welcome& out) { out = {u32(), peer(), SessionId{u32()}, {u32(), u64()}, coin()}; }
+  void fill(protocol::Welcome& out) {
+    out = {u32(), peer(), SessionId{u32()}, {u32(), u64()}, coin(), coin(), coin()};
+  }
   void fill(protocol::ClusterSize& out) { out = {u32(), u64()}; }
   void fill(protocol::Refusal& out) { out = {text()}; }
   void fill(protocol::Heartbeat& out);
   void fill(protocol::SubmitRun& out);
   void fill(protocol::CancelRun& out) { out = {u32()}; }
+  void fill(protocol::DropTemplates& out);
+  void fill(protocol::RunTemplate& out);
   void fill(protocol::PutData& out) { out = {u32(), sizes(count())}; }
   void fill(protocol::ReleaseData& out) { out = {own_ids(count())}; }
   void fill(protocol::LocateData& out) { out = {own_ids(count())}; }
+  void fill(protocol::Explain& out);
+  void fill(protocol::Explanation& out) { out = {u64(), text()}; }
   void fill(protocol::PeerInfo& out) { out = {peer(), text(), {text(), text(), text()}}; }
   void fill(protocol::PeerGone& out) { out = {peer(), text()}; }
   void fill(protocol::DataReady& out);
