@@ -16,6 +16,7 @@
 #include <filesystem>
 #include <fstream>
 #include <iostream>
+#include <optional>
 #include <sstream>
 #include <stdexcept>
 #include <string>
@@ -131,13 +132,13 @@ void run(const Options& o) {
   const auto b = session.persist(uniform(o, 2));
   session.wait(a);
   session.wait(b);
-  ashlar::Array c;
+  std::optional<ashlar::Array> c;
   const double seconds = seconds_of([&] {
-    c = session.persist(ashlar::matmul(a, b));
-    session.wait(c);
+    c.emplace(session.persist(ashlar::matmul(a, b)));
+    session.wait(*c);
   });
   const ashlar::RunReport report = session.report();
-  check(session, o, a, b, c);
+  check(session, o, a, b, *c);
   if (o.report) std::cerr << to_string(report);
   std::cout << "{\"job\": \"out_of_core\", \"n\": " << o.n << ", \"chunk\": " << o.chunk
             << ", \"workers\": " << o.workers << ", \"memory\": " << o.memory

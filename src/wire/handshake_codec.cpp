@@ -71,7 +71,8 @@ Handshake read(schema::Handshake::Reader in) {
                                .session = SessionId{from.getSession()},
                                .cluster = read_cluster_size(from.getCluster()),
                                .keeps_templates = from.getKeepsTemplates(),
-                               .explains = from.getExplains()};
+                               .explains = from.getExplains(),
+                               .returns_loans = from.getReturnsLoans()};
     }
     case schema::Handshake::REFUSAL:
       return protocol::Refusal{.reason = read_text(in.getRefusal().getReason())};
