@@ -133,7 +133,7 @@ std::uint64_t usable_memory() {
 
 std::uint64_t memory_for_data(std::uint64_t limit) {
   constexpr std::uint64_t process_bytes = std::uint64_t{64} << 20;
-  const std::uint64_t beyond = limit - std::min(limit, 2 * process_bytes);
+  const std::uint64_t beyond = limit - std::min(limit, process_bytes);
   return limit - std::min(process_bytes, beyond / 2);
 }
 

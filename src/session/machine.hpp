@@ -25,7 +25,7 @@ void bind_to_cores(const std::vector<int>& cores);
 std::uint64_t usable_memory();
 
 /// What of a worker's limit its data may take: the rest is for the process itself, its code and
-/// what kernels work in. That is 64 MiB from a limit of 256 MiB on, and nothing below 128 MiB.
+/// what kernels work in. That is 64 MiB from a limit of 192 MiB on, and nothing below 64 MiB.
 std::uint64_t memory_for_data(std::uint64_t limit);
 
 /// Disk space for each worker's spilled data: as given, or half of what is free, shared. 0 when
