@@ -1,6 +1,7 @@
 // Times a product whose factors and result do not fit into the workers' memory, on local worker
 // processes, and watches these: 100 times a second, what pages each has of its own and in its
-// arena. Prints one JSON line. `--memory 0` is the same product in memory.
+// arena. Prints one JSON line. `--memory 0` is the same product in memory. `--job sum` adds up random
+// numbers that are never all there.
 #include <ashlar/ashlar.hpp>
 
 #include <CLI/CLI.hpp>
@@ -26,6 +27,7 @@
 namespace {
 
 struct Options {
+  std::string job = "matmul";
   std::int64_t n = 8192;
   std::int64_t chunk = 1024;
   std::uint32_t workers = 2;
@@ -121,12 +123,39 @@ void check(ashlar::Session& session, const Options& o, const ashlar::Array& a,
   }
 }
 
-void run(const Options& o) {
-  auto session = ashlar::Session::local({.workers = o.workers,
-                                         .threads_per_worker = 1,
-                                         .memory_per_worker = o.memory,
-                                         .spill_dir = o.spill_dir,
-                                         .progress = false});
+ashlar::Session session_of(const Options& o) {
+  return ashlar::Session::local({.workers = o.workers,
+                                 .threads_per_worker = 1,
+                                 .memory_per_worker = o.memory,
+                                 .spill_dir = o.spill_dir,
+                                 .progress = false});
+}
+
+void print(const Options& o, double seconds, std::uint64_t peak, const ashlar::RunReport& report) {
+  if (o.report) std::cerr << to_string(report);
+  std::cout << "{\"job\": \"" << o.job << "\", \"n\": " << o.n << ", \"chunk\": " << o.chunk
+            << ", \"workers\": " << o.workers << ", \"memory\": " << o.memory
+            << ", \"seconds\": " << seconds << ", \"peak\": " << peak
+            << ", \"spilled\": " << report.spilled_bytes
+            << ", \"loaded\": " << report.loaded_bytes << "}\n";
+}
+
+/// The sum of an array that is never stored.
+void run_sum(const Options& o) {
+  auto session = session_of(o);
+  Watch watch;
+  double sum = 0;
+  const double seconds = seconds_of(
+      [&] { sum = session.compute(ashlar::sum(uniform(o, 1))).data<double>()[0]; });
+  const double count = static_cast<double>(o.n) * static_cast<double>(o.n);
+  if (!(std::abs(sum / count - 0.5) < 5 / std::sqrt(12 * count))) {
+    throw std::runtime_error("wrong sum: " + std::to_string(sum));
+  }
+  print(o, seconds, watch.peak(), session.report());
+}
+
+void run_matmul(const Options& o) {
+  auto session = session_of(o);
   Watch watch;
   const auto a = session.persist(uniform(o, 1));
   const auto b = session.persist(uniform(o, 2));
@@ -139,12 +168,7 @@ void run(const Options& o) {
   });
   const ashlar::RunReport report = session.report();
   check(session, o, a, b, *c);
-  if (o.report) std::cerr << to_string(report);
-  std::cout << "{\"job\": \"out_of_core\", \"n\": " << o.n << ", \"chunk\": " << o.chunk
-            << ", \"workers\": " << o.workers << ", \"memory\": " << o.memory
-            << ", \"seconds\": " << seconds << ", \"peak\": " << watch.peak()
-            << ", \"spilled\": " << report.spilled_bytes
-            << ", \"loaded\": " << report.loaded_bytes << "}\n";
+  print(o, seconds, watch.peak(), report);
 }
 
 }  // namespace
@@ -152,7 +176,9 @@ void run(const Options& o) {
 int main(int argc, char** argv) {
   ashlar::init(argc, argv);
   Options o;
-  CLI::App app("A product that does not fit into memory");
+  CLI::App app("A product, or a sum, of what does not fit into memory");
+  app.add_option("--job", o.job, "matmul, or sum: of an array that is never stored")
+      ->check(CLI::IsMember({"matmul", "sum"}));
   app.add_option("--n", o.n, "rows and columns");
   app.add_option("--chunk", o.chunk, "rows and columns of a chunk");
   app.add_option("--workers", o.workers, "worker processes, of one thread each");
@@ -162,7 +188,7 @@ int main(int argc, char** argv) {
   app.add_flag("--report", o.report, "print the report of the product");
   CLI11_PARSE(app, argc, argv);
   try {
-    run(o);
+    o.job == "sum" ? run_sum(o) : run_matmul(o);
   } catch (const std::exception& error) {
     std::cerr << error.what() << '\n';
     return 1;
