@@ -224,7 +224,9 @@ Forecast forecast_of(const runtime::RecordedRun& run, const apps::ClusterFile& c
   const auto program =
       std::make_shared<const simulate::Program>(apps::program_of(run, cluster.kernels));
   const auto found = simulate::forecast(
-      {.program = program, .machine = std::make_shared<const simulate::Machine>(cluster.machine)});
+      {.program = program,
+       .machine = std::make_shared<const simulate::Machine>(cluster.machine),
+       .is_repeated = run.is_repeated});
   if (!found.error.empty()) throw TaskFailed(found.error);
   return {found.makespan_seconds, sum(program->task_seconds)};
 }

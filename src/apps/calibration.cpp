@@ -100,7 +100,8 @@ double output_seconds_per_byte(const RecordedRuns& recorded, const Calibration& 
     for (const RecordedRun* run : runs) {
       const auto found = simulate::forecast(
           {.program = std::make_shared<const simulate::Program>(program_of(*run, {})),
-           .machine = tried});
+           .machine = tried,
+           .is_repeated = run->is_repeated});
       ratios.push_back(found.makespan_seconds / run->makespan_seconds());
     }
     return median(ratios) > 1;

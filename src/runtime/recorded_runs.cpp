@@ -51,6 +51,7 @@ class Collector {
     positions_[id] = found.runs.size();
     RecordedRun& recorded = found.runs.emplace_back();
     recorded.graph = graph;
+    recorded.is_repeated = run.graph == nullptr;
     recorded.submitted = recorded.last_done = now_;
     recorded.task_seconds.resize(graph->task_count(), 0);
     recorded.output_bytes = graph->output_bytes;

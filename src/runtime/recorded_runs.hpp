@@ -26,6 +26,7 @@ struct RecordedRun {
   std::vector<double> task_seconds;  ///< time in the kernel, by task; 0: it has not ended well
   std::vector<std::uint64_t> output_bytes;  ///< as the graph says, or the kernels decided
   std::uint32_t tasks_done = 0;
+  bool is_repeated = false;  ///< its graph ran before, and perhaps was placed as it was then
 
   double makespan_seconds() const { return (last_done - submitted).in_seconds(); }
   bool is_complete() const { return tasks_done == graph->task_count(); }

@@ -1,7 +1,10 @@
 #include <algorithm>
+#include <optional>
+#include <utility>
 
 #include "scheduler/core.hpp"
 #include "scheduler/owners.hpp"
+#include "scheduler/placement/order.hpp"
 
 namespace ashlar::scheduler {
 
@@ -203,12 +206,30 @@ void Core::plan(Run& run) {
 }
 
 void Core::give_to_owners(Run& run) {
-  if (run.graph->products.empty()) return;
-  EqualHosts on = equal_hosts(workers_);
-  on.may_have_layers = has_long_cells(*run.graph, submission(run).task_ns, limits_.window_time);
+  if (run.graph->products.empty() || !policy_->minds_owners()) return;
+  const EqualHosts on = placement::hosts_for_products(view(), submission(run));
   run.owners = owners_of(*run.graph, run.consumers, on);
+  level(run, on.hosts);
+}
+
+/// Hosts came or went.
+void Core::level_runs() {
+  if (std::exchange(level_membership_, workers_.membership()) == workers_.membership()) return;
+  std::optional<EqualHosts> on;
+  for (const auto& run : runs_) {
+    if (!run || run->owners.empty() || run->is_ended) continue;
+    if (!on) on = equal_hosts(workers_);
+    level(*run, on->hosts);
+  }
+}
+
+void Core::level(Run& run, const std::vector<std::uint32_t>& hosts) {
+  const auto is_to_do = [&run](std::uint32_t task) { return is_unfinished(run.tasks.state(task)); };
+  const auto heir_of = [&run](std::uint32_t task) { return run.heir_of(task); };
+  level_owners(run.owners, {*run.graph, is_to_do, heir_of}, hosts);
+  run.owned_left.clear();
   for (std::uint32_t t = 0; t < run.owners.size(); ++t) {
-    if (is_unfinished(run.tasks.state(t))) count_owned(run, t, true);
+    if (is_to_do(t)) count_owned(run, t, true);
   }
 }
 

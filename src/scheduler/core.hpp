@@ -207,6 +207,8 @@ class Core {
   placement::Submission submission(const Run& run) const;
   void plan(Run& run);
   void give_to_owners(Run& run);
+  void level_runs();
+  void level(Run& run, const std::vector<std::uint32_t>& hosts);
   void count_owned(Run& run, std::uint32_t task, bool is_to_do);
   std::int64_t predicted_ns(const Run& run, std::uint32_t task,
                             std::uint32_t worker_class = CostModel::any_class) const;
@@ -355,6 +357,7 @@ class Core {
   CausePtr last_told_;  ///< by the last of them, if that is a DataLost
   std::vector<SessionId> closed_sessions_;
   std::vector<std::uint32_t> new_runs_;
+  std::uint64_t level_membership_ = 0;  ///< of the workers, for which owners are meant
   std::vector<std::uint32_t> parked_;
   std::vector<PeerIndex> freed_;      ///< workers that have fewer tasks than before
   std::vector<const Datum*> inputs_;    ///< scratch of place_task …

@@ -103,6 +103,18 @@ Traffic& Run::traffic_of(PeerIndex peer) {
   return *traffic.insert(at, Traffic{peer, 0, 0});
 }
 
+std::optional<std::uint32_t> Run::heir_of(std::uint32_t task) const {
+  if (graph->reuse_input.empty()) return std::nullopt;
+  const std::uint32_t buffer = graph->output_offsets[task];
+  if (buffer == graph->output_offsets[task + 1]) return std::nullopt;
+  for (const std::uint32_t reader : consumers.of(buffer)) {
+    const std::uint32_t position = graph->reuse_input[reader];
+    if (position == graph::TaskGraph::no_input) continue;
+    if (graph->inputs_of(reader)[position] == buffer) return reader;
+  }
+  return std::nullopt;
+}
+
 std::string Run::label(std::uint32_t task) const {
   std::string text = "task " + std::to_string(task) + ", kernel \"" + kernel_name(task) + "\"";
   const std::string source = graph->source_of(task);
@@ -114,8 +126,7 @@ std::size_t Run::bytes() const {
                       bytes_of(producer) + tasks.bytes() + bytes_of(decisions) + bytes_of(data) +
                       bytes_of(externals) + bytes_of(planned) + bytes_of(owners) +
                       bytes_of(owned_left) + bytes_of(shares) + bytes_of(traffic) +
-                      bytes_of(causes) +
-                      watchers.size() * (sizeof(Watcher) + 40);
+                      bytes_of(causes) + watchers.size() * (sizeof(Watcher) + 40);
   if (!graph) return total;
   const graph::TaskGraph& g = *graph;
   return total + bytes_of(g.kernel) + bytes_of(g.input_offsets) + bytes_of(g.inputs) +

@@ -4,6 +4,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <tuple>
@@ -120,6 +121,8 @@ struct Run {
   std::uint32_t owner_of(std::uint32_t task) const {
     return owners.empty() ? no_host : owners[task];
   }
+  /// The task that may take over its first output's buffer, if there is one.
+  std::optional<std::uint32_t> heir_of(std::uint32_t task) const;
   const std::string& kernel_name(std::uint32_t task) const {
     return graph->kernels[graph->kernel[task]];
   }

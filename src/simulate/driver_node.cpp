@@ -63,6 +63,10 @@ void DriverNode::submit_one() {
   Submitted& submitted = runs_[run];
   if (world_.config.machine) {
     submitted.job = job_of(world_.config.programs[run]->graph);
+    if (world_.config.repeats > 0) {  // all programs are the same one
+      submitted.template_number = 0;
+      if (templates_.empty()) templates_.push_back(submitted.job.graph);
+    }
     submitted.bring_home = false;
     world_.take_peak();
     if (next_run_ == world_.config.programs.size()) {

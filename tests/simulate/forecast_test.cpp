@@ -50,6 +50,19 @@ Program fan(std::uint32_t readers, std::uint64_t bytes) {
   return program;
 }
 
+TEST(Forecast, RepeatedRunsArePlacedAsTheFirstOne) {
+  const auto program =
+      std::make_shared<const Program>(suite::make_program(suite::Shape::stencil, 20, 1));
+  Config config{.memory_limit = std::uint64_t{1} << 40};
+  config.machine = std::make_shared<const Machine>(machine_of(2));
+  config.programs.assign(3, program);
+  EXPECT_EQ(Cluster(config).run(1).template_runs, 0u);
+  config.repeats = 100;
+  const Outcome outcome = Cluster(config).run(1);
+  EXPECT_EQ(outcome.problem, "");
+  EXPECT_EQ(outcome.template_runs, 2u);
+}
+
 TEST(Forecast, EveryTaskIsInTheHistoryOnceAndSlotsRunOneAtATime) {
   const Program program = suite::make_program(suite::Shape::cholesky, 200, 1);
   const Machine machine = machine_of(3);

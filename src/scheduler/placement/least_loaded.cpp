@@ -44,6 +44,8 @@ class Latest {
 /// and the least loaded one.
 class LeastLoaded final : public Policy {
  public:
+  bool minds_owners() const override { return true; }
+
   Choice choose(const View& view, const Question& question) override {
     const auto own = question.owner == no_host
                          ? std::span<const PeerIndex>{}

@@ -93,6 +93,8 @@ void for_holders(const View& view, const Datum& datum, Visit visit) {
 class Policy {
  public:
   virtual ~Policy() = default;
+  /// Whether it minds owners (owners.hpp): else no task has one.
+  virtual bool minds_owners() const { return false; }
   /// The order in which the run's tasks are placed and started, producers before consumers: a
   /// permutation of 0 … task_count-1.
   virtual std::vector<std::uint32_t> ranks(const View& view, const Submission& run);

@@ -35,7 +35,7 @@ class Case {
     producer_ = graph::producers(graph_);
     consumers_ = graph::consumers(graph_);
     const std::vector<std::uint32_t> ranks =
-        timely_ranks({workers_, replicas_, links_, kept_, limits_}, submission());
+        timely_ranks({workers_, replicas_, links_, kept_, limits_}, submission(), true);
     std::vector<std::uint32_t> sorted = ranks;
     std::ranges::sort(sorted);
     for (std::uint32_t r = 0; r < sorted.size(); ++r) EXPECT_EQ(sorted[r], r) << "a permutation";
