@@ -75,7 +75,7 @@ void PeerNode::lend(PeerId reader, const DatumId& datum, const Chunk& chunk) {
   });
 }
 
-void PeerNode::end_read(PeerId reader, const DatumId& datum) {
+void PeerNode::end_read(PeerId reader, DatumId datum) {
   const auto [first, last] = lent_.equal_range(reader);
   const auto read =
       std::find_if(first, last, [&](const auto& entry) { return entry.second.first == datum; });

@@ -79,7 +79,7 @@ class PeerNode {
   void borrow(const DatumId& datum, PeerId lender);
   void give_back(const DatumId& datum, PeerId lender);
   void lend(PeerId reader, const DatumId& datum, const Chunk& chunk);
-  void end_read(PeerId reader, const DatumId& datum);
+  void end_read(PeerId reader, DatumId datum);
 
   std::map<DatumId, Fetch> fetches_;
   std::map<DatumId, PeerId> borrowed_;

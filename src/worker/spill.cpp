@@ -155,15 +155,21 @@ void WorkerEngine::State::wait_for(std::uint32_t slot) {
 }
 
 /// Writes what nobody is known to read while there is still room, so that room need not be waited
-/// for later.
+/// for later: some is to be free, or free as soon as it is wanted.
 void WorkerEngine::State::write_ahead() {
   constexpr std::uint32_t writes_ahead = 2;
-  if (!can_write() || writes >= writes_ahead || reserved <= memory_limit / 4 * 3) return;
+  const std::uint64_t wanted = memory_limit * limits.room_ahead_percent / 100;
+  std::uint64_t room = memory_limit - std::min(memory_limit, reserved);
+  if (!can_write() || writes >= writes_ahead || room >= wanted) return;
   const UseKey assigned{UseKey::Kind::task, ~std::uint32_t{0}, ~std::uint64_t{0}};
-  for (const auto& [use, slot] : movable(assigned, no_slot)) {
+  const auto found = movable(assigned, no_slot);
+  for (const auto& [use, slot] : found) room += data[slot].is_written ? data[slot].charged : 0;
+  room += bytes_being_written();
+  for (const auto& [use, slot] : found) {
+    if (room >= wanted || writes >= writes_ahead || !can_write()) return;
     if (data[slot].copy != 0) continue;
+    room += data[slot].charged;
     start_write(data[slot], data[slot].id.run);
-    if (writes >= writes_ahead || !can_write()) return;
   }
 }
 

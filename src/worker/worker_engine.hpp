@@ -239,6 +239,8 @@ struct Limits {
   std::uint64_t spill_bytes_min = 4097;
   /// Data being written at once. More only wait for the disk.
   std::uint32_t spill_writes = 8;
+  /// So much of the memory is to be free, or free at once: holding what is on disk, too.
+  std::uint32_t room_ahead_percent = 25;
   /// How long no data are written after the disk was full or failed.
   Duration spill_pause = Duration::seconds(5);
   /// A disk that has lost data so often is not written to any more.

@@ -103,7 +103,9 @@ TEST(Spill, AProductThatHasNoRoomIsRightAndStaysUnderTheLimit) {
     ASSERT_EQ((row.view<double, 1>()(i)), 2.0 * static_cast<double>(k) * static_cast<double>(k));
   }
   EXPECT_GT(report.loaded_bytes, 0u);
+#ifndef ASHLAR_SANITIZED  // which takes memory of its own
   EXPECT_LE(watch.peak(), limit);
+#endif
   EXPECT_TRUE(folder.names().empty()) << "spill files have no names";
 }
 

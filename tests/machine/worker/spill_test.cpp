@@ -5,7 +5,10 @@
 namespace ashlar::worker {
 namespace {
 
-const Limits with_disk{.can_spill = true, .spill_bytes_min = 1, .untracked_bytes = 0};
+/// What nobody is known to read is written at once.
+const Limits with_disk{
+    .can_spill = true, .spill_bytes_min = 1, .room_ahead_percent = 100, .untracked_bytes = 0};
+const Limits with_usual_disk{.can_spill = true, .spill_bytes_min = 1, .untracked_bytes = 0};
 constexpr Duration while_later = Duration::milliseconds(250);
 
 TEST(WorkerSpill, WhatNobodyReadsMakesRoom) {
@@ -16,8 +19,17 @@ TEST(WorkerSpill, WhatNobodyReadsMakesRoom) {
   EXPECT_EQ(rig({SpillDone{1}}), "drop 0; start 2; acquired local 0 remote 0 spilled 10");
 }
 
+TEST(WorkerSpill, WhatIsOnDiskAlreadyIsRoomEnough) {
+  Rig rig(1, 40, with_usual_disk);
+  rig.told(assignment({{0, {}, {0}}, {1, {}, {1}}, {2, {}, {2}}, {3, {}, {3}}}));
+  EXPECT_EQ(rig.ended(0), "start 2; done 0") << "a quarter is free";
+  EXPECT_EQ(rig.ended(1), "start 3; spill 0 as 1; done 1");
+  EXPECT_EQ(rig({SpillDone{1}}), "acquired local 0 remote 0 spilled 10");
+  EXPECT_EQ(rig.ended(2), "done 2") << "datum 0 need not stay";
+}
+
 TEST(WorkerSpill, WhatIsNeededLastGoesAndComesBackBeforeItsTask) {
-  Rig rig(1, 40, with_disk);
+  Rig rig(1, 40, with_usual_disk);
   rig.told(assignment({{0, {}, {0}}, {1, {}, {1}}, {2, {}, {2}}}));
   for (std::uint32_t task = 0; task < 3; ++task) rig.ended(task);
   EXPECT_EQ(rig.told(assignment({{3, {{0, 1}}, {3}, 1, 1, 20},
@@ -26,9 +38,9 @@ TEST(WorkerSpill, WhatIsNeededLastGoesAndComesBackBeforeItsTask) {
             "spill 2 as 1")
       << "the input of the last task";
   EXPECT_EQ(rig({SpillDone{1}}), "drop 2; start 2; acquired local 0 remote 0 spilled 10");
-  EXPECT_EQ(rig.ended(2), "spill 3 as 2; spill 0 as 3; done 3") << "nobody is known to read them";
+  EXPECT_EQ(rig.ended(2), "spill 3 as 2; done 3") << "nobody is known to read it";
   EXPECT_EQ(rig({SpillDone{2}}),
-            "drop 3; load 2 from 1; start 1; acquired local 0 remote 0 spilled 20");
+            "spill 0 as 3; drop 3; load 2 from 1; start 1; acquired local 0 remote 0 spilled 20");
   EXPECT_EQ(rig({LoadDone{1}}), "acquired local 0 remote 0 loaded 10");
 }
 
