@@ -29,6 +29,8 @@ struct RunReport {
   double max_utilisation = 0;
   std::uint64_t local_bytes = 0;      ///< read from another process of the same host
   std::uint64_t remote_bytes = 0;     ///< moved between hosts; both count the driver's data too
+  std::uint64_t spilled_bytes = 0;    ///< written to disk to make room in the workers' memory
+  std::uint64_t loaded_bytes = 0;     ///< and read back
   double lower_bound_seconds = 0;     ///< max(T1 / slots, critical path)
   double makespan_over_bound = 0;
   double flops = 0;                   ///< as the graph estimates them

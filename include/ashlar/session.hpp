@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -30,6 +31,12 @@ struct LocalOptions {
   std::uint32_t workers = 0;             ///< 0: as many as usable cores, at most 8
   std::uint32_t threads_per_worker = 0;  ///< 0: usable cores / workers, at least one
   std::uint64_t memory_per_worker = 0;   ///< bytes; 0: nine tenths of the usable memory, shared
+  /// Folder for data that the workers' memory has no room for; empty: $TMPDIR, else /var/tmp.
+  /// Nothing stays there when the workers end, however they do.
+  std::string spill_dir = {};
+  /// Disk space for such data of each worker, in bytes; 0: none, data stay in memory; not given:
+  /// half of what is free there, shared.
+  std::optional<std::uint64_t> spill_per_worker = {};
   /// How long a waiting process polls before it sleeps, while answers come that fast: to sleep and
   /// be woken takes 50 to 200 us, by machine. Zero: never poll.
   std::chrono::nanoseconds spin = std::chrono::microseconds(200);

@@ -145,8 +145,8 @@ std::string numbered(const std::string& name, double count, const char* separato
 
 void add_hosts(const std::string& path, const toml::table& table, ClusterFile& cluster) {
   const Section group(path, table, "[[hosts]]",
-                      {"name", "count", "workers", "slots", "speed", "memory_gib", "gbit_per_s",
-                       "latency_us"});
+                      {"name", "count", "workers", "slots", "speed", "memory_gib",
+                       "disk_gb_per_s", "gbit_per_s", "latency_us"});
   const std::string name = group.need_text("name");
   const double count = group.get("count", {1, hosts_max, true}, 1);
   const double workers = group.get("workers", {1, slots_max, true}, 1);
@@ -154,6 +154,7 @@ void add_hosts(const std::string& path, const toml::table& table, ClusterFile& c
   const double speed = group.get("speed", {1e-6, 1e6}, 1);
   const double memory = group.get("memory_gib", {1e-6, 1e9}, 1024) * gib;
   const double bandwidth = group.get("gbit_per_s", {1e-6, 1e6}, 10) * 1e9 / 8;
+  const double disk = group.get("disk_gb_per_s", {0, 1e6}, 1) * 1e9;
   const double latency = group.get("latency_us", {0, 1e9}, 30);
   auto& machine = cluster.machine;
   const std::uint32_t first = machine.host_of.empty() ? 0 : machine.host_of.back() + 1;
@@ -167,6 +168,7 @@ void add_hosts(const std::string& path, const toml::table& table, ClusterFile& c
     machine.slots_of.push_back(slots);
     machine.memory_of.push_back(static_cast<std::uint64_t>(memory));
     machine.bandwidth_of.push_back(bandwidth);
+    machine.disk_of.push_back(disk);
     machine.latency_of.push_back(Duration::seconds(latency * 1e-6));
     machine.vanishes_of.emplace_back();
   }

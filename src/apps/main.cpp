@@ -65,6 +65,7 @@ struct Arguments {
   ashlar::session::SchedulerOptions scheduler;
   ashlar::session::WorkerOptions worker;
   std::uint64_t memory = 0;
+  std::uint64_t spill = 0;
   std::string token_file;
   std::string event_log;
   std::vector<std::string> libraries;
@@ -109,6 +110,11 @@ void add_worker(CLI::App& app, Arguments& arguments) {
   command->add_option("--scheduler", o.scheduler, "its address")->check(is_given)->required();
   command->add_option("--slots", o.slots, "tasks at once; default: usable cores");
   command->add_option("--memory", arguments.memory, "limit, such as 8GiB")
+      ->transform(CLI::AsSizeValue(false));
+  command->add_option("--spill-dir", o.spill_dir, "folder for data that memory has no room for")
+      ->check(is_given);
+  command
+      ->add_option("--spill-limit", arguments.spill, "disk space for them, such as 100GiB; 0: none")
       ->transform(CLI::AsSizeValue(false));
   command->add_option("--listen", o.listen_host, "this host's name or address for other hosts")
       ->check(is_given);
@@ -214,6 +220,7 @@ int run(CLI::App& app, Arguments& arguments) {
   }
   arguments.worker.token = token;
   arguments.worker.memory_limit = arguments.memory;
+  if (worker->count("--spill-limit") > 0) arguments.worker.spill_limit = arguments.spill;
   return ashlar::session::serve_scheduler(arguments.worker, tasks);
 }
 

@@ -54,6 +54,7 @@ struct Hello {
   std::vector<std::string> kernels;  ///< workers: names; assignments refer to positions here
   std::vector<std::pair<std::string, double>> resources;  ///< workers
   bool keeps_templates = true;  ///< workers: it knows RunTemplate and DropTemplates
+  bool returns_loans = false;  ///< on peer links: LoansWanted may be sent
   friend bool operator==(const Hello&, const Hello&) = default;
 };
 
@@ -72,6 +73,7 @@ struct Welcome {
   ClusterSize cluster;  ///< drivers only; ClusterSize says when it changes
   bool keeps_templates = true;  ///< drivers only: SubmitRun may name a template
   bool explains = true;  ///< drivers only: it answers Explain
+  bool returns_loans = false;  ///< on peer links: LoansWanted may be sent
   friend bool operator==(const Welcome&, const Welcome&) = default;
 };
 
@@ -228,6 +230,8 @@ struct RunStats {
   std::vector<WorkerShare> workers;
   std::uint64_t template_tasks = 0;  ///< placed as in an earlier run of the same graph
   std::string bound_by;  ///< for people, the greatest first: "critical path 97 %"; or empty
+  std::uint64_t spilled_bytes = 0;  ///< written to disk by workers, to make room in memory
+  std::uint64_t loaded_bytes = 0;   ///< and read back
   friend bool operator==(const RunStats&, const RunStats&) = default;
 };
 
@@ -382,6 +386,8 @@ struct DataAcquired {
   std::vector<DatumId> data;
   std::uint64_t local_bytes = 0;   ///< of them, from processes of the same host
   std::uint64_t remote_bytes = 0;  ///< of them, from other hosts
+  std::uint64_t spilled_bytes = 0;  ///< written to disk since the last such message
+  std::uint64_t loaded_bytes = 0;   ///< read back from it
   friend bool operator==(const DataAcquired&, const DataAcquired&) = default;
 };
 
@@ -407,12 +413,13 @@ struct SlotsHeld {
 
 /// Nothing runs on the worker, and these tasks wait for room under its memory limit: for outputs,
 /// or for an input that is to be fetched. Holds until the worker reports something else, or is
-/// told something.
+/// told something. Without tasks: it goes on after all.
 struct MemoryShort {
   std::uint64_t received = 0;  ///< the scheduler's messages seen, but heartbeats
   std::uint64_t memory_used = 0;
   std::vector<DatumId> tasks;        ///< run and task
   std::vector<std::uint64_t> bytes;  ///< that each needs
+  std::string spill_error;           ///< why the disk does not help, if it should
   friend bool operator==(const MemoryShort&, const MemoryShort&) = default;
 };
 
@@ -488,7 +495,13 @@ struct LeaseReturned {
   friend bool operator==(const LeaseReturned&, const LeaseReturned&) = default;
 };
 
+/// What the other side reads here for tasks that have not started stands in the way of what others
+/// wait for: it is to return these leases, and to copy what it asks for from now on for them.
+struct LoansWanted {
+  friend bool operator==(const LoansWanted&, const LoansWanted&) = default;
+};
+
 using PeerMessage = std::variant<Fetch, FetchCancel, ArenaShared, FetchInPlace, FetchBytes,
-                                 FetchRefused, PushInPlace, PushBytes, LeaseReturned>;
+                                 FetchRefused, PushInPlace, PushBytes, LeaseReturned, LoansWanted>;
 
 }  // namespace ashlar::protocol

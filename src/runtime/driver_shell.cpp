@@ -199,6 +199,14 @@ void DriverShell::on_asked(PeerId peer, std::uint64_t request, DatumId datum) {
   }
 }
 
+/// Results that the program keeps must not keep a worker's memory, which has a limit.
+void DriverShell::on_loans_wanted(PeerId) {
+  constexpr std::uint64_t bytes_at_once = std::uint64_t{256} << 20;
+  for (const DatumId& datum : exchange_.copy_loans(bytes_at_once)) {
+    observer_.on_moved(datum, *table_.find(datum));
+  }
+}
+
 void DriverShell::on_unasked(PeerId peer, std::uint64_t request) {
   for (auto& [datum, waiting] : promised_) {
     std::erase_if(waiting, [&](const Asked& asked) {

@@ -29,6 +29,8 @@ class DriverEvents {
   virtual ~DriverEvents() = default;
   /// The datum is in this process: its bytes.
   virtual void on_deliver(DatumId datum, const store::Buffer& buffer) = 0;
+  /// A delivered datum's bytes are elsewhere now: the former buffer is to be let go.
+  virtual void on_moved(DatumId datum, const store::Buffer& buffer) = 0;
   virtual void on_exists(DatumId datum) = 0;
   virtual void on_datum_failed(DatumId datum, ErrorKind kind, const std::string& error) = 0;
   virtual void on_run_finished(const driver::RunFinished& finished) = 0;
@@ -99,6 +101,7 @@ class DriverShell : private ExchangeEvents, private net::LinkEvents {
   void on_fetch_failed(DatumId datum, PeerId peer) override;
   void on_asked(PeerId peer, std::uint64_t request, DatumId datum) override;
   void on_unasked(PeerId peer, std::uint64_t request) override;
+  void on_loans_wanted(PeerId peer) override;
   void on_pushed(DatumId datum, std::uint64_t bytes, bool is_local) override;
 
   std::span<std::byte> on_frame(std::span<const std::byte> control, std::uint64_t payload_bytes,

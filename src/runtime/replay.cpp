@@ -22,6 +22,7 @@ std::string Replay::on(const wire::SchedulerMade& made) {
 std::string Replay::on(const wire::WorkerMade& made) {
   worker::Limits limits;
   limits.taken_bytes = taken_bytes_;
+  limits.can_spill = made.can_spill;
   const auto [worker, is_new] = workers_.try_emplace(made.worker, made.worker, made.slots,
                                                      made.memory_limit, limits, made.host_identity);
   return is_new ? "" : "a second worker " + std::to_string(made.worker.value);

@@ -79,10 +79,23 @@ class WorkerShell::Outputs : public kernels::OutputBuffers {
   const std::shared_ptr<store::Arena>& arena_;
 };
 
+namespace {
+
+WorkerShell::Options following_reads(WorkerShell::Options options) {
+  options.exchange.follows_reads = true;
+  options.limits.untracked_bytes = options.exchange.inline_bytes;
+  options.limits.taken_bytes = store::Arena::block_bytes;
+  options.limits.report_delay = report_delay;
+  options.limits.can_spill = options.spill.has_value();
+  return options;
+}
+
+}  // namespace
+
 WorkerShell::WorkerShell(const kernels::Registry& registry, telemetry::Log& log, Options options)
     : registry_(registry),
       log_(log),
-      options_(std::move(options)),
+      options_(following_reads(std::move(options))),
       arena_(std::make_shared<store::Arena>(store::Arena::Options{
           .capacity = addresses_per_byte * options_.memory_limit + addresses_min,
           .memory = options_.memory_limit})),
@@ -93,6 +106,9 @@ WorkerShell::WorkerShell(const kernels::Registry& registry, telemetry::Log& log,
   for (std::size_t i = jobs_.size(); i-- > 0;) {
     jobs_[i] = std::make_unique<Job>();
     free_jobs_.push_back(static_cast<std::uint32_t>(i));
+  }
+  if (options_.spill) {
+    spiller_ = std::make_unique<Spiller>(arena_, *options_.spill, [this] { loop_.wake(); });
   }
   loop_.add_turn_hook([this] { return process(); });
   loop_.add_rest_hook([this] {
@@ -268,6 +284,7 @@ bool WorkerShell::process() {
     return false;
   }
   collect_completed();
+  collect_moved();
   if (events_.empty() && time >= engine_->report_due()) events_.push_back(worker::Tick{});
   const bool has_events = !events_.empty();
   if (has_events) {
@@ -292,7 +309,7 @@ void WorkerShell::perform(worker::Action& action) {
       if (shell.link_) shell.link_->send({wire::encode(a.message), {}, {}, -1});
     }
     void operator()(worker::StartTask& a) { shell.start(a); }
-    void operator()(worker::StartFetch& a) { shell.exchange_.start_fetch(a.datum, a.peer); }
+    void operator()(worker::StartFetch& a) { shell.exchange_.start_fetch(a.datum, a.peer, a.is_copied); }
     void operator()(worker::AbandonFetch& a) { shell.exchange_.abandon_fetch(a.datum); }
     void operator()(worker::AnswerFetch& a) { shell.exchange_.answer(a.peer, a.request, a.datum); }
     void operator()(worker::RefuseFetch& a) { shell.exchange_.refuse(a.peer, a.request); }
@@ -302,8 +319,49 @@ void WorkerShell::perform(worker::Action& action) {
     void operator()(worker::ForgetPeer& a) { shell.exchange_.forget_peer(a.peer); }
     void operator()(worker::Exit& a) { shell.end(a.reason, true); }
     void operator()(worker::WithdrawTask& a) { shell.withdraw(a.handle); }
+    void operator()(worker::SpillDatum& a) { shell.spill(a); }
+    void operator()(worker::LoadDatum& a) {
+      shell.loading_[a.copy] = a.datum;
+      shell.spiller_->load(a.copy);
+    }
+    void operator()(worker::RecallLoans&) { shell.exchange_.recall_loans(); }
+    void operator()(worker::DropCopy& a) {
+      shell.loading_.erase(a.copy);
+      shell.spiller_->drop(a.copy);
+    }
   };
   std::visit(Visitor{*this}, action);
+}
+
+void WorkerShell::spill(const worker::SpillDatum& action) {
+  const store::Buffer* buffer = table_.find(action.datum);
+  ASHLAR_CHECK(buffer != nullptr, "a datum to be written is not in the store");
+  spiller_->spill(action.copy, *buffer);
+}
+
+/// What came from disk or went there, and what others have read.
+void WorkerShell::collect_moved() {
+  for (const DatumId& datum : exchange_.take_read()) events_.push_back(worker::ReadDone{datum});
+  if (!spiller_) return;
+  for (Spiller::Result& result : spiller_->take_done()) {
+    if (!result.error.empty()) log_.warning(result.error);
+    if (!result.is_load) {
+      if (result.error.empty()) {
+        events_.push_back(worker::SpillDone{result.copy});
+      } else {
+        events_.push_back(worker::SpillFailed{result.copy, std::move(result.error)});
+      }
+      continue;
+    }
+    const auto load = loading_.find(result.copy);
+    if (!result.error.empty()) {
+      events_.push_back(worker::LoadFailed{result.copy, std::move(result.error)});
+    } else {
+      if (load != loading_.end()) table_.put(load->second, std::move(result.buffer));
+      events_.push_back(worker::LoadDone{result.copy});
+    }
+    if (load != loading_.end()) loading_.erase(load);
+  }
 }
 
 std::uint32_t WorkerShell::free_job() {
@@ -392,6 +450,10 @@ void WorkerShell::on_unasked(PeerId peer, std::uint64_t request) {
   events_.push_back(worker::FetchUnasked{peer, request});
 }
 
+void WorkerShell::on_loans_wanted(PeerId peer) {
+  events_.push_back(worker::LoansWanted{peer});
+}
+
 void WorkerShell::on_pushed(DatumId datum, std::uint64_t, bool) {
   log_.warning("a peer pushed a datum to this worker; dropped");
   table_.drop(datum);
@@ -411,11 +473,8 @@ std::span<std::byte> WorkerShell::on_frame(std::span<const std::byte> control,
       end("refused by the scheduler: " + refusal->reason, false);
     } else if (auto* welcome = std::get_if<protocol::Welcome>(&*decoded.message)) {
       exchange_.set_self(welcome->peer);
-      worker::Limits limits = options_.limits;
-      limits.taken_bytes = store::Arena::block_bytes;
-      limits.report_delay = report_delay;
       engine_ = std::make_unique<worker::WorkerEngine>(welcome->peer, options_.slots,
-                                                       options_.memory_limit, limits,
+                                                       options_.memory_limit, options_.limits,
                                                        exchange_.endpoint().host_identity);
     }
   } else {

@@ -244,6 +244,8 @@ void Core::send_ended(Run& run, protocol::RunOutcome outcome, ErrorKind kind, st
   stats.remote_bytes = run.remote_bytes;
   stats.template_tasks = run.is_instantiated ? run.tasks.size() : 0;
   if (run.tasks.size() > 1) stats.bound_by = bounds_of(run, false).line();
+  stats.spilled_bytes = run.spilled_bytes;
+  stats.loaded_bytes = run.loaded_bytes;
   for (const Share& share : run.shares) {
     const Peer& worker = workers_.at(share.worker);
     outbox_.introduce(session_of(run).driver, share.worker);

@@ -297,6 +297,7 @@ class Core {
     std::uint64_t used = 0;   ///< by all workers that are short
     std::uint64_t limit = 0;  ///< of them
     std::uint32_t workers = 0;
+    std::string spill_error;  ///< of the worker that the task is on
   };
   bool is_held_up(const Run& run, std::uint32_t task);
   bool is_stuck_on_memory();

@@ -99,6 +99,7 @@ struct Run {
   std::uint64_t path_ns = 0;
   std::uint32_t path_end = 0;  ///< the task at the end of that path
   std::uint64_t local_bytes = 0, remote_bytes = 0;
+  std::uint64_t spilled_bytes = 0, loaded_bytes = 0;
   std::vector<Share> shares;
   std::vector<Traffic> traffic;  ///< ascending peers
   SlotAccount slot_time;         ///< of all workers: when it was submitted; ended: since then

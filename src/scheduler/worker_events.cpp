@@ -44,7 +44,10 @@ void Core::on(const FromWorker& event) {
   // Leaving and heartbeats are said beside the engine; anything else means that it went on.
   const bool is_aside = std::holds_alternative<protocol::Heartbeat>(event.message) ||
                         std::holds_alternative<protocol::Leaving>(event.message);
-  if (!is_aside) workers_.edit(worker).shortage.reset();
+  if (!is_aside && workers_.at(worker).shortage) {
+    workers_.edit(worker).shortage.reset();
+    is_stuck_ = false;  // something went on since
+  }
   std::visit([&](const auto& message) { on_worker(worker, message); }, event.message);
 }
 
@@ -215,6 +218,8 @@ void Core::on_worker(PeerIndex worker, const protocol::DataAcquired& message) {
   if (run != nullptr) {
     run->local_bytes += message.local_bytes;
     run->remote_bytes += message.remote_bytes;
+    run->spilled_bytes += message.spilled_bytes;
+    run->loaded_bytes += message.loaded_bytes;
     if (message.remote_bytes > 0) run->traffic_of(worker).received += message.remote_bytes;
   }
   links_.arrived(worker, message.remote_bytes);

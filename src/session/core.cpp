@@ -102,6 +102,8 @@ void Core::start_workers(const LocalOptions& options) {
   process.slots = slots_per_worker_;
   process.memory_limit = options.memory_per_worker != 0 ? options.memory_per_worker
                                                         : usable_memory() / 10 * 9 / workers;
+  process.spill_dir = options.spill_dir;
+  process.spill_limit = spill_limit_for(options.spill_dir, options.spill_per_worker, workers);
   process.spin_ns = std::max<std::int64_t>(0, options.spin.count());
   process.log_level = options.log_level;
   process.log_file = options.log_file;
@@ -414,6 +416,10 @@ void Core::on_deliver(DatumId datum, const store::Buffer& buffer) {
     run->has_arrived = true;
     if (run->on_arrived) run->on_arrived();
   }
+}
+
+void Core::on_moved(DatumId datum, const store::Buffer& buffer) {
+  if (const OutputHandle output = find(datum)) output->moved(buffer);
 }
 
 void Core::on_exists(DatumId datum) {

@@ -169,6 +169,7 @@ class Core : public detail::SessionPort,
   void forget_if_over(const RunHandle& run);
 
   void on_deliver(DatumId datum, const store::Buffer& buffer) override;
+  void on_moved(DatumId datum, const store::Buffer& buffer) override;
   void on_exists(DatumId datum) override;
   void on_datum_failed(DatumId datum, ErrorKind kind, const std::string& error) override;
   void on_run_finished(const driver::RunFinished& finished) override;

@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "store/spill_file.hpp"
 #include "telemetry/cores.hpp"
 
 namespace ashlar::session {
@@ -128,6 +129,27 @@ std::uint64_t usable_memory() {
     bytes = std::min(bytes, number_or_unlimited(folder + "/memory.limit_in_bytes"));
   }
   return bytes;
+}
+
+std::uint64_t memory_for_data(std::uint64_t limit) {
+  constexpr std::uint64_t process_bytes = std::uint64_t{64} << 20;
+  const std::uint64_t beyond = limit - std::min(limit, process_bytes);
+  return limit - std::min(process_bytes, beyond / 2);
+}
+
+std::uint64_t spill_limit_for(const std::string& folder, std::optional<std::uint64_t> given,
+                              std::uint32_t workers) {
+  if (given == 0) return 0;
+  const bool is_asked_for = !folder.empty() || given.has_value();
+  try {
+    const store::SpillFile::Options options{.folder = folder, .bytes_max = given.value_or(0)};
+    const store::SpillFile trial(options);
+    if (given) return *given;
+    return store::SpillFile::free_bytes(store::SpillFile::folder_of(options)) / 2 / workers;
+  } catch (const BadInput&) {
+    if (is_asked_for) throw;
+    return 0;
+  }
 }
 
 }  // namespace ashlar::session

@@ -97,6 +97,11 @@ void Output::delivered(const store::Buffer& buffer) {
   settle(State::here);
 }
 
+void Output::moved(const store::Buffer& buffer) {
+  std::lock_guard lock(mutex_);
+  if (buffer_) buffer_ = buffer;
+}
+
 void Output::made() {
   if (state_ == State::pending && !comes_home_) settle(State::made);
 }

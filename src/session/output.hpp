@@ -41,6 +41,7 @@ class Output : public detail::Datum {
 
   /// Told by the core, on the loop's turn.
   void delivered(const store::Buffer& buffer);
+  void moved(const store::Buffer& buffer);
   void made();
   void failed(ErrorKind kind, const std::string& error);
 

@@ -26,6 +26,8 @@ RunReport make_report(const Run& run) {
   report.critical_path_seconds = static_cast<double>(stats.critical_path_ns) * 1e-9;
   report.local_bytes = stats.local_bytes;
   report.remote_bytes = stats.remote_bytes;
+  report.spilled_bytes = stats.spilled_bytes;
+  report.loaded_bytes = stats.loaded_bytes;
   report.template_tasks = stats.template_tasks;
   report.bound_by = stats.bound_by;
   for (const float flops : run.graph->flops) report.flops += static_cast<double>(flops);
@@ -98,6 +100,11 @@ std::string to_string(const RunReport& report) {
   out += line("bytes                 %.1f MB between processes of a host, %.1f MB between hosts",
               static_cast<double>(report.local_bytes) * 1e-6,
               static_cast<double>(report.remote_bytes) * 1e-6);
+  if (report.spilled_bytes + report.loaded_bytes > 0) {
+    out += line("disk                  %.1f MB written to make room, %.1f MB read back",
+                static_cast<double>(report.spilled_bytes) * 1e-6,
+                static_cast<double>(report.loaded_bytes) * 1e-6);
+  }
   out += line("lower bound           %s; makespan / bound = %.3f",
               seconds(report.lower_bound_seconds).c_str(), report.makespan_over_bound);
   if (report.template_tasks > 0) out += "placement             as in an earlier run\n";

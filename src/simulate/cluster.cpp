@@ -60,12 +60,14 @@ class Play {
     const PeerId id{world_.next_peer++};
     std::string host = any_host();
     WorkerNode::Power power{1 + world_.below(world_.config.slots_max), 1,
-                            world_.config.memory_limit};
+                            world_.config.memory_limit,
+                            world_.config.can_spill ? 1.0 : 0.0};
     if (const Machine* machine = world_.config.machine.get()) {
       const std::size_t number = workers_.size();
       host = "host " + std::to_string(machine->host_at(number));
       power.slots = machine->slots_at(number);
       power.speed = machine->speeds[number];
+      power.disk_bandwidth = machine->disk_at(number);
       if (!machine->memory_of.empty()) power.memory_limit = machine->memory_of[number];
     }
     auto worker = std::make_unique<WorkerNode>(world_, id, std::move(host), power);
@@ -133,6 +135,8 @@ class Play {
         world_.outcome.peak_bytes = world_.take_peak();
         world_.outcome.makespan = Duration{end->stats.makespan_ns};
         world_.outcome.remote_bytes += end->stats.remote_bytes;
+        world_.outcome.spilled_bytes += end->stats.spilled_bytes;
+        world_.outcome.loaded_bytes += end->stats.loaded_bytes;
         world_.outcome.last_error = end->error;
       }
       world_.send(scheduler_id, driver->id(),
@@ -147,6 +151,9 @@ class Play {
     if (end.error.find("nothing runs") == std::string::npos) return;
     // Runs that read what the failed one should have made end later, for the same reason.
     if (!shortages_told_.insert(end.error).second) return;
+    if (!world_.config.is_memory_tight) {
+      world_.fail("a run lacks memory: " + end.error + "\n" + scheduler_.dump() + dump_peers());
+    }
     for (const auto& [id, worker] : workers_) {
       if (!worker->is_alive() || !worker->is_running()) continue;
       world_.fail("a run fails for want of memory while a task runs: " + end.error + "\n" +

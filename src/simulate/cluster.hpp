@@ -22,6 +22,7 @@ struct Machine {
   Duration latency = Duration::microseconds(30);      ///< of the network, one way
   Duration engine_delay = Duration::microseconds(5);  ///< from an event to what is done about it
   Duration vanishes_after = {};  ///< after the last submission a worker dies; 0: never
+  double disk_bandwidth = 1e9;   ///< bytes/s of each worker's disk, for spilled data; 0: no disk
   Duration task_overhead = {};   ///< for which a slot is busy with each task beside computing
   double output_seconds_per_byte = 0;  ///< likewise, for each byte that the task makes
 
@@ -29,6 +30,7 @@ struct Machine {
   std::vector<std::uint32_t> slots_of = {};
   std::vector<std::uint64_t> memory_of = {};
   std::vector<double> bandwidth_of = {};
+  std::vector<double> disk_of = {};
   std::vector<Duration> latency_of = {};   ///< between two of its kind; between others the mean
   std::vector<Duration> vanishes_of = {};  ///< as vanishes_after
 
@@ -43,6 +45,9 @@ struct Machine {
   Duration vanishes_at(std::size_t worker) const {
     if (!vanishes_of.empty()) return vanishes_of[worker];
     return worker + 1 == speeds.size() ? vanishes_after : Duration{};
+  }
+  double disk_at(std::size_t worker) const {
+    return worker < disk_of.size() ? disk_of[worker] : disk_bandwidth;
   }
   std::uint32_t host_at(std::size_t worker) const {
     return host_of.empty() ? static_cast<std::uint32_t>(worker) : host_of[worker];
@@ -64,7 +69,7 @@ class Observer {
   virtual ~Observer() = default;
   virtual void scheduler_made(std::uint64_t seed) = 0;
   virtual void worker_made(PeerId worker, std::uint32_t slots, std::uint64_t memory_limit,
-                           const std::string& host_identity) = 0;
+                           const std::string& host_identity, bool can_spill) = 0;
   virtual void stepped(std::span<const scheduler::Event> events, Instant now,
                        const scheduler::Actions& actions) = 0;
   virtual void stepped(PeerId worker, std::span<const worker::Event> events, Instant now,
@@ -78,6 +83,8 @@ struct Config {
   std::uint32_t hosts = 2;               ///< processes are spread over them
   std::uint64_t memory_limit = 1 << 30;  ///< per worker
   bool is_memory_tight = false;          ///< tasks may then fail for want of memory
+  bool can_spill = true;                 ///< workers have disks
+  std::uint32_t failing_disks = 0;       ///< writes and reads, about so many in a thousand
   std::uint32_t drivers = 1;
   std::uint32_t runs = 3;           ///< per driver
   std::uint32_t tasks_max = 40;     ///< per run
@@ -117,6 +124,7 @@ struct Outcome {
   Duration makespan;                ///< of the last run, from its submission to its last task
   std::uint64_t peak_bytes = 0;     ///< the most all stores held during the last run
   std::uint64_t remote_bytes = 0;   ///< fetched from other hosts by workers, as they report it
+  std::uint64_t spilled_bytes = 0, loaded_bytes = 0;  ///< to and from disk, as workers report it
   std::string last_error;           ///< of the last run; empty when it ended well
   History history;                  ///< if Config::keeps_history
 };
@@ -125,8 +133,9 @@ struct Outcome {
 /// delayed, workers that die and join, kernels that fail and runs that are cancelled.
 ///
 /// It demands that every run ends, that results equal sequential execution, that nothing is held
-/// in the end, that a run fails for want of memory only while no task runs anywhere, and that the
-/// engines' invariants hold throughout. The same seed gives the same
+/// in the end, that a run fails for want of memory only while no task runs anywhere, that no worker
+/// exceeds its memory limit by more than outputs whose size nobody knew, and that the engines'
+/// invariants hold throughout. The same seed gives the same
 /// history.
 class Cluster {
  public:

@@ -41,6 +41,7 @@ class DriverNode : public PeerNode {
   void unasked(PeerId, std::uint64_t) override {}
   void unasked_all(PeerId) override {}
   void pushed(const DatumId& datum, const Chunk& chunk) override;
+  void loans_wanted(PeerId peer) override { copy_loans(peer); }
 
   void put_some();
   void submit_one();

@@ -113,7 +113,7 @@ Chunk compute(Kernel kernel, std::span<const std::byte> params, std::span<const 
   for (const std::byte param : params) value = blend(value, std::to_integer<unsigned>(param));
   for (const Chunk& input : inputs) value = blend(value, input.value);
   const bool is_dynamic = announced == graph::TaskGraph::dynamic_bytes;
-  return {value, is_dynamic ? value % 2000 : announced};
+  return {value, is_dynamic ? value % unforeseen_bytes_max : announced};
 }
 
 Job job_of(const graph::TaskGraph& graph) {

@@ -23,6 +23,9 @@ struct Chunk {
 enum class Kernel : std::uint32_t { mix, stir, fail };
 inline constexpr const char* kernel_names[] = {"mix", "stir", "fail"};
 
+/// Outputs whose size only the kernel knows are smaller.
+inline constexpr std::uint64_t unforeseen_bytes_max = 2000;
+
 /// The kernel of that name; any other name is one of mix.
 Kernel kernel_named(std::string_view name);
 

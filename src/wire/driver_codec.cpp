@@ -116,6 +116,8 @@ void write_stats(const protocol::RunStats& stats, schema::RunStats::Builder out)
   out.setLocalBytes(stats.local_bytes);
   out.setRemoteBytes(stats.remote_bytes);
   out.setTemplateTasks(stats.template_tasks);
+  out.setSpilledBytes(stats.spilled_bytes);
+  out.setLoadedBytes(stats.loaded_bytes);
   auto workers = out.initWorkers(list_size(stats.workers.size()));
   for (unsigned i = 0; i < workers.size(); ++i) {
     const protocol::WorkerShare& share = stats.workers[i];
@@ -139,6 +141,8 @@ protocol::RunStats read_stats(schema::RunStats::Reader in) {
   stats.local_bytes = in.getLocalBytes();
   stats.remote_bytes = in.getRemoteBytes();
   stats.template_tasks = in.getTemplateTasks();
+  stats.spilled_bytes = in.getSpilledBytes();
+  stats.loaded_bytes = in.getLoadedBytes();
   for (const auto worker : in.getWorkers())
     stats.workers.push_back({.worker = PeerId{worker.getWorker()},
                              .name = read_text(worker.getName()),

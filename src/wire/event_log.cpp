@@ -133,6 +133,18 @@ struct WorkerEventWriter {
   }
   void operator()(const worker::Tick&) {}
   void operator()(const worker::Resting&) {}
+  void operator()(const worker::ReadDone& event) { out.datum(event.datum); }
+  void operator()(const worker::SpillDone& event) { out.number(event.copy); }
+  void operator()(const worker::SpillFailed& event) {
+    out.number(event.copy);
+    out.text(event.error);
+  }
+  void operator()(const worker::LoadDone& event) { out.number(event.copy); }
+  void operator()(const worker::LoadFailed& event) {
+    out.number(event.copy);
+    out.text(event.error);
+  }
+  void operator()(const worker::LoansWanted& event) { out.number(event.peer.value); }
 };
 
 void get(ByteReader& in, worker::FromScheduler& event) {
@@ -168,6 +180,18 @@ void get(ByteReader& in, worker::FetchUnasked& event) {
 }
 void get(ByteReader&, worker::Tick&) {}
 void get(ByteReader&, worker::Resting&) {}
+void get(ByteReader& in, worker::ReadDone& event) { event.datum = in.datum(); }
+void get(ByteReader& in, worker::SpillDone& event) { event.copy = in.number<std::uint64_t>(); }
+void get(ByteReader& in, worker::SpillFailed& event) {
+  event.copy = in.number<std::uint64_t>();
+  event.error = in.text();
+}
+void get(ByteReader& in, worker::LoadDone& event) { event.copy = in.number<std::uint64_t>(); }
+void get(ByteReader& in, worker::LoadFailed& event) {
+  event.copy = in.number<std::uint64_t>();
+  event.error = in.text();
+}
+void get(ByteReader& in, worker::LoansWanted& event) { event.peer = get_peer(in); }
 
 // ---- actions
 
@@ -200,6 +224,7 @@ struct WorkerActionWriter {
     out.datum(action.datum);
     out.number(action.peer.value);
     out.number(action.bytes);
+    out.number(std::uint8_t{action.is_copied});
   }
   void operator()(const worker::AbandonFetch& action) { out.datum(action.datum); }
   void operator()(const worker::AnswerFetch& action) {
@@ -222,6 +247,17 @@ struct WorkerActionWriter {
   }
   void operator()(const worker::ForgetPeer& action) { out.number(action.peer.value); }
   void operator()(const worker::Exit& action) { out.text(action.reason); }
+  void operator()(const worker::SpillDatum& action) {
+    out.datum(action.datum);
+    out.number(action.copy);
+  }
+  void operator()(const worker::LoadDatum& action) {
+    out.datum(action.datum);
+    out.number(action.copy);
+    out.number(action.bytes);
+  }
+  void operator()(const worker::DropCopy& action) { out.number(action.copy); }
+  void operator()(const worker::RecallLoans&) {}
 };
 
 // ---- variants, by their positions
@@ -289,6 +325,7 @@ WorkerMade get_worker(ByteReader& in) {
   require(made.slots > 0, "a worker without slots");
   made.memory_limit = in.number<std::uint64_t>();
   made.host_identity = in.text();
+  made.can_spill = in.truth();
   return made;
 }
 
@@ -333,6 +370,7 @@ std::vector<std::byte> encode(const WorkerMade& made) {
   out.number(made.slots);
   out.number(made.memory_limit);
   out.text(made.host_identity);
+  out.number(std::uint8_t{made.can_spill});
   return out.take();
 }
 

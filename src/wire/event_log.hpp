@@ -26,6 +26,7 @@ struct WorkerMade {
   std::uint32_t slots = 1;
   std::uint64_t memory_limit = 0;
   std::string host_identity;
+  bool can_spill = false;
 };
 
 /// One step of an engine: what happened when, and what it did, encoded.

@@ -19,6 +19,7 @@ void write_hello(const protocol::Hello& hello, schema::Hello::Builder out) {
   if (!hello.resources.empty())
     write_resources(hello.resources, out.initResources(list_size(hello.resources.size())));
   out.setKeepsTemplates(hello.keeps_templates);
+  out.setReturnsLoans(hello.returns_loans);
 }
 
 protocol::Hello read_hello(schema::Hello::Reader in) {
@@ -36,6 +37,7 @@ protocol::Hello read_hello(schema::Hello::Reader in) {
   hello.kernels = read_texts(in.getKernels());
   hello.resources = read_resources(in.getResources());
   hello.keeps_templates = in.getKeepsTemplates();
+  hello.returns_loans = in.getReturnsLoans();
   return hello;
 }
 
@@ -51,6 +53,7 @@ struct Writer {
     write_cluster_size(welcome.cluster, to.initCluster());
     to.setKeepsTemplates(welcome.keeps_templates);
     to.setExplains(welcome.explains);
+    to.setReturnsLoans(welcome.returns_loans);
   }
   void operator()(const protocol::Refusal& refusal) {
     out.initRefusal().setReason(as_text(refusal.reason));
@@ -68,7 +71,8 @@ Handshake read(schema::Handshake::Reader in) {
                                .session = SessionId{from.getSession()},
                                .cluster = read_cluster_size(from.getCluster()),
                                .keeps_templates = from.getKeepsTemplates(),
-                               .explains = from.getExplains()};
+                               .explains = from.getExplains(),
+                               .returns_loans = from.getReturnsLoans()};
     }
     case schema::Handshake::REFUSAL:
       return protocol::Refusal{.reason = read_text(in.getRefusal().getReason())};

@@ -96,6 +96,7 @@ struct Hello {
   kernels @9 :List(Text);
   resources @10 :List(Resource);
   keepsTemplates @11 :Bool;
+  returnsLoans @12 :Bool;
 }
 
 struct Welcome {
@@ -105,6 +106,7 @@ struct Welcome {
   cluster @3 :ClusterSize;
   keepsTemplates @4 :Bool;
   explains @5 :Bool;
+  returnsLoans @6 :Bool;
 }
 
 struct ClusterSize {
@@ -271,6 +273,8 @@ struct RunStats {
   workers @6 :List(WorkerShare);
   templateTasks @7 :UInt64;
   boundBy @8 :Text;
+  spilledBytes @9 :UInt64;
+  loadedBytes @10 :UInt64;
 }
 
 struct RunEnded {
@@ -400,6 +404,8 @@ struct DataAcquired {
   data @1 :DatumIds;
   localBytes @2 :UInt64;
   remoteBytes @3 :UInt64;
+  spilledBytes @4 :UInt64;
+  loadedBytes @5 :UInt64;
 }
 
 struct DataMissing {
@@ -421,6 +427,7 @@ struct MemoryShort {
   # One entry per task; `index` is the task's.
   tasks @2 :DatumIds;
   bytes @3 :List(UInt64);
+  spillError @4 :Text;
 }
 
 # ---- peer <-> peer
@@ -436,6 +443,7 @@ struct PeerMessage {
     pushInPlace @6 :PushInPlace;
     pushBytes @7 :PushBytes;
     leaseReturned @8 :LeaseReturned;
+    loansWanted @9 :LoansWanted;
   }
 }
 
@@ -484,4 +492,7 @@ struct PushBytes {
 
 struct LeaseReturned {
   requests @0 :List(UInt64);
+}
+
+struct LoansWanted {
 }

@@ -221,6 +221,8 @@ struct ToScheduler {
     write_ids(acquired.data, to.initData());
     to.setLocalBytes(acquired.local_bytes);
     to.setRemoteBytes(acquired.remote_bytes);
+    to.setSpilledBytes(acquired.spilled_bytes);
+    to.setLoadedBytes(acquired.loaded_bytes);
   }
   void operator()(const protocol::DataMissing& missing) {
     auto to = out.initDataMissing();
@@ -236,6 +238,7 @@ struct ToScheduler {
     to.setMemoryUsed(shortage.memory_used);
     write_ids(shortage.tasks, to.initTasks());
     write_column(shortage.bytes, [&](unsigned n) { return to.initBytes(n); });
+    to.setSpillError(as_text(shortage.spill_error));
   }
   void operator()(const protocol::SlotsHeld& held) { out.initSlotsHeld().setSlots(held.slots); }
   void operator()(const protocol::Heartbeat& beat) { write_heartbeat(beat, out.initHeartbeat()); }
@@ -251,7 +254,8 @@ std::size_t words_of(const protocol::WorkerToScheduler& message) {
   if (const auto* missing = std::get_if<DataMissing>(&message))
     return id_words(missing->data) + list_words(missing->peer);
   if (const auto* shortage = std::get_if<MemoryShort>(&message))
-    return id_words(shortage->tasks) + list_words(shortage->bytes);
+    return id_words(shortage->tasks) + list_words(shortage->bytes) +
+           shortage->spill_error.size() / 8;
   return 0;
 }
 
@@ -285,7 +289,9 @@ protocol::WorkerToScheduler read_to_scheduler(schema::WorkerToScheduler::Reader 
       return protocol::DataAcquired{.run = read_run(from.getRun()),
                                     .data = read_ids(from.getData()),
                                     .local_bytes = from.getLocalBytes(),
-                                    .remote_bytes = from.getRemoteBytes()};
+                                    .remote_bytes = from.getRemoteBytes(),
+                                    .spilled_bytes = from.getSpilledBytes(),
+                                    .loaded_bytes = from.getLoadedBytes()};
     }
     case WorkerToScheduler::DATA_MISSING: {
       const auto from = in.getDataMissing();
@@ -304,7 +310,8 @@ protocol::WorkerToScheduler read_to_scheduler(schema::WorkerToScheduler::Reader 
       protocol::MemoryShort shortage{.received = from.getReceived(),
                                      .memory_used = from.getMemoryUsed(),
                                      .tasks = read_ids(from.getTasks()),
-                                     .bytes = read_u64(from.getBytes())};
+                                     .bytes = read_u64(from.getBytes()),
+                                     .spill_error = read_text(from.getSpillError())};
       require(shortage.tasks.size() == shortage.bytes.size(),
               "columns of tasks that wait for memory differ in length");
       return shortage;

@@ -32,6 +32,7 @@ void WorkerEngine::State::stop_fetch(Datum& datum) {
     --fetches;
     uncount(datum);
     charge(datum, 0);
+    borrow(datum, 0);
     datum.presence = Presence::absent;
   }
 }
@@ -49,10 +50,13 @@ PeerId WorkerEngine::State::peer_to_ask() const {
   FetchKey best_key;
   for (const PeerId id : peers_with_queue) {
     const Peer& peer = peers.at(id);
-    // What lies on this host is shown in place at once: only bytes on a network are rationed.
-    const bool is_rationed =
-        is_off_host(id) && (lacks_fetch_room || peer.fetches_counted >= limits.fetches_per_peer ||
-                            fetches_counted >= limits.fetches);
+    // What lies on this host is shown in place at once: bytes on a network are rationed, and others'
+    // memory.
+    const bool is_rationed = takes_memory(data[data_table.find(peer.queued.begin()->id)], id)
+                                 ? lacks_fetch_room ||
+                                       peer.fetches_counted >= limits.fetches_per_peer ||
+                                       fetches_counted >= limits.fetches
+                                 : lacks_loan_room;
     if (is_rationed) continue;
     if (best.is_none() || *peer.queued.begin() < best_key) {
       best = id;
@@ -64,19 +68,25 @@ PeerId WorkerEngine::State::peer_to_ask() const {
 
 /// Starts queued fetches, most urgent first, as far as limits and memory allow.
 void WorkerEngine::State::pump_fetches() {
-  lacks_fetch_room = false;
+  lacks_fetch_room = lacks_loan_room = false;
   while (true) {
     const PeerId peer = peer_to_ask();
     if (peer.is_none()) return;
     Datum& datum = data[data_table.find(peers[peer].queued.begin()->id)];
+    if (!takes_memory(datum, peer)) {
+      lacks_loan_room = !may_borrow(datum);
+      if (!lacks_loan_room) start_fetch(datum);
+      continue;
+    }
     // A quarter is left to the outputs of tasks, unless nothing is known to be under way.
     const bool is_busy = started_count() > 0 || fetches_counted > 0;
-    const std::uint64_t spared = is_busy ? memory_limit / 4 : 0;
+    const std::uint64_t spared = is_busy && !limits.can_spill ? memory_limit / 4 : 0;
     const std::uint64_t taken = limits.taken_bytes(datum.bytes);
     const std::uint64_t wanted = taken > memory_limit ? taken : taken + spared;
-    if (is_off_host(peer) && !fits(wanted)) {
+    const std::uint32_t waiter = waiters[datum.first_waiter].task;
+    if (!fits(wanted) && !make_room(wanted, key_of(waiter), waiter)) {
       lacks_fetch_room = taken <= memory_limit;
-      if (!lacks_fetch_room) fail_for_memory(waiters[datum.first_waiter].task, taken);
+      if (!lacks_fetch_room) fail_for_memory(waiter, taken);
       continue;
     }
     start_fetch(datum);
@@ -90,14 +100,17 @@ void WorkerEngine::State::start_fetch(Datum& datum) {
   datum.since = now;
   ++fetches;
   ++counters.fetches;
-  if (is_off_host(holder)) {
+  last_progress = now;
+  if (takes_memory(datum, holder)) {
     datum.is_counted = true;
     ++fetches_counted;
     ++peers[holder].fetches_counted;
     patience.emplace_back(now, datum.id);
     charge(datum, datum.bytes);
+  } else {
+    borrow(datum, datum.bytes);
   }
-  act(StartFetch{datum.id, holder, datum.bytes});
+  act(StartFetch{datum.id, holder, datum.bytes, datum.is_copied});
 }
 
 void WorkerEngine::State::add_request(std::uint32_t slot, const FetchAsked& event) {
@@ -142,10 +155,15 @@ void WorkerEngine::State::refuse_requests(std::uint32_t slot, Instant asked_unti
   }
 }
 
+void WorkerEngine::State::answer(PeerId peer, std::uint64_t request, Datum& datum) {
+  act(AnswerFetch{peer, request, datum.id});
+  if (datum.bytes > limits.untracked_bytes) lend(datum);
+}
+
 void WorkerEngine::State::answer_requests(std::uint32_t slot) {
   while (data[slot].first_request != no_slot) {
     const std::uint32_t request = data[slot].first_request;
-    act(AnswerFetch{requests[request].peer, requests[request].number, data[slot].id});
+    answer(requests[request].peer, requests[request].number, data[slot]);
     remove_request(request);
   }
 }

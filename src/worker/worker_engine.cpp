@@ -72,9 +72,13 @@ void WorkerEngine::State::step(std::span<const Event> events, Instant at, Action
     // What fails for want of memory may leave room for others.
     for (std::size_t failures = failed.size() + 1; failures != failed.size();) {
       failures = failed.size();
+      pump_loads();
       admit();
       pump_fetches();
     }
+    refuse_in_vain();
+    recall_loans();
+    write_ahead();
     flush_drops();
   }
   report_held();
@@ -107,6 +111,7 @@ void WorkerEngine::State::on(const TaskEnded& event) {
     ++counters.stale_events;
     return;
   }
+  last_progress = now;
   const std::uint32_t slot = event.handle;
   started_ns -= predicted_ns(tasks[slot]);
   reserved -= std::exchange(tasks[slot].reserved, 0);
@@ -132,13 +137,19 @@ void WorkerEngine::State::on(const TaskEnded& event) {
 
 void WorkerEngine::State::on(const FetchDone& event) {
   const std::uint32_t slot = data_table.find(event.datum);
-  if (slot == no_slot || data[slot].presence == Presence::here || data[slot].users == 0) {
+  if (slot == no_slot || is_held(data[slot]) || data[slot].users == 0) {
     ++counters.stale_events;
     // It came although the fetch was abandoned just before: it is in the store, for nobody.
     if (slot == no_slot || data[slot].presence != Presence::here) drops.push_back(event.datum);
     return;
   }
   Datum& datum = data[slot];
+  const bool is_abandoned = datum.presence != Presence::fetching;
+  if (is_abandoned && !event.is_in_place && !fits(limits.taken_bytes(event.bytes))) {
+    ++counters.stale_events;
+    drops.push_back(event.datum);
+    return;
+  }
   const std::uint32_t first = waiters[datum.first_waiter].task;
   const RunId run = tasks[first].run;
   if (datum.presence == Presence::fetching) {
@@ -151,7 +162,11 @@ void WorkerEngine::State::on(const FetchDone& event) {
   auto& report = acquired_report(run);
   report.data.push_back(event.datum);
   (event.is_in_place || event.is_local ? report.local_bytes : report.remote_bytes) += event.bytes;
+  last_progress = now;
+  const PeerId lender = datum.holder;
+  borrow(datum, event.is_in_place ? event.bytes : 0);
   come(slot, event.bytes, false, event.is_in_place ? 0 : event.bytes);
+  if (datum.borrowed > 0) datum.holder = lender;
 }
 
 void WorkerEngine::State::on(const FetchFailed& event) {
@@ -165,6 +180,7 @@ void WorkerEngine::State::on(const FetchFailed& event) {
   --fetches;
   uncount(datum);
   charge(datum, 0);
+  borrow(datum, 0);
   datum.presence = Presence::absent;
   report_missing(datum, event.peer);
 }
@@ -172,12 +188,13 @@ void WorkerEngine::State::on(const FetchFailed& event) {
 void WorkerEngine::State::on(const FetchAsked& event) {
   const std::uint32_t slot = data_table.find(event.datum);
   if (slot != no_slot && data[slot].presence == Presence::here) {
-    act(AnswerFetch{event.peer, event.request, event.datum});
+    answer(event.peer, event.request, data[slot]);
     return;
   }
-  const bool will_never_come = slot == no_slot
-                                   ? dropped_table.find(event.datum) != no_slot
-                                   : data[slot].is_freed && data[slot].producer == no_slot;
+  const bool will_never_come =
+      slot == no_slot
+          ? dropped_table.find(event.datum) != no_slot
+          : data[slot].is_freed && data[slot].producer == no_slot && !is_held(data[slot]);
   const auto peer = peers.find(event.peer);
   const bool is_full =
       peer != peers.end() && peer->second.waiting_requests >= limits.waiting_requests_per_peer;
@@ -236,6 +253,7 @@ void WorkerEngine::State::told(const protocol::AssignTasks& message) {
   keep_template(message);
   const std::uint32_t batch = batches.add();
   batches[batch].message = message;
+  if (!message.driver.is_none()) peers[message.driver].is_driver = true;
   scratch.clear();
   Task task;
   task.run = message.run;
@@ -283,7 +301,7 @@ void WorkerEngine::State::told(const protocol::FreeData& message) {
     }
     Datum& datum = data[slot];
     datum.is_freed = true;
-    if (datum.presence == Presence::here) {
+    if (is_held(datum)) {
       settle(slot);
       continue;
     }
@@ -306,9 +324,7 @@ void WorkerEngine::State::told(const protocol::Relocate& message) {
     const PeerId holder = message.holder[i];
     if (slot == no_slot) continue;
     Datum& datum = data[slot];
-    if (datum.presence == Presence::here || datum.users == 0 || datum.producer != no_slot) {
-      continue;
-    }
+    if (is_held(datum) || datum.users == 0 || datum.producer != no_slot) continue;
     if (datum.presence != Presence::absent) {
       if (datum.holder == holder) continue;
       stop_fetch(datum);
@@ -334,7 +350,7 @@ void WorkerEngine::State::told(const protocol::Shutdown& message) {
   for (std::uint32_t slot = 0; slot < data.slot_count(); ++slot) {
     if (!data[slot].is_used || data[slot].producer != no_slot) continue;
     if (data[slot].presence == Presence::here) continue;
-    refuse_requests(slot, now);
+    refuse_requests(slot, now);  // nothing is read back any more
     settle(slot);
   }
 }

@@ -202,6 +202,7 @@ TEST(Failures, WhatDoesNotFitIntoMemoryIsAnErrorNotAHang) {
   auto session = Session::local({.workers = 2,
                                  .threads_per_worker = 1,
                                  .memory_per_worker = std::uint64_t{64} << 20,
+                                 .spill_per_worker = 0,
                                  .progress = false});
   {
     const auto kept =
@@ -220,6 +221,7 @@ TEST(Failures, ChunksThatTheStoreRoundsUpWaitForTheirTurn) {
   auto session = Session::local({.workers = 1,
                                  .threads_per_worker = 2,
                                  .memory_per_worker = std::uint64_t{16} << 20,
+                                 .spill_per_worker = 0,
                                  .progress = false});
   const auto x = ones({2000, 2000}, {.chunks = {100, 100}}) + 1.0;  // twice what there is
   for (int round = 0; round < 5; ++round) {
@@ -234,6 +236,7 @@ TEST(Failures, ARunThatWaitsForMemoryGoesOnWhenSomeIsReleased) {
   auto session = Session::local({.workers = 2,
                                  .threads_per_worker = 1,
                                  .memory_per_worker = std::uint64_t{64} << 20,
+                                 .spill_per_worker = 0,
                                  .progress = false});
   const auto array = random::uniform({3200, 3200}, {.chunks = {400, 400}, .seed = 1});
   std::optional<Array> first = session.persist(array);  // 82 of 134 MB
@@ -247,6 +250,7 @@ TEST(Failures, AChunkThatFitsNowhereIsRefusedAtOnce) {
   auto session = Session::local({.workers = 1,
                                  .threads_per_worker = 1,
                                  .memory_per_worker = std::uint64_t{64} << 20,
+                                 .spill_per_worker = 0,
                                  .progress = false});
   const auto large = random::uniform({8000, 8000}, {.chunks = {4000, 4000}, .seed = 1});
   const std::string error = error_of([&] { session.compute(large); });

@@ -9,6 +9,7 @@
 #include <fstream>
 #include <memory>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "runtime/event_log_file.hpp"
@@ -30,8 +31,9 @@ class Recorder final : public simulate::Observer {
     records.push_back(wire::encode(wire::SchedulerMade{policy_, seed}));
   }
   void worker_made(PeerId worker, std::uint32_t slots, std::uint64_t memory_limit,
-                   const std::string& host_identity) override {
-    records.push_back(wire::encode(wire::WorkerMade{worker, slots, memory_limit, host_identity}));
+                   const std::string& host_identity, bool can_spill) override {
+    records.push_back(
+        wire::encode(wire::WorkerMade{worker, slots, memory_limit, host_identity, can_spill}));
   }
   void stepped(std::span<const scheduler::Event> events, Instant now,
                const scheduler::Actions& actions) override {
@@ -41,11 +43,13 @@ class Recorder final : public simulate::Observer {
   void stepped(PeerId worker, std::span<const worker::Event> events, Instant now,
                const worker::Actions& actions) override {
     ++steps;
+    for (const auto& event : events) loads += std::holds_alternative<worker::LoadDone>(event);
     records.push_back(wire::encode_step(worker, events, now, actions));
   }
 
   std::vector<Record> records;
   std::uint64_t steps = 0;
+  std::uint64_t loads = 0;  ///< from workers' disks
 
  private:
   scheduler::PolicyKind policy_;
@@ -76,6 +80,7 @@ std::string difference(const std::vector<Record>& records) {
 
 TEST(Replay, RunsWithFaultsGiveTheSameActionsByteForByte) {
   for (const scheduler::PolicyKind policy : scheduler::policy_kinds) {
+    std::uint64_t loads = 0;
     for (std::uint64_t seed = 1; seed <= 10; ++seed) {
       simulate::Config config;
       config.limits.policy = policy;
@@ -88,7 +93,9 @@ TEST(Replay, RunsWithFaultsGiveTheSameActionsByteForByte) {
       }
       EXPECT_EQ(replay.steps(), log->steps);
       EXPECT_GT(replay.events(), replay.steps());
+      loads += log->loads;
     }
+    EXPECT_GT(loads, 0u) << scheduler::name_of(policy);
   }
 }
 

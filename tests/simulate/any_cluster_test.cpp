@@ -37,7 +37,13 @@ Config any_config(std::uint64_t seed) {
       .delay_max = Duration::microseconds(static_cast<std::int64_t>(one_of(10, 500, 8000)))};
   config.driver_kills = config.drivers > 1 ? below(2) : 0;
   config.is_memory_tight = below(4) == 0;
-  if (config.is_memory_tight) config.memory_limit = one_of(150'000, 400'000, 1'000'000);
+  if (config.is_memory_tight) {
+    config.memory_limit = one_of(150'000, 400'000, 1'000'000);
+    config.can_spill = below(2) == 0;
+    config.failing_disks = static_cast<std::uint32_t>(one_of(0, 0, 50));
+    const bool is_room_enough = config.memory_limit == 1'000'000 && config.failing_disks == 0;
+    config.is_memory_tight = !(config.can_spill && is_room_enough);
+  }
   config.limits.policy = scheduler::policy_kinds[below(std::size(scheduler::policy_kinds))];
   config.gathers_events = below(2) == 0;
   return config;

@@ -34,6 +34,8 @@ Outcome run_seeds(const Config& config, std::uint64_t count) {
     sum.runs_short += outcome.runs_short;
     sum.template_runs += outcome.template_runs;
     sum.data_compared += outcome.data_compared;
+    sum.spilled_bytes += outcome.spilled_bytes;
+    sum.loaded_bytes += outcome.loaded_bytes;
     sum.took = std::max(sum.took, outcome.took);
   }
   return sum;
@@ -107,7 +109,8 @@ TEST(Simulation, LongDelaysAndManyTasks) {
 
 TEST(Simulation, TightMemoryEndsInResultsOrErrors) {
   for (const std::uint64_t limit : {150'000u, 400'000u, 1'000'000u}) {
-    const Outcome sum = run_seeds({.memory_limit = limit, .is_memory_tight = true}, 100);
+    const Outcome sum =
+        run_seeds({.memory_limit = limit, .is_memory_tight = true, .can_spill = false}, 100);
     EXPECT_GT(sum.runs_done, limit < 400'000 ? 0 : 2 * sum.runs_failed);
     EXPECT_TRUE(sum.runs_short > 0 || limit == 1'000'000) << "some runs lack memory";
     EXPECT_LT(sum.took, Duration::seconds(20));
@@ -118,7 +121,34 @@ TEST(Simulation, TightMemoryWithFaultsEnds) {
   Config config = everything_at_once();
   config.memory_limit = 400'000;
   config.is_memory_tight = true;
+  config.can_spill = false;
   EXPECT_GT(run_seeds(config, 150).runs_done, 0u);
+}
+
+TEST(Simulation, WithADiskNothingFailsForWantOfMemory) {
+  // Room for the largest task, and what cannot go to disk beside it.
+  const Outcome sum = run_seeds({.workers = 4, .memory_limit = 900'000, .drivers = 2}, 200);
+  EXPECT_EQ(sum.runs_failed, 0u);
+  EXPECT_GT(sum.spilled_bytes, 0u);
+  EXPECT_GT(sum.loaded_bytes, 0u);
+}
+
+TEST(Simulation, DisksOfWorkersOnOneHostOrOnMany) {
+  for (const std::uint32_t hosts : {1u, 6u}) {
+    const Outcome sum = run_seeds(
+        {.workers = 6, .hosts = hosts, .memory_limit = 900'000, .runs = 5, .tasks_max = 100}, 60);
+    EXPECT_EQ(sum.runs_failed, 0u);
+    EXPECT_GT(sum.loaded_bytes, 0u);
+  }
+}
+
+TEST(Simulation, DisksThatFailEndInResultsOrErrors) {
+  Config config = everything_at_once();
+  config.memory_limit = 900'000;
+  config.is_memory_tight = true;
+  config.failing_disks = 50;
+  const Outcome sum = run_seeds(config, 150);
+  EXPECT_GT(sum.loaded_bytes, 0u);
 }
 
 TEST(Simulation, MemoryForEverythingAtOnceIsEnough) {

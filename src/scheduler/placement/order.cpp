@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "scheduler/placement/memory_blocks.hpp"
+
 namespace ashlar::scheduler::placement {
 namespace {
 
@@ -40,6 +42,20 @@ std::vector<std::uint32_t> middle_way(const Submission& run,
   order.reserve(merged.size());
   for (const Turn& turn : merged) order.push_back(turn.task);
   return order;
+}
+
+/// By task, its block, where what the run reads and makes has no room in memory; else empty.
+std::vector<std::uint32_t> blocks_of(const View& view, const Submission& run,
+                                     const std::vector<std::uint32_t>& order) {
+  if (run.graph.products.empty()) return {};
+  double held = peak_bytes(run, order);
+  for (const std::uint64_t bytes : run.graph.external_bytes) {
+    held += static_cast<double>(counted(bytes));
+  }
+  const EqualHosts on = equal_hosts(view.workers);
+  const auto hosts = static_cast<double>(std::max<std::size_t>(on.hosts.size(), 1));
+  if (on.memory_bytes == 0 || held <= on.memory_bytes * hosts) return {};
+  return memory_blocks(run.graph, run.producer, run.consumers, on.memory_bytes);
 }
 
 }  // namespace
@@ -116,6 +132,10 @@ std::vector<std::uint32_t> timely_ranks(const View& view, const Submission& run,
       std::ranges::stable_sort(by_way, {}, [&](auto t) { return turns[t]; });
       return inverse(by_way);
     }
+  }
+  if (const auto blocks = blocks_of(view, run, by_way); !blocks.empty()) {
+    std::ranges::stable_sort(by_way, {}, [&](auto t) { return blocks[t]; });
+    return inverse(by_way);
   }
   if (by_way == depth_first) return ranks;
 

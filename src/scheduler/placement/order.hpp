@@ -35,6 +35,8 @@ double peak_bytes(const Submission& run, const std::vector<std::uint32_t>& order
 /// its way to the end, and comes when that much is left. So a run of many short chains lets its
 /// data die young until near its end, and then sees to it that all chains end together.
 ///
+/// Products of matrices that have no room in memory go block by block (memory_blocks.hpp).
+///
 /// `has_owners`: hosts may hand chunks of products on to each other, in turns (turns_of).
 std::vector<std::uint32_t> timely_ranks(const View& view, const Submission& run, bool has_owners);
 

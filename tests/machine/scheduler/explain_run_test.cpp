@@ -78,7 +78,7 @@ TEST_F(Explain, ARunThatWaitedForMemoryOrForOtherRunsSaysSo) {
   graph->wanted = {0, 1};
   submit(graph);
   done(1, {0}, 10);
-  say(1, protocol::MemoryShort{1, 96, {{{session, 0}, 1}}, {8}});
+  say(1, protocol::MemoryShort{1, 96, {{{session, 0}, 1}}, {8}, {}});
   pass(Duration::milliseconds(60));
   expect(explained(), {"run 0 of session 0: goes on, 1 of 2 tasks done, 1 on workers"});
   step(Tick{});

@@ -101,7 +101,7 @@ TEST_F(Explain, ATaskThatWaitsForMemorySaysSo) {
   graph->wanted = {0, 1, 2};
   submit(graph);
   done(1, {0}, 1000);
-  say(1, protocol::MemoryShort{1, 8, {{{session, 0}, 1}}, {8}});
+  say(1, protocol::MemoryShort{1, 8, {{{session, 0}, 1}}, {8}, {}});
   expect(story(1), {"it waits for memory: needs 8 B where 8 B of 12 B are in use"});
   EXPECT_EQ(story(2).find("memory"), std::string::npos) << "it may be it, but nobody said so";
 }

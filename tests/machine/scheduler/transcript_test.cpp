@@ -437,14 +437,14 @@ TEST_F(Transcript, ARunFailsWhenNothingCanGoOnForWantOfMemory) {
   const auto second = sent<protocol::AssignTasks>(2).at(0).task;
   ASSERT_TRUE(first.size() == 2 && second.size() == 2);
   done(1, first[0]);
-  say(1, protocol::MemoryShort{1, 8, {{{session, 0}, first[1]}}, {8}});
+  say(1, protocol::MemoryShort{1, 8, {{{session, 0}, first[1]}}, {8}, {}});
   wait(Duration::seconds(10));
   EXPECT_TRUE(told<protocol::RunEnded>().empty()) << "worker 2 may be running something";
   done(2, second[0]);
-  say(2, protocol::MemoryShort{0, 8, {{{session, 0}, second[1]}}, {8}});
+  say(2, protocol::MemoryShort{0, 8, {{{session, 0}, second[1]}}, {8}, {}});
   wait(Duration::seconds(10));
   EXPECT_TRUE(told<protocol::RunEnded>().empty()) << "it has not seen all that was sent";
-  say(2, protocol::MemoryShort{1, 8, {{{session, 0}, second[1]}}, {8}});
+  say(2, protocol::MemoryShort{1, 8, {{{session, 0}, second[1]}}, {8}, {}});
   wait(Duration::milliseconds(500));
   EXPECT_TRUE(told<protocol::RunEnded>().empty()) << "the program may release something";
   wait(Duration::milliseconds(600));
@@ -461,7 +461,7 @@ TEST_F(Transcript, ReleasedMemoryEndsAShortage) {
   submit(0, graph_of({{}}, {0}));
   done(1, 0);
   submit(1, graph_of({{}}, {0}));
-  say(1, protocol::MemoryShort{2, 8, {{{session, 1}, 0}}, {16}});
+  say(1, protocol::MemoryShort{2, 8, {{{session, 1}, 0}}, {16}, {}});
   wait(Duration::milliseconds(900));
   step(FromDriver{session, protocol::ReleaseData{{{{session, 0}, 0}}}});
   ASSERT_EQ(sent<protocol::FreeData>(1).size(), 1u);
@@ -476,7 +476,8 @@ TEST_F(Transcript, ATaskThatFitsIntoNoWorkerIsRefusedAtOnce) {
   submit(0, graph_of({{}}, {0}));
   expect_failed(
       "task 0, kernel \"add\", main.cpp:7 main: its outputs take 8 bytes, more than any "
-      "worker may hold (the highest limit is 7): use smaller chunks",
+      "worker may hold (the highest limit is 7): use smaller chunks, for this task of at most 7 "
+      "bytes each, or workers with a higher memory limit",
       ErrorKind::overloaded);
   join(3, {"add"}, 8);
   submit(1, graph_of({{}, {}, {}}, {0}));
@@ -484,6 +485,17 @@ TEST_F(Transcript, ATaskThatFitsIntoNoWorkerIsRefusedAtOnce) {
   EXPECT_TRUE(sent<protocol::AssignTasks>(1).empty());
   step(WorkerLost{PeerId{3}, "SIGKILL"});
   expect_failed("the highest limit is 7", ErrorKind::overloaded);
+}
+
+TEST_F(Transcript, ATaskWhoseInputsHaveNoRoomBesideItsOutputsOnTheOnlyWorkerIsRefusedAtOnce) {
+  join(1, {"add"}, 20);
+  submit(0, graph_of({{}, {}, {0, 1}}, {2}));
+  expect_failed(
+      "task 2, kernel \"add\", main.cpp:7 main: it reads and makes 24 bytes, more than the only "
+      "worker may hold (its limit is 20): use smaller chunks, for this task of at most 6 bytes each",
+      ErrorKind::overloaded);
+  submit(1, graph_of({{}, {0, 0}}, {1}));
+  EXPECT_EQ(sent<protocol::AssignTasks>(1).size(), 1u) << "what is read twice is there once";
 }
 
 TEST_F(Transcript, AClosedSessionLeavesNothing) {

@@ -139,6 +139,8 @@ void RandomMessages::fill(protocol::Hello& out) {
   out.resources = list<std::pair<std::string, double>>(
       random_.below(4), [&] { return std::pair(text(), random_.uniform() * 100); });
   out.keeps_templates = coin();
+  out.returns_loans = coin();
+  out.returns_loans = coin();
 }
 
 void RandomMessages::fill(protocol::SubmitRun& out) {
@@ -178,6 +180,8 @@ void RandomMessages::fill(protocol::RunEnded& out) {
     return protocol::WorkerShare{peer(), text(), u32(), u64(), ns(), ns()};
   });
   out.stats.template_tasks = u64();
+  out.stats.spilled_bytes = u64();
+  out.stats.loaded_bytes = u64();
 }
 
 void RandomMessages::fill(protocol::AssignTasks& out) {
@@ -242,7 +246,7 @@ void RandomMessages::fill(protocol::DataMissing& out) {
 
 void RandomMessages::fill(protocol::MemoryShort& out) {
   const std::size_t n = count();
-  out = {u64(), u64(), ids(n), sizes(n)};
+  out = {u64(), u64(), ids(n), sizes(n), text()};
 }
 
 void RandomMessages::fill(protocol::Fetch& out) {

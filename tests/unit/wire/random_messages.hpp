@@ -46,7 +46,7 @@ class RandomMessages {
 
   void fill(protocol::Hello& out);
   void fill(protocol::Welcome& out) {
-    out = {u32(), peer(), SessionId{u32()}, {u32(), u64()}, coin()};
+    out = {u32(), peer(), SessionId{u32()}, {u32(), u64()}, coin(), coin(), coin()};
   }
   void fill(protocol::ClusterSize& out) { out = {u32(), u64()}; }
   void fill(protocol::Refusal& out) { out = {text()}; }
@@ -74,7 +74,7 @@ class RandomMessages {
   void fill(protocol::Shutdown& out) { out = {text()}; }
   void fill(protocol::TasksDone& out);
   void fill(protocol::TaskFailed& out);
-  void fill(protocol::DataAcquired& out) { out = {run(), ids(count()), u64(), u64()}; }
+  void fill(protocol::DataAcquired& out) { out = {run(), ids(count()), u64(), u64(), u64(), u64()}; }
   void fill(protocol::DataMissing& out);
   void fill(protocol::Leaving& out) { out = {text()}; }
   void fill(protocol::MemoryShort& out);
@@ -88,6 +88,7 @@ class RandomMessages {
   void fill(protocol::PushInPlace& out) { out = {u64(), datum(), u32(), size(), size()}; }
   void fill(protocol::PushBytes& out) { out = {datum(), size()}; }
   void fill(protocol::LeaseReturned& out);
+  void fill(protocol::LoansWanted&) {}
 
  private:
   template <class Variant, std::size_t... Index>
