@@ -120,10 +120,12 @@ void Core::transition(Run& run, std::uint32_t task, TaskState to) {
 
 void Core::update_ready(Run& run) {
   const bool has_ready = run.tasks.ready_count() > 0;
-  if (has_ready && run.is_in_ready_set && run.graph->priority.empty()) return;
+  if (has_ready && run.is_in_ready_set && !run.has_priorities()) return;
   if (!has_ready && !run.is_in_ready_set) return;
   const std::int32_t priority =
-      has_ready ? run.priority_of(run.tasks.task_of_rank(run.best_ready_rank())) : 0;
+      has_ready ? std::max(run.priority_of(run.tasks.task_of_rank(run.best_ready_rank())),
+                           run.raised_priority)
+                : 0;
   if (has_ready && run.is_in_ready_set && priority == run.ready_priority) return;
   Session& session = session_of(run);
   if (run.is_in_ready_set) {

@@ -120,6 +120,7 @@ class Core {
   std::string check_graph(const protocol::SubmitRun& message, const Template* kept) const;
   std::string check_externals(SessionId session, const protocol::SubmitRun& message,
                               const graph::TaskGraph& graph);
+  void raise_priorities(const Run& run);
   void bind_externals(Run& run, const std::vector<DatumId>& externals);
   void count_blocked(Run& run);
   void release_roots(Run& run);

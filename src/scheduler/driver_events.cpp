@@ -109,10 +109,36 @@ void Core::on_driver(SessionId session, const protocol::SubmitRun& message) {
   run.delivers = message.deliver;
   run.ends_on_failure = message.ends_on_failure;
   bind_externals(run, message.externals);
+  raise_priorities(run);
   count_blocked(run);
   doom_readers_of_lost(run);
   new_runs_.push_back(run.slot);
   finish_if_done(run);
+}
+
+/// Runs that a task of higher priority waits for are as urgent, and those that they wait for.
+void Core::raise_priorities(const Run& run) {
+  std::vector<std::pair<std::uint32_t, std::int32_t>> raised;
+  for (std::uint32_t i = 0; i < run.externals.size(); ++i) {
+    const std::uint32_t slot = run.externals[i].run;
+    if (run_at(slot).tasks.unfinished() == 0) continue;
+    for (const std::uint32_t task : run.consumers.of(run.output_count() + i)) {
+      raised.emplace_back(slot, run.priority_of(task));
+      if (run.priority.empty()) break;
+    }
+  }
+  while (!raised.empty()) {
+    const auto [slot, priority] = raised.back();
+    raised.pop_back();
+    if (slot == DataRef::no_run) continue;
+    Run& earlier = run_at(slot);
+    const bool is_as_urgent =
+        earlier.raised_priority >= priority || (earlier.priority.empty() && priority <= 0);
+    if (is_as_urgent || earlier.tasks.unfinished() == 0) continue;
+    earlier.raised_priority = priority;
+    update_ready(earlier);
+    for (const DataRef ref : earlier.externals) raised.emplace_back(ref.run, priority);
+  }
 }
 
 void Core::bind_externals(Run& run, const std::vector<DatumId>& externals) {

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <map>
 #include <memory>
 #include <optional>
@@ -65,6 +66,8 @@ struct Run {
   std::vector<PeerIndex> planned;         ///< the policy's, by task, or empty
   std::vector<std::uint32_t> owners;      ///< hosts, by task (owners_of), or empty
   std::vector<std::uint32_t> owned_left;  ///< unfinished tasks that a host owns, by host, or empty
+  /// By task, or empty: the user's, or that of what waits for the task if that is higher.
+  std::vector<std::int32_t> priority;
   std::set<Watcher> watchers;
 
   std::uint32_t template_number = protocol::no_template;  ///< of its session
@@ -81,6 +84,8 @@ struct Run {
   std::uint32_t pinned = 0;                    ///< data that are wanted
   std::uint64_t outside_uses = 0;              ///< of its data, by other runs
 
+  /// Of what waits for the run's data in other runs: at least that of its own tasks; none: lowest.
+  std::int32_t raised_priority = std::numeric_limits<std::int32_t>::min();
   bool is_in_ready_set = false;
   std::int32_t ready_priority = 0;  ///< under which it is there
 
@@ -110,7 +115,10 @@ struct Run {
     return datum < output_count() ? DataRef{slot, datum} : externals[datum - output_count()];
   }
   std::int32_t priority_of(std::uint32_t task) const {
-    return graph->priority.empty() ? 0 : graph->priority[task];
+    return priority.empty() ? 0 : priority[task];
+  }
+  bool has_priorities() const {
+    return !priority.empty() || raised_priority > std::numeric_limits<std::int32_t>::min();
   }
   double flops_of(std::uint32_t task) const {
     return graph->flops.empty() ? 0 : static_cast<double>(graph->flops[task]);
