@@ -62,7 +62,10 @@ class Host:
     def close(self):
         for process in self.processes:
             process.kill()
-            process.communicate()
+            process.wait()
+            for pipe in (process.stdin, process.stdout, process.stderr):
+                if pipe is not None:
+                    pipe.close()
         self.keeper.communicate()
 
 
@@ -144,7 +147,7 @@ class Network:
 class Cluster:
     """A scheduler on host 1 and a worker on each of the hosts of these numbers, all joined."""
 
-    def __init__(self, network, ashlar, workers, options=()):
+    def __init__(self, network, ashlar, workers, options=(), memory="512MiB"):
         scheduler = network.host(1).start(
             ashlar, "scheduler", "--listen", "tcp://10.77.0.1:0", "--log-level", "info",
             stdout=subprocess.PIPE, stderr=subprocess.PIPE)
@@ -152,7 +155,7 @@ class Cluster:
         self.workers = {
             number: network.host(number).start(
                 ashlar, "worker", "--scheduler", self.address, "--slots", "1", "--memory",
-                "512MiB", "--log-level", "off", "--resource", f"host{number}=1", *options,
+                memory, "--log-level", "off", "--resource", f"host{number}=1", *options,
                 stderr=subprocess.PIPE)
             for number in workers}
         joined = 0
