@@ -331,7 +331,7 @@ void Core::describe(Run& run, std::uint32_t task, PeerIndex worker,
   for (std::size_t i = 0; i < inputs.size(); ++i) {
     const DataRef ref = run.resolve(inputs[i]);
     Datum& d = datum(ref);
-    const PeerIndex holder = holder_for(d, worker);
+    const PeerIndex holder = holder_for(ref, worker);
     if (d.primary != worker && replicas_.find(d, worker) == nullptr) {
       expect(ref, holder, worker);
     }
@@ -359,31 +359,6 @@ void Core::describe(Run& run, std::uint32_t task, PeerIndex worker,
     outbox_.introduce(worker, driver);
     message.driver = workers_.at(driver).id;
   }
-}
-
-/// The worker is about to be told to get the datum there.
-void Core::expect(DataRef ref, PeerIndex holder, PeerIndex worker) {
-  Datum& d = datum(ref);
-  if (workers_.at(holder).host == workers_.at(worker).host) {
-    replicas_.add(d, worker);
-    return;
-  }
-  replicas_.add_coming(d, worker, holder, d.bytes == graph::TaskGraph::dynamic_bytes ? 0 : d.bytes);
-  if (d.is_made) links_.begin({ref, holder, worker}, now_);
-}
-
-/// Where the worker is to get the datum: from itself, else from its host, else from the primary.
-PeerIndex Core::holder_for(const Datum& d, PeerIndex worker) {
-  if (d.primary == worker) return worker;
-  const std::uint32_t host = workers_.at(worker).host;
-  PeerIndex near = no_peer;
-  for (std::uint32_t n = d.replicas; n != ReplicaPool::end; n = replicas_.at(n).next) {
-    const ReplicaPool::Replica& replica = replicas_.at(n);
-    if (!replica.is_actual) continue;
-    if (replica.peer == worker) return worker;
-    if (workers_.at(replica.peer).host == host) near = replica.peer;
-  }
-  return near == no_peer || workers_.at(d.primary).host == host ? d.primary : near;
 }
 
 /// The input whose buffer the task may take over: it dies with the task, and its only copy is, or

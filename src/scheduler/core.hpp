@@ -25,10 +25,10 @@ namespace ashlar::scheduler {
 
 /// The scheduler's state and what may happen to it. The member functions are spread over files
 /// by occasion: core.cpp what everything rests on, driver_events.cpp, worker_events.cpp,
-/// lineage.cpp losses, failures.cpp what ends without a result, assign.cpp placement, memory.cpp
-/// want of memory, inspect.cpp checks, load.cpp what hosts are busy with, templates.cpp repeated
-/// graphs; explain_task.cpp, explain_run.cpp, run_bounds.cpp and learned.cpp what people want to
-/// know.
+/// lineage.cpp losses, failures.cpp what ends without a result, assign.cpp placement, sources.cpp
+/// whom data come from, memory.cpp want of memory, inspect.cpp checks, load.cpp what hosts are busy
+/// with, templates.cpp repeated graphs; explain_task.cpp, explain_run.cpp, run_bounds.cpp and
+/// learned.cpp what people want to know.
 class Core {
  public:
   Core(const Limits& limits, std::uint64_t seed);
@@ -219,9 +219,14 @@ class Core {
   void take_root(Run& run, const Pool& pool, PeerIndex worker);
   void assign(Run& run, std::uint32_t task, PeerIndex worker, std::int64_t task_ns);
   void describe(Run& run, std::uint32_t task, PeerIndex worker, protocol::AssignTasks& message);
-  void expect(DataRef ref, PeerIndex holder, PeerIndex worker);
-  PeerIndex holder_for(const Datum& datum, PeerIndex worker);
   std::uint32_t reuse_for(Run& run, std::uint32_t task, PeerIndex worker);
+
+  // sources.cpp
+  PeerIndex holder_for(DataRef ref, PeerIndex worker);
+  PeerIndex soonest_source(DataRef ref, PeerIndex worker);
+  Instant due_from(const Datum& datum, PeerIndex source, Instant there, PeerIndex worker) const;
+  Instant there_at(DataRef ref, PeerIndex holder);
+  void expect(DataRef ref, PeerIndex holder, PeerIndex worker);
 
   // templates.cpp
   Template* find_template(SessionId session, std::uint32_t number);

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "base/time.hpp"
 #include "scheduler/task_table.hpp"
 
 namespace ashlar::scheduler {
@@ -41,6 +42,7 @@ class ReplicaPool {
     PeerIndex from = no_peer;  ///< it comes from there
     bool is_actual = false;
     std::uint64_t coming_bytes = 0;  ///< over the network; 0 once it is there
+    Instant due;                     ///< when it is expected to be there
   };
 
   const Replica& at(std::uint32_t node) const { return nodes_[node]; }
@@ -51,8 +53,8 @@ class ReplicaPool {
     return nullptr;
   }
 
-  /// Requires that the peer is not listed.
-  void add(Datum& datum, PeerIndex peer) {
+  /// It comes from one that has it or will. Requires that the peer is not listed.
+  void add(Datum& datum, PeerIndex peer, PeerIndex from = no_peer) {
     std::uint32_t node = free_;
     if (node == end) {
       node = static_cast<std::uint32_t>(nodes_.size());
@@ -60,15 +62,18 @@ class ReplicaPool {
     } else {
       free_ = nodes_[node].next;
     }
-    nodes_[node] = {peer, datum.replicas};
+    Replica& added = nodes_[node] = Replica{};
+    added.peer = peer;
+    added.next = datum.replicas;
+    added.from = from;
     datum.replicas = node;
     ++size_;
   }
   /// It is fetched from another host.
-  void add_coming(Datum& datum, PeerIndex peer, PeerIndex from, std::uint64_t bytes) {
-    add(datum, peer);
+  void add_coming(Datum& datum, PeerIndex peer, PeerIndex from, std::uint64_t bytes, Instant due) {
+    add(datum, peer, from);
     Replica& added = nodes_[datum.replicas];
-    added.from = from;
+    added.due = due;
     added.coming_bytes = bytes;
     count(incoming_, peer) += bytes;
     count(outgoing_, from) += bytes;

@@ -36,8 +36,13 @@ struct Template {
   std::unique_ptr<Run> fresh;    ///< a run of it before anything happens, or none yet
   bool is_with_workers = false;  ///< they keep it, and what follows is known
   TaskTable placed;              ///< all tasks assigned
-  /// Data of the run that go to other workers than their makers: index, and to whom.
-  std::vector<std::pair<std::uint32_t, PeerIndex>> copies;
+  /// A datum of the run that goes to another worker than its maker.
+  struct Copy {
+    std::uint32_t index = 0;
+    PeerIndex peer = no_peer;
+    PeerIndex from = no_peer;
+  };
+  std::vector<Copy> copies;
 
   double imbalance = 1;        ///< when the placement was new; of the first one, as if perfect
   std::int64_t excess_ns = 0;  ///< likewise

@@ -144,7 +144,9 @@ void Core::keep_placed(Run& run, Template& kept) {
   kept.copies.clear();
   for (std::uint32_t d = 0; d < run.data.size(); ++d) {
     for (std::uint32_t n = run.data[d].replicas; n != ReplicaPool::end; n = replicas_.at(n).next) {
-      kept.copies.emplace_back(d, replicas_.at(n).peer);
+      const ReplicaPool::Replica& replica = replicas_.at(n);
+      const PeerIndex from = replica.from == no_peer ? run.data[d].primary : replica.from;
+      kept.copies.push_back({d, replica.peer, from});
     }
   }
 }
@@ -156,8 +158,8 @@ void Core::place_as_kept(Run& run, const Template& kept) {
   for (std::uint32_t d = 0; d < run.data.size(); ++d) {
     run.data[d].primary = kept.where[run.producer[d]];
   }
-  for (const auto& [index, peer] : kept.copies) {
-    expect({run.slot, index}, run.data[index].primary, peer);
+  for (const Template::Copy& copy : kept.copies) {
+    expect({run.slot, copy.index}, copy.from, copy.peer);
   }
   for (const Template::Part& part : kept.parts) {
     workers_.take_all(part.worker, part.tasks, part.expected_ns);
@@ -171,7 +173,7 @@ protocol::RunTemplate Core::describe_externals(Run& run, const Template::Part& p
   for (const std::uint32_t external : part.externals) {
     const DataRef ref = run.externals[external];
     const Datum& d = datum(ref);
-    const PeerIndex holder = holder_for(d, part.worker);
+    const PeerIndex holder = holder_for(ref, part.worker);
     if (d.primary != part.worker && replicas_.find(d, part.worker) == nullptr) {
       expect(ref, holder, part.worker);
     }

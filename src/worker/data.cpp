@@ -82,6 +82,10 @@ void WorkerEngine::State::settle(std::uint32_t slot) {
     drop(slot);
   }
   if (datum.users > 0) return;
+  if (datum.producer == no_slot && is_coming(datum)) {
+    refuse_requests(slot, now);  // it was to be passed on
+    remember_dropped(datum.id);
+  }
   stop_fetch(datum);
   if (datum.producer == no_slot && datum.first_request == no_slot) erase(slot);
 }
@@ -132,6 +136,10 @@ void WorkerEngine::State::look_after_unsure() {
     if (slot == no_slot) continue;
     Datum& datum = data[slot];
     if (is_held(datum) || datum.producer != no_slot) continue;
+    if (is_coming(datum)) {  // to be passed on
+      if (datum.first_request != no_slot) unsure.emplace_back(now, id);
+      continue;
+    }
     refuse_requests(slot, since);
     if (datum.presence == Presence::absent && datum.users > 0 && !datum.is_reported &&
         datum.since <= since) {

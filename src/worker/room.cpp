@@ -83,6 +83,23 @@ void WorkerEngine::State::refuse_in_vain() {
   }
 }
 
+/// What is to be passed on, and has no room here for a while, is to be had elsewhere.
+void WorkerEngine::State::refuse_to_pass_on() {
+  if (!lacks_fetch_room) return;
+  std::vector<std::uint32_t> refused;
+  for (const auto& [key, request] : request_table) {
+    const Datum& datum = data[requests[request].datum];
+    const bool has_waited_long = now - requests[request].asked >= limits.room_patience;
+    if (datum.presence == Presence::queued && datum.producer == no_slot && has_waited_long) {
+      refused.push_back(request);
+    }
+  }
+  for (const std::uint32_t request : refused) {
+    act(RefuseFetch{requests[request].peer, requests[request].number});
+    forget_request(request);
+  }
+}
+
 /// Whether the task can start when all its inputs are in this worker's own memory.
 bool WorkerEngine::State::fits_as_copies(const Task& task) const {
   std::vector<std::uint32_t> slots_read;

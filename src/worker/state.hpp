@@ -356,6 +356,7 @@ struct WorkerEngine::State {
   bool may_lend_more(const Request& request) const;
   void recall_loans();
   void refuse_in_vain();
+  void refuse_to_pass_on();
   bool fits_as_copies(const Task& task) const;
   void copy_instead(std::uint32_t slot);
 
@@ -416,6 +417,11 @@ struct WorkerEngine::State {
 inline bool is_held(const Datum& datum) {
   return datum.presence == Presence::here || datum.presence == Presence::on_disk ||
          datum.presence == Presence::loading;
+}
+
+/// Asked for elsewhere, or about to be.
+inline bool is_coming(const Datum& datum) {
+  return datum.presence == Presence::queued || datum.presence == Presence::fetching;
 }
 
 /// Whether the vectors of an assignment agree in length.

@@ -77,6 +77,7 @@ void WorkerEngine::State::step(std::span<const Event> events, Instant at, Action
       pump_fetches();
     }
     refuse_in_vain();
+    refuse_to_pass_on();
     recall_loans();
     write_ahead();
     flush_drops();
