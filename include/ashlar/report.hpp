@@ -15,6 +15,16 @@ struct WorkerReport {
   double utilisation = 0;   ///< busy time / (slots x makespan), 0 … 1
 };
 
+/// Tasks that were moved, or run a second time, because times were other than predicted.
+struct RebalanceReport {
+  std::uint64_t stolen = 0;       ///< times that a waiting task was moved to an idle worker
+  std::uint64_t useful = 0;       ///< of them: it ended sooner than it would have where it was
+  std::uint64_t useless = 0;      ///< of them: it did not; what became of the others is not known
+  std::uint64_t second_runs = 0;  ///< straggling tasks of pure kernels begun once more elsewhere
+  std::uint64_t second_runs_won = 0;  ///< of them: the second one was there first
+  double second_run_seconds = 0;      ///< their predicted time, at most 5 % of a run's
+};
+
 /// How well a run used the machines.
 struct RunReport {
   std::uint64_t tasks = 0;
@@ -33,6 +43,7 @@ struct RunReport {
   double makespan_over_bound = 0;
   double flops = 0;                   ///< as the graph estimates them
   std::vector<WorkerReport> workers;
+  RebalanceReport rebalance;
 };
 
 /// The report as a few lines for people.

@@ -53,6 +53,8 @@ struct Hello {
   std::uint64_t memory_limit = 0;    ///< workers: bytes
   std::vector<std::string> kernels;  ///< workers: names; assignments refer to positions here
   std::vector<std::pair<std::string, double>> resources;  ///< workers
+  /// Workers: positions in `kernels` of those without side effects, which may run twice.
+  std::vector<std::uint32_t> repeatable;
   friend bool operator==(const Hello&, const Hello&) = default;
 };
 
@@ -178,6 +180,18 @@ struct WorkerShare {
   friend bool operator==(const WorkerShare&, const WorkerShare&) = default;
 };
 
+/// Tasks of a run that were moved, or run a second time, because things went otherwise than
+/// predicted.
+struct RebalanceStats {
+  std::uint64_t stolen = 0;   ///< times that a waiting task was moved to an idle worker
+  std::uint64_t useful = 0;   ///< of them, tasks that ended sooner than they would have
+  std::uint64_t useless = 0;  ///< and that did not; the others were disturbed by something else
+  std::uint64_t twins = 0;    ///< tasks of which a second attempt was begun beside the first
+  std::uint64_t twins_won = 0;
+  std::int64_t twin_ns = 0;  ///< predicted time of the second attempts
+  friend bool operator==(const RebalanceStats&, const RebalanceStats&) = default;
+};
+
 /// The measured figures of one run, as the scheduler saw it.
 struct RunStats {
   std::uint64_t tasks = 0;
@@ -187,6 +201,7 @@ struct RunStats {
   std::uint64_t local_bytes = 0;      ///< read by workers from other processes of their host
   std::uint64_t remote_bytes = 0;     ///< and from other hosts
   std::vector<WorkerShare> workers;
+  RebalanceStats rebalance;
   friend bool operator==(const RunStats&, const RunStats&) = default;
 };
 

@@ -130,6 +130,7 @@ WorkerShell::End WorkerShell::serve(std::shared_ptr<net::Link> link) {
     hello.slots = options_.slots;
     hello.memory_limit = options_.memory_limit;
     hello.kernels = registry_.names();
+    hello.repeatable = registry_.repeatable();
     hello.resources = options_.resources;
     link_->start(*this);
     link_->trust();

@@ -24,6 +24,7 @@ Core::Core(const Limits& limits, std::uint64_t seed)
 
 void Core::step(std::span<const Event> events, Instant now, Actions& actions) {
   now_ = now;
+  ++steps_;
   outbox_.begin(actions);
   for (const Event& event : events) {
     std::visit([this](const auto& fact) { on(fact); }, event);
@@ -33,6 +34,7 @@ void Core::step(std::span<const Event> events, Instant now, Actions& actions) {
   workers_.settle();
   for (const std::uint32_t slot : std::exchange(new_runs_, {})) plan(run_at(slot));
   place();
+  rebalance();
   if (std::exchange(has_ticked_, false)) relieve_memory();
   send_ready();
   send_progress();
@@ -90,6 +92,7 @@ void Core::transition(Run& run, std::uint32_t task, TaskState to) {
   if (run.tasks.at(task).is_kept) let_go(run, task);
   leave_home(run, task);
   const TaskState from = run.tasks.state(task);
+  if (from == TaskState::assigned) forget_attempts(run, task, to);
   run.tasks.transition(task, to);
   if (to == TaskState::assignable) come_home(run, task);
   if (is_unfinished(from) && !is_unfinished(to)) --unfinished_;
@@ -99,10 +102,12 @@ void Core::transition(Run& run, std::uint32_t task, TaskState to) {
 
 void Core::update_ready(Run& run) {
   const bool has_ready = run.tasks.ready_count() > 0;
-  if (has_ready && run.is_in_ready_set && run.graph->priority.empty()) return;
+  if (has_ready && run.is_in_ready_set && !run.has_priorities()) return;
   if (!has_ready && !run.is_in_ready_set) return;
   const std::int32_t priority =
-      has_ready ? run.priority_of(run.tasks.task_of_rank(run.best_ready_rank())) : 0;
+      has_ready ? std::max(run.priority_of(run.tasks.task_of_rank(run.best_ready_rank())),
+                           run.raised_priority)
+                : 0;
   if (has_ready && run.is_in_ready_set && priority == run.ready_priority) return;
   Session& session = session_of(run);
   if (run.is_in_ready_set) {
@@ -207,6 +212,7 @@ void Core::send_ended(Run& run, protocol::RunOutcome outcome, ErrorKind kind, st
   stats.makespan_ns = (run.last_done - run.submitted).ns;
   stats.local_bytes = run.local_bytes;
   stats.remote_bytes = run.remote_bytes;
+  stats.rebalance = run.rebalance;
   for (const Share& share : run.shares) {
     const Peer& worker = workers_.at(share.worker);
     outbox_.introduce(session_of(run).driver, share.worker);

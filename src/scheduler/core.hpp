@@ -20,7 +20,8 @@ namespace ashlar::scheduler {
 /// The scheduler's state and what may happen to it. The member functions are spread over files
 /// by occasion: core.cpp what everything rests on, driver_events.cpp, worker_events.cpp,
 /// lineage.cpp losses and failures, assign.cpp placement, memory.cpp want of memory, inspect.cpp
-/// explanations and checks, load.cpp what hosts are busy with.
+/// explanations and checks, load.cpp what hosts are busy with, rebalance.cpp and twins.cpp what is
+/// done when times turn out other than predicted.
 class Core {
  public:
   Core(const Limits& limits, std::uint64_t seed);
@@ -55,6 +56,27 @@ class Core {
     protocol::RunOutcome outcome;
     ErrorKind kind;
     std::string text;
+  };
+  struct Placed {
+    PeerIndex worker = no_peer;
+    Attempt attempt = 0;
+    std::uint64_t expected_ns = 0;
+  };
+  /// Of a moved task, until its attempt ends.
+  struct Steal {
+    PeerIndex victim = no_peer;
+    Instant promised;              ///< when it would have ended there, as predicted …
+    std::uint64_t starts_at = 0;   ///< … and not before the victim has done so many tasks
+    bool was_running = false;      ///< the victim did it nevertheless
+  };
+  /// A task on a worker whose inputs exist; when it starts, as predicted, and what it takes there.
+  struct Queued {
+    DataRef task;  ///< run and task
+    std::size_t order = 0;
+    std::int64_t start_ns = 0, task_ns = 0;
+    std::uint64_t starts_at = 0;  ///< done tasks of the worker by then
+    bool is_running = false;      ///< perhaps
+    bool is_news = false;         ///< the worker has not been told yet
   };
   enum class Existence { exists, stale, impossible };
 
@@ -102,6 +124,7 @@ class Core {
   std::string check_submission(SessionId session, const protocol::SubmitRun& message,
                                ErrorKind& kind);
   void bind_externals(Run& run, const std::vector<DatumId>& externals);
+  void raise_priorities(const Run& run);
   void unblock_roots(Run& run);
   void refuse_run(SessionId session, std::uint32_t number, ErrorKind kind, std::string text);
 
@@ -132,9 +155,43 @@ class Core {
   // load.cpp
   void on(const ForgetLearned&);
   void on_worker(PeerIndex worker, const protocol::Heartbeat& message);
-  void relieve_hot();
-  std::vector<DataRef> movable_tasks(PeerIndex worker) const;
+
+  // rebalance.cpp
+  void note_given(Run& run, std::uint32_t task, PeerIndex worker);
+  bool is_current(const Given& given, PeerIndex worker) const;
+  void rebalance();
+  bool steal();
+  std::vector<PeerIndex> spare_workers() const;
+  std::vector<PeerIndex> latest_workers() const;
+  std::vector<Queued> queue_of(PeerIndex worker);
+  void predict_starts(PeerIndex worker, std::vector<Queued>& queue) const;
+  bool steal_from(PeerIndex victim, std::vector<PeerIndex>& thieves);
   bool is_movable(const Run& run, std::uint32_t task) const;
+  bool could_run(const Run& run, std::uint32_t task, PeerIndex worker) const;
+  std::int64_t time_on(const Run& run, std::uint32_t task, PeerIndex worker) const;
+  std::int64_t bringing_ns(const Run& run, std::uint32_t task, PeerIndex worker);
+  std::int64_t finish_on(const Run& run, std::uint32_t task, PeerIndex worker);
+  std::int64_t least_gain_ns(const Run& run, std::uint32_t task, PeerIndex worker);
+  PeerIndex first_to_finish(const Run& run, std::uint32_t task,
+                            const std::vector<PeerIndex>& workers, std::int64_t& finish_ns);
+  void move(Run& run, std::uint32_t task, PeerIndex to);
+  void hand_over(Run& run, std::uint32_t task, PeerIndex from, PeerIndex to);
+  bool is_read_on(DataRef ref, PeerIndex worker);
+  void judge_steal(Run& run, std::uint32_t task);
+  void note_stale(PeerIndex worker, const Run& run, std::uint32_t task, Attempt attempt);
+  void forget_attempts(Run& run, std::uint32_t task, TaskState to);
+
+  // twins.cpp
+  void speculate();
+  bool straggles(const Run& run, std::uint32_t task, Duration running) const;
+  void start_twin(Run& run, const Queued& late, const std::vector<PeerIndex>& workers);
+  const Placed* find_twin(const Run& run, std::uint32_t task) const;
+  Attempt latest_attempt(const Run& run, std::uint32_t task) const;
+  bool is_twin(const Run& run, std::uint32_t task, PeerIndex worker, Attempt attempt) const;
+  void let_twin_win(Run& run, std::uint32_t task);
+  void end_twin(Run& run, std::uint32_t task, bool is_first_there);
+  void end_twins(PeerIndex worker);
+  bool end_all_twins();
 
   // lineage.cpp
   void remove_holder(DataRef ref, PeerIndex holder);
@@ -183,7 +240,8 @@ class Core {
   std::uint64_t expected_on(PeerIndex worker, std::int64_t task_ns) const;
   void take_root(Run& run, const Pool& pool, PeerIndex worker);
   void assign(Run& run, std::uint32_t task, PeerIndex worker, std::int64_t task_ns);
-  void describe(Run& run, std::uint32_t task, PeerIndex worker, protocol::AssignTasks& message);
+  void describe(Run& run, std::uint32_t task, const Placed& placed,
+                protocol::AssignTasks& message);
   void expect(DataRef ref, PeerIndex holder, PeerIndex worker);
   PeerIndex holder_for(const Datum& datum, PeerIndex worker);
   std::uint32_t reuse_for(Run& run, std::uint32_t task, PeerIndex worker);
@@ -229,12 +287,18 @@ class Core {
 
   SessionId next_session_{0};  ///< whose turn it is
   std::uint64_t round_ = 0;    ///< placement rounds so far
+  std::uint32_t steps_ = 0;
   KeptTasks kept_;
   Instant last_progress_;
+  std::map<DataRef, Steal> steals_;  ///< by run and task, while that is assigned
+  std::map<DataRef, Placed> twins_;  ///< the same; without a worker: ended before the task
+  Instant next_steal_;
   std::vector<PeerIndex> leaving_;          ///< asked to leave, still have tasks
   PeerIndex recent_root_worker_ = no_peer;  ///< who got a task without inputs last
   std::string last_loss_;                   ///< why the last worker went
   Instant unattended_since_;                ///< when the last worker left
+  Instant workers_changed_;                 ///< when one came or left
+  bool waits_for_growth_ = false;           ///< a run that no worker there can do
   bool has_ticked_ = false;                 ///< in this step
   bool is_stuck_ = false;                   ///< on memory, when last looked at …
   Instant stuck_since_;                     ///< … and since when

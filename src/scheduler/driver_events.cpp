@@ -92,6 +92,7 @@ void Core::on_driver(SessionId session, const protocol::SubmitRun& message) {
   Run& run = adopt(make_run({session, message.run}, message.graph, workers_, ranks));
   run.delivers = message.deliver;
   bind_externals(run, message.externals);
+  raise_priorities(run);
   unblock_roots(run);
   new_runs_.push_back(run.slot);
   finish_if_done(run);
@@ -107,6 +108,27 @@ void Core::bind_externals(Run& run, const std::vector<DatumId>& externals) {
     owner.watchers.insert({ref.index, run.slot, i});
     owner.outside_uses += uses;
     datum(ref).uses += uses;
+  }
+}
+
+/// Runs that a task of high priority waits for are as urgent, and those that they wait for.
+void Core::raise_priorities(const Run& run) {
+  if (run.priority.empty()) return;
+  std::vector<std::pair<std::uint32_t, std::int32_t>> raised;
+  for (std::uint32_t i = 0; i < run.externals.size(); ++i) {
+    for (const std::uint32_t task : run.consumers.of(run.output_count() + i)) {
+      if (run.priority[task] > 0) raised.emplace_back(run.externals[i].run, run.priority[task]);
+    }
+  }
+  while (!raised.empty()) {
+    const auto [slot, priority] = raised.back();
+    raised.pop_back();
+    if (slot == DataRef::no_run) continue;
+    Run& earlier = run_at(slot);
+    if (earlier.tasks.unfinished() == 0 || earlier.raised_priority >= priority) continue;
+    earlier.raised_priority = priority;
+    update_ready(earlier);
+    for (const DataRef ref : earlier.externals) raised.emplace_back(ref.run, priority);
   }
 }
 

@@ -119,6 +119,11 @@ void Core::relieve_memory() {
   is_stuck_ = true;
   if (now_ - stuck_since_ < limits_.memory_wait) return;
   is_stuck_ = false;
+  if (end_all_twins()) {  // they may go on, or hold what the others lack
+    workers_.settle();
+    place();
+    return;
+  }
   const Shortage total = total_shortage();
   if (total.run == DataRef::no_run) return;
   const Run& run = run_at(total.run);

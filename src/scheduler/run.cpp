@@ -6,16 +6,33 @@
 namespace ashlar::scheduler {
 namespace {
 
-TaskTable make_tasks(const graph::TaskGraph& graph, std::vector<std::uint32_t> rank) {
+/// What a task of high priority waits for is as urgent. `order` has producers first.
+std::vector<std::int32_t> inherited_priority(const Run& run,
+                                             const std::vector<std::uint32_t>& order) {
+  std::vector<std::int32_t> priority = run.graph->priority;
+  if (priority.empty()) return priority;
+  for (auto task = order.rbegin(); task != order.rend(); ++task) {
+    for (const std::uint32_t name : run.graph->inputs_of(*task)) {
+      if (name >= run.output_count()) continue;
+      std::int32_t& producer = priority[run.producer[name]];
+      producer = std::max(producer, priority[*task]);
+    }
+  }
+  return priority;
+}
+
+/// Orders the tasks by priority, then by rank.
+void make_tasks(Run& run, std::vector<std::uint32_t> rank) {
   std::vector<std::uint32_t> order(rank.size());
   for (std::uint32_t t = 0; t < rank.size(); ++t) order[rank[t]] = t;
-  if (!graph.priority.empty()) {
+  run.priority = inherited_priority(run, order);
+  if (!run.priority.empty()) {
     std::ranges::stable_sort(order, [&](std::uint32_t a, std::uint32_t b) {
-      return graph.priority[a] > graph.priority[b];
+      return run.priority[a] > run.priority[b];
     });
     for (std::uint32_t r = 0; r < order.size(); ++r) rank[order[r]] = r;
   }
-  return {graph.task_count(), std::move(rank), std::move(order)};
+  run.tasks = {run.graph->task_count(), std::move(rank), std::move(order)};
 }
 
 void group_tasks(Run& run, WorkerTable& workers) {
@@ -58,7 +75,7 @@ std::unique_ptr<Run> make_run(RunId id, std::shared_ptr<const graph::TaskGraph> 
   run->consumers = graph::consumers(g);
   run->producer = graph::producers(g);
   for (const std::string& kernel : g.kernels) run->kernel_ids.push_back(workers.kernel_id(kernel));
-  run->tasks = make_tasks(g, ranks(*run));
+  make_tasks(*run, ranks(*run));
   group_tasks(*run, workers);
   for (std::uint32_t task = 0; task < g.task_count(); ++task) {
     run->roots += g.inputs_of(task).empty() ? 1 : 0;
@@ -94,7 +111,7 @@ std::string Run::label(std::uint32_t task) const {
 std::size_t Run::bytes() const {
   std::size_t total = sizeof(Run) + bytes_of(consumers.offsets) + bytes_of(consumers.tasks) +
                       bytes_of(producer) + tasks.bytes() + bytes_of(data) + bytes_of(externals) +
-                      bytes_of(planned) + bytes_of(shares) +
+                      bytes_of(planned) + bytes_of(shares) + bytes_of(priority) +
                       watchers.size() * (sizeof(Watcher) + 40);
   if (!graph) return total;
   const graph::TaskGraph& g = *graph;

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <set>
 #include <string>
@@ -45,6 +46,8 @@ struct Run {
   std::vector<Datum> data;         ///< outputs, or put data
   std::vector<DataRef> externals;  ///< no_run: gone
   std::vector<PeerIndex> planned;  ///< the policy's, by task, or empty
+  /// By task, or empty: the user's, or that of what waits for the task if that is higher.
+  std::vector<std::int32_t> priority;
   std::set<Watcher> watchers;
 
   bool is_ended = false;  ///< its RunEnded was sent
@@ -52,6 +55,8 @@ struct Run {
   std::uint32_t pinned = 0;        ///< data that are wanted
   std::uint64_t outside_uses = 0;  ///< of its data, by other runs
 
+  /// Of what waits for the run's data in other runs: at least that of its own tasks; none: lowest.
+  std::int32_t raised_priority = std::numeric_limits<std::int32_t>::min();
   bool is_in_ready_set = false;
   std::int32_t ready_priority = 0;  ///< under which it is there
 
@@ -69,6 +74,7 @@ struct Run {
   std::uint64_t path_ns = 0;
   std::uint64_t local_bytes = 0, remote_bytes = 0;
   std::vector<Share> shares;
+  protocol::RebalanceStats rebalance;
 
   std::uint32_t output_count() const { return graph ? graph->output_count() : 0; }
   /// The datum a task of this run calls `datum`.
@@ -76,7 +82,10 @@ struct Run {
     return datum < output_count() ? DataRef{slot, datum} : externals[datum - output_count()];
   }
   std::int32_t priority_of(std::uint32_t task) const {
-    return graph->priority.empty() ? 0 : graph->priority[task];
+    return priority.empty() ? 0 : priority[task];
+  }
+  bool has_priorities() const {
+    return !priority.empty() || raised_priority > std::numeric_limits<std::int32_t>::min();
   }
   double flops_of(std::uint32_t task) const {
     return graph->flops.empty() ? 0 : static_cast<double>(graph->flops[task]);

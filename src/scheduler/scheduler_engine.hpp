@@ -131,6 +131,9 @@ struct Limits {
   /// A task with the session's driver as its only worker-less wait: how long a run may wait for
   /// a first worker before it fails.
   Duration no_worker_wait = Duration::seconds(30);
+  /// How long a run may wait for a worker that has what its tasks need, while others are there and
+  /// none comes or leaves. The cluster does not grow by itself: not at all.
+  Duration growth_wait = {};
   /// How long nothing at all may be able to go on for want of memory before a run fails: the
   /// program may be about to release something.
   Duration memory_wait = Duration::seconds(1);
@@ -148,9 +151,21 @@ struct Limits {
   Duration hot_cost = Duration::milliseconds(4);
   /// How long what a host said of its load holds: ten heartbeats.
   Duration load_age = Duration::seconds(1);
-  /// Between two times that waiting tasks are taken back from a worker on a hot host: it takes
-  /// about as long until its load shows what has changed.
-  Duration relief_interval = Duration::milliseconds(500);
+  /// A waiting task is moved to an idle worker where it would end sooner by more than this and a
+  /// quarter of its time: less is within what predictions can tell, and the word that it is not to
+  /// be started must arrive before it is.
+  Duration steal_gain = Duration::milliseconds(1);
+  /// Between two looks for tasks to move, at least; looking through long queues makes it longer.
+  Duration steal_interval = Duration::milliseconds(1);
+  /// How often a task may be placed in all, to be moved once more or begun a second time.
+  std::uint32_t attempts_moved = 3;
+  /// A task that runs for so long, and so many times longer than predicted and than calls usually
+  /// differ, straggles …
+  Duration twin_wait = Duration::milliseconds(50);
+  double twin_lateness = 3;
+  /// … and is begun a second time where that is done sooner, as long as second attempts are
+  /// predicted to take no more than this share of the time that the run's tasks took so far.
+  double twin_share = 0.05;
   PolicyKind policy = PolicyKind::least_loaded;
 };
 
@@ -159,7 +174,12 @@ struct Counters {
   std::uint64_t tasks_done = 0;
   std::uint64_t tasks_failed = 0;
   std::uint64_t tasks_recomputed = 0;
-  std::uint64_t tasks_relieved = 0;  ///< taken back from workers on hot hosts
+  std::uint64_t tasks_stolen = 0;    ///< moved, when they waited, to idle workers …
+  std::uint64_t tasks_relieved = 0;  ///< … from hot hosts to cooler ones
+  std::uint64_t steals_useful = 0;   ///< the task ended sooner than it would have
+  std::uint64_t steals_useless = 0;  ///< it did not, or ran already
+  std::uint64_t twins = 0;           ///< second attempts at straggling tasks …
+  std::uint64_t twins_won = 0;       ///< … that were done first
   std::uint64_t stale_events = 0;
   std::uint64_t peers_dropped = 0;
 };

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <sstream>
 
 #include "scheduler/worker_table.hpp"
 
@@ -36,13 +37,11 @@ void WorkerTable::hear(PeerIndex worker, const protocol::Heartbeat& beat, bool h
   Peer& peer = peers_[worker];
   peer.memory_used = beat.memory_used;
   HostShare& host = host_shares_[peer.host];
-  const bool was_hot = peer.load.is_hot();
   if (peer.load.hear(beat, peer.slots, host, now)) {
     peer.load.judge(host, peer.slots,
                     {limits_.host_load_hot, limits_.host_load_cool, limits_.host_memory_hot,
                      limits_.host_memory_cool});
   }
-  hot_count_ += std::size_t{peer.load.is_hot()} - std::size_t{was_hot};
   peer.speed.hear(peer.load.stretch(), has_work && peer.assigned == 0, now);
   weigh(worker);
 }
@@ -56,7 +55,6 @@ void WorkerTable::observe_speed(PeerIndex worker, double ratio, Instant now) {
 void WorkerTable::forget_load(PeerIndex worker) {
   Peer& peer = peers_[worker];
   if (!peer.load.is_known()) return;
-  hot_count_ -= std::size_t{peer.load.is_hot()};
   peer.load.forget(host_shares_[peer.host]);
 }
 
@@ -78,13 +76,34 @@ void WorkerTable::forget_speeds() {
   }
 }
 
-std::uint64_t WorkerTable::idle_cool_slots() const {
-  std::uint64_t slots = 0;
-  for (PeerIndex worker = 0; worker < peers_.size(); ++worker) {
-    const Peer& peer = peers_[worker];
-    if (is_idle_[worker] && peer.assigned == 0 && !peer.load.is_hot()) slots += peer.slots;
+std::string WorkerTable::what_is_missing(std::uint32_t requirement) const {
+  const Requirement& wanted = requirements_[requirement];
+  const auto amount_on = [](const Peer& peer, std::uint32_t resource) {
+    return resource < peer.resources_total.size() ? peer.resources_total[resource] : 0;
+  };
+  std::ostringstream all, lacking;
+  for (const auto& [resource, need] : wanted.resources) {
+    std::int64_t most = 0;
+    for (PeerIndex p = 0; p < peers_.size(); ++p) {
+      if (!is_usable(p) || position_of(p, wanted.kernel) == Peer::none_position) continue;
+      most = std::max(most, amount_on(peers_[p], resource));
+    }
+    const auto name = std::ranges::find(resources_, resource, [](const auto& entry) {
+      return entry.second;
+    });
+    std::ostringstream what;
+    what << static_cast<double>(need) * 1e-6 << " \"" << name->first << '"';
+    all << (all.tellp() > 0 ? " and " : "") << what.str();
+    if (most >= need) continue;
+    lacking << (lacking.tellp() > 0 ? ", and for " : "") << what.str();
+    if (most == 0) {
+      lacking << ": no worker with the kernel has any";
+    } else {
+      lacking << ": the most that a worker has is " << static_cast<double>(most) * 1e-6;
+    }
   }
-  return slots;
+  if (lacking.tellp() > 0) return "asks for " + lacking.str();
+  return "asks for " + all.str() + ": no worker has them together with the kernel";
 }
 
 }  // namespace ashlar::scheduler

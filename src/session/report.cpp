@@ -21,6 +21,10 @@ RunReport make_report(const Run& run) {
   report.critical_path_seconds = static_cast<double>(stats.critical_path_ns) * 1e-9;
   report.local_bytes = stats.local_bytes;
   report.remote_bytes = stats.remote_bytes;
+  const protocol::RebalanceStats& moved = stats.rebalance;
+  report.rebalance = {moved.stolen,    moved.useful,
+                      moved.useless,   moved.twins,
+                      moved.twins_won, static_cast<double>(moved.twin_ns) * 1e-9};
   for (const float flops : run.graph->flops) report.flops += static_cast<double>(flops);
   std::uint64_t slots = 0;
   for (const auto& share : stats.workers) {
@@ -90,6 +94,19 @@ std::string to_string(const RunReport& report) {
   out += line("bytes                 %.1f MB between processes of a host, %.1f MB between hosts",
               static_cast<double>(report.local_bytes) * 1e-6,
               static_cast<double>(report.remote_bytes) * 1e-6);
+  const RebalanceReport& moved = report.rebalance;
+  if (moved.stolen > 0) {
+    out += line("stolen                %llu tasks, %llu useful, %llu useless",
+                static_cast<unsigned long long>(moved.stolen),
+                static_cast<unsigned long long>(moved.useful),
+                static_cast<unsigned long long>(moved.useless));
+  }
+  if (moved.second_runs > 0) {
+    out += line("run a second time     %llu tasks, %llu of them sooner done, about %s of work",
+                static_cast<unsigned long long>(moved.second_runs),
+                static_cast<unsigned long long>(moved.second_runs_won),
+                seconds(moved.second_run_seconds).c_str());
+  }
   out += line("lower bound           %s; makespan / bound = %.3f",
               seconds(report.lower_bound_seconds).c_str(), report.makespan_over_bound);
   if (report.flops > 0 && report.makespan_seconds > 0) {

@@ -29,6 +29,7 @@ int run_scheduler(const SchedulerOptions& given) {
   runtime::Loop loop({});
   runtime::SchedulerShell::Options options;
   options.token = given.token;
+  options.limits.growth_wait = Duration::seconds(given.growth_wait_seconds);
   runtime::SchedulerShell shell(loop, log, std::move(options));
   shell.listen(net::Address::parse(given.listen));
   const net::Address address = shell.addresses().front();

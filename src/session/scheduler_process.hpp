@@ -9,6 +9,9 @@ struct SchedulerOptions {
   std::string token;
   std::string log_level = "info";
   std::string log_file;
+  /// How long runs wait for a worker that has the kernel and the resources that they need, while
+  /// others are there.
+  double growth_wait_seconds = 0;
 };
 
 /// Serves workers and drivers until SIGINT or SIGTERM. Prints "listening at ADDRESS" on standard

@@ -75,6 +75,24 @@ protocol::DriverToScheduler read_to_scheduler(schema::DriverToScheduler::Reader 
   refuse_unknown("the scheduler", in.which());
 }
 
+void write_rebalance(const protocol::RebalanceStats& stats, schema::RebalanceStats::Builder out) {
+  out.setStolen(stats.stolen);
+  out.setUseful(stats.useful);
+  out.setUseless(stats.useless);
+  out.setTwins(stats.twins);
+  out.setTwinsWon(stats.twins_won);
+  out.setTwinNs(stats.twin_ns);
+}
+
+protocol::RebalanceStats read_rebalance(schema::RebalanceStats::Reader in) {
+  return {.stolen = in.getStolen(),
+          .useful = in.getUseful(),
+          .useless = in.getUseless(),
+          .twins = in.getTwins(),
+          .twins_won = in.getTwinsWon(),
+          .twin_ns = in.getTwinNs()};
+}
+
 void write_stats(const protocol::RunStats& stats, schema::RunStats::Builder out) {
   out.setTasks(stats.tasks);
   out.setTaskNs(stats.task_ns);
@@ -82,6 +100,9 @@ void write_stats(const protocol::RunStats& stats, schema::RunStats::Builder out)
   out.setMakespanNs(stats.makespan_ns);
   out.setLocalBytes(stats.local_bytes);
   out.setRemoteBytes(stats.remote_bytes);
+  if (stats.rebalance != protocol::RebalanceStats{}) {
+    write_rebalance(stats.rebalance, out.initRebalance());
+  }
   auto workers = out.initWorkers(list_size(stats.workers.size()));
   for (unsigned i = 0; i < workers.size(); ++i) {
     const protocol::WorkerShare& share = stats.workers[i];
@@ -102,6 +123,7 @@ protocol::RunStats read_stats(schema::RunStats::Reader in) {
   stats.makespan_ns = in.getMakespanNs();
   stats.local_bytes = in.getLocalBytes();
   stats.remote_bytes = in.getRemoteBytes();
+  stats.rebalance = read_rebalance(in.getRebalance());
   for (const auto worker : in.getWorkers())
     stats.workers.push_back({.worker = PeerId{worker.getWorker()},
                              .name = read_text(worker.getName()),

@@ -18,6 +18,7 @@ void write_hello(const protocol::Hello& hello, schema::Hello::Builder out) {
     write_texts(hello.kernels, out.initKernels(list_size(hello.kernels.size())));
   if (!hello.resources.empty())
     write_resources(hello.resources, out.initResources(list_size(hello.resources.size())));
+  write_column(hello.repeatable, [&](unsigned n) { return out.initRepeatable(n); });
 }
 
 protocol::Hello read_hello(schema::Hello::Reader in) {
@@ -34,6 +35,9 @@ protocol::Hello read_hello(schema::Hello::Reader in) {
   hello.memory_limit = in.getMemoryLimit();
   hello.kernels = read_texts(in.getKernels());
   hello.resources = read_resources(in.getResources());
+  hello.repeatable = read_u32(in.getRepeatable());
+  for (const std::uint32_t position : hello.repeatable)
+    require(position < hello.kernels.size(), "a repeatable kernel that is not listed");
   return hello;
 }
 
@@ -75,7 +79,8 @@ Handshake read(schema::Handshake::Reader in) {
 std::vector<std::byte> encode(const Handshake& message) {
   std::size_t words = 96;
   if (const auto* hello = std::get_if<protocol::Hello>(&message))
-    words += text_words(hello->kernels) + resource_words(hello->resources);
+    words += text_words(hello->kernels) + resource_words(hello->resources) +
+             list_words(hello->repeatable);
   return encode_as<schema::Handshake>(
       words, [&](schema::Handshake::Builder out) { std::visit(Writer{out}, message); });
 }

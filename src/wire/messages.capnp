@@ -95,6 +95,7 @@ struct Hello {
   memoryLimit @8 :UInt64;
   kernels @9 :List(Text);
   resources @10 :List(Resource);
+  repeatable @11 :List(UInt32);
 }
 
 struct Welcome {
@@ -216,6 +217,15 @@ struct WorkerShare {
   busyNs @4 :Int64;
 }
 
+struct RebalanceStats {
+  stolen @0 :UInt64;
+  useful @1 :UInt64;
+  useless @2 :UInt64;
+  twins @3 :UInt64;
+  twinsWon @4 :UInt64;
+  twinNs @5 :Int64;
+}
+
 struct RunStats {
   tasks @0 :UInt64;
   taskNs @1 :Int64;
@@ -224,6 +234,7 @@ struct RunStats {
   localBytes @4 :UInt64;
   remoteBytes @5 :UInt64;
   workers @6 :List(WorkerShare);
+  rebalance @7 :RebalanceStats;
 }
 
 struct RunEnded {

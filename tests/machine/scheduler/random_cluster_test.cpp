@@ -432,16 +432,24 @@ void play_seeds(std::uint64_t count, bool with_faults,
     sum.tasks_recomputed += cluster.counters().tasks_recomputed;
     sum.stale_events += cluster.counters().stale_events;
     sum.tasks_relieved += cluster.counters().tasks_relieved;
+    sum.tasks_stolen += cluster.counters().tasks_stolen;
+    sum.twins += cluster.counters().twins;
+    sum.twins_won += cluster.counters().twins_won;
     sum.tasks_failed += cluster.counters().tasks_failed;
   }
   EXPECT_GT(sum.tasks_done, 0u);
   EXPECT_TRUE(one != nullptr || !with_faults || sum.tasks_recomputed > 0);
   EXPECT_TRUE(one != nullptr || sum.tasks_relieved > 0);
-  std::printf("tasks done %llu, recomputed %llu, failed %llu; stale events %llu\n",
+  std::printf("tasks done %llu, recomputed %llu, failed %llu; stale events %llu; stolen %llu, of them "
+              "from hot hosts %llu; begun twice %llu, of them won %llu\n",
               static_cast<unsigned long long>(sum.tasks_done),
               static_cast<unsigned long long>(sum.tasks_recomputed),
               static_cast<unsigned long long>(sum.tasks_failed),
-              static_cast<unsigned long long>(sum.stale_events));
+              static_cast<unsigned long long>(sum.stale_events),
+              static_cast<unsigned long long>(sum.tasks_stolen),
+              static_cast<unsigned long long>(sum.tasks_relieved),
+              static_cast<unsigned long long>(sum.twins),
+              static_cast<unsigned long long>(sum.twins_won));
 }
 
 TEST(RandomCluster, EveryRunEndsAndNothingLeaks) { play_seeds(1500, false); }

@@ -129,6 +129,8 @@ void RandomMessages::fill(protocol::Hello& out) {
   out.kernels = list<std::string>(count(), [&] { return text(); });
   out.resources = list<std::pair<std::string, double>>(
       random_.below(4), [&] { return std::pair(text(), random_.uniform() * 100); });
+  for (std::uint32_t k = 0; k < out.kernels.size(); ++k)
+    if (coin()) out.repeatable.push_back(k);
 }
 
 void RandomMessages::fill(protocol::SubmitRun& out) {
@@ -149,7 +151,8 @@ void RandomMessages::fill(protocol::RunEnded& out) {
   out.error_kind = static_cast<ErrorKind>(random_.below(6));
   out.error = text();
   const auto ns = [&] { return static_cast<std::int64_t>(u64()); };
-  out.stats = {u64(), ns(), ns(), ns(), u64(), u64(), {}};
+  out.stats = {u64(), ns(), ns(), ns(), u64(), u64(), {}, {}};
+  if (coin()) out.stats.rebalance = {u64(), u64(), u64(), u64(), u64(), ns()};
   out.stats.workers = list<protocol::WorkerShare>(random_.below(5), [&] {
     return protocol::WorkerShare{peer(), text(), u32(), u64(), ns()};
   });
