@@ -186,8 +186,8 @@ class GraphRun {
     return Future<T>(data_[position_of(node.ref())]);
   }
 
-  /// The end of the whole run: ready when every task is done; get() throws what the run failed
-  /// with; cancel() stops what has not run; report() says how it went.
+  /// The end of the whole run: ready when every task has ended. A task that fails takes with it
+  /// only what reads its result; then get() throws what failed first. cancel() stops what has not run; report() says how it went.
   Future<void> done() const { return Future<void>(end_); }
   void wait() const { done().get(); }
 

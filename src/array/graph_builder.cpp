@@ -32,6 +32,7 @@ void copy_task(const TaskGraph& from, std::uint32_t task, TaskGraph& to) {
   to.moved_bytes.push_back(from.moved_bytes[task]);
   to.source.push_back(from.source[task]);
   to.reuse_input.push_back(from.reuse_input[task]);
+  if (!to.products.empty()) to.cell.push_back(from.cell[task]);
   to.output_bytes.push_back(from.output_bytes[task]);
   to.output_offsets.push_back(static_cast<std::uint32_t>(to.output_bytes.size()));
 }
@@ -42,6 +43,11 @@ void GraphBuilder::set_source(const std::source_location& where) {
   const std::string text = std::string(where.file_name()) + ":" + std::to_string(where.line()) +
                            " (" + where.function_name() + ")";
   source_ = number_of(text, graph_.sources, source_numbers_);
+}
+
+void GraphBuilder::begin_product(const graph::Product& product) {
+  graph_.products.push_back(product);
+  first_cell_ = std::exchange(next_cell_, next_cell_ + product.cells());
 }
 
 GraphBuilder::Ref GraphBuilder::add_external(External external, std::uint64_t bytes) {
@@ -69,6 +75,7 @@ GraphBuilder::Ref GraphBuilder::add_task(std::string_view kernel,
   graph_.moved_bytes.push_back(static_cast<float>(cost.moved_bytes));
   graph_.source.push_back(source_);
   graph_.reuse_input.push_back(reuse_input);
+  graph_.cell.push_back(cell_);
   graph_.output_bytes.push_back(bytes);
   graph_.output_offsets.push_back(static_cast<std::uint32_t>(graph_.output_bytes.size()));
   return static_cast<Ref>(graph_.kernel.size() - 1);
@@ -94,6 +101,7 @@ Lowered GraphBuilder::finish(std::vector<LoweredRoot> roots) && {
   auto out = std::make_shared<TaskGraph>();
   out->kernels = std::move(graph_.kernels);
   out->sources = std::move(graph_.sources);
+  out->products = std::move(graph_.products);
   const auto kept =
       static_cast<std::uint32_t>(std::count(is_needed.begin(), is_needed.end(), true));
   // Externals in order of first use: so they are brought, and the first tasks need not wait.

@@ -29,6 +29,14 @@ class GraphBuilder {
   /// Tasks added from now on were asked for here.
   void set_source(const std::source_location& where);
 
+  /// Tasks added from now on do this cell, or several from it on, of the product that was begun
+  /// last; no_cell: none.
+  void set_cell(std::uint64_t cell) {
+    cell_ = cell == graph::TaskGraph::no_cell ? graph::TaskGraph::no_cell
+                                              : static_cast<std::uint32_t>(first_cell_ + cell);
+  }
+  void begin_product(const graph::Product& product);
+
   Ref add_external(External external, std::uint64_t bytes);
 
   /// Adds a task. `reuse_input`: position of the input whose buffer the output may take over.
@@ -59,6 +67,8 @@ class GraphBuilder {
   std::map<std::string, std::uint32_t, std::less<>> kernel_numbers_;
   std::map<std::string, std::uint32_t, std::less<>> source_numbers_;
   std::uint32_t source_ = 0;
+  std::uint32_t cell_ = graph::TaskGraph::no_cell;
+  std::uint64_t first_cell_ = 0, next_cell_ = 0;
   std::vector<External> externals_;
   std::vector<Ref> kept_;
 };

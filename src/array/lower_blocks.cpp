@@ -95,6 +95,13 @@ Lowering::Chunks Lowering::matmul(const Node& node, const Step& step) {
   std::vector<std::int64_t> k;
   for (std::int64_t i = 0; i < k_count; ++i) k.push_back(a.extent(1, i));
 
+  builder_.begin_product({.rows = static_cast<std::uint32_t>(c.counts()[0]),
+                          .columns = static_cast<std::uint32_t>(c.counts()[1]),
+                          .inner = static_cast<std::uint32_t>(k_count),
+                          .m = static_cast<std::uint64_t>(node.shape[0]),
+                          .n = static_cast<std::uint64_t>(node.shape[1]),
+                          .k = static_cast<std::uint64_t>(node.inputs[0]->shape[1]),
+                          .element_bytes = static_cast<std::uint32_t>(dtype_bytes(node.dtype))});
   Chunks out(static_cast<std::size_t>(c.size()));
   // A few rows at a time, column after column: neighbours in this order share operands.
   constexpr std::int64_t panel = 4;
@@ -112,14 +119,16 @@ Lowering::Chunks Lowering::matmul(const Node& node, const Step& step) {
                                   .k = {},
                                   .a_transposed = step.a_transposed,
                                   .b_transposed = step.b_transposed};
+        const std::int64_t number = row * c.counts()[1] + column;
         std::vector<Ref> sums;
         for (std::size_t i = 0; i < k.size(); i += grouping.multiplies_per_chain) {
           const std::size_t length = std::min(grouping.multiplies_per_chain, k.size() - i);
-          sums.push_back(multiply_chain(params, {k.data() + i, length},
-                                        {pairs.data() + 2 * i, 2 * length},
-                                        grouping.multiplies_per_task));
+          sums.push_back(multiply_chain(
+              params, {k.data() + i, length}, {pairs.data() + 2 * i, 2 * length},
+              grouping.multiplies_per_task, static_cast<std::uint64_t>(number * k_count) + i));
         }
-        out[static_cast<std::size_t>(row * c.counts()[1] + column)] =
+        builder_.set_cell(graph::TaskGraph::no_cell);
+        out[static_cast<std::size_t>(number)] =
             combine(Reduction::sum, node.dtype, params.m * params.n, 1, std::move(sums));
       }
     }
@@ -128,7 +137,8 @@ Lowering::Chunks Lowering::matmul(const Node& node, const Step& step) {
 }
 
 Lowering::Ref Lowering::multiply_chain(MatmulParams params, std::span<const std::int64_t> k,
-                                       std::span<const Ref> pairs, std::size_t per_task) {
+                                       std::span<const Ref> pairs, std::size_t per_task,
+                                       std::uint64_t first_cell) {
   Ref c = 0;
   for (std::size_t i = 0; i < k.size(); i += per_task) {
     const std::size_t count = std::min(per_task, k.size() - i);
@@ -137,6 +147,7 @@ Lowering::Ref Lowering::multiply_chain(MatmulParams params, std::span<const std:
                     k.begin() + static_cast<std::ptrdiff_t>(i + count));
     std::vector<Ref> inputs;
     if (params.accumulates) inputs.push_back(c);
+    builder_.set_cell(first_cell + i);
     const auto operands = pairs.subspan(2 * i, 2 * count);
     inputs.insert(inputs.end(), operands.begin(), operands.end());
     c = builder_.add(params, inputs, params.accumulates ? 0 : graph::TaskGraph::no_input);

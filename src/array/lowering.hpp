@@ -49,7 +49,7 @@ class Lowering {
               std::vector<Ref> parts);
   Chunks matmul(const Node& node, const Step& step);
   Ref multiply_chain(MatmulParams params, std::span<const std::int64_t> k,
-                     std::span<const Ref> pairs, std::size_t per_task);
+                     std::span<const Ref> pairs, std::size_t per_task, std::uint64_t first_cell);
   Chunks permute(const Node& node, const Permute& operation);
   /// The box of `source` at start by step, cut as `grid`.
   Chunks gather(const Node& source, const Shape& start, const Shape& step, const ChunkGrid& grid);

@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "graph/process_grid.hpp"
+
 namespace ashlar::array {
 namespace {
 
@@ -65,7 +67,47 @@ std::string seconds(double value) {
 
 }  // namespace
 
+namespace {
+
+std::vector<PlannedProduct> plan_products(const TaskGraph& graph, const PlanOptions& options) {
+  std::vector<PlannedProduct> planned;
+  if (options.hosts < 2) return planned;
+  for (const graph::Product& product : graph.products) {
+    const auto grid = graph::best_grid(product, options.hosts, options.memory_bytes_per_host);
+    planned.push_back({.m = product.m,
+                       .n = product.n,
+                       .k = product.k,
+                       .grid_rows = grid.rows,
+                       .grid_columns = grid.columns,
+                       .grid_layers = grid.layers,
+                       .moved_bytes = grid.hosts() == 0 ? 0 : graph::moved_bytes(product, grid),
+                       .least_moved_bytes = graph::least_moved_bytes(
+                           product, options.hosts, options.memory_bytes_per_host)});
+  }
+  return planned;
+}
+
+std::string text_of(const PlannedProduct& product, std::uint32_t hosts) {
+  const auto times = [](auto a, auto b, auto c) {
+    return std::to_string(a) + " x " + std::to_string(b) + " x " + std::to_string(c);
+  };
+  std::string text =
+      times(product.m, product.n, product.k) + " on " + std::to_string(hosts) + " hosts";
+  if (product.grid_rows == 0) {
+    text += ", no grid fits";
+  } else {
+    text += " as " + times(product.grid_rows, product.grid_columns, product.grid_layers) +
+            ", moves " + with_unit(product.moved_bytes, "B");
+  }
+  return text + ", lower bound " + with_unit(product.least_moved_bytes, "B");
+}
+
+}  // namespace
+
 Plan plan(const Lowered& lowered, const PlanOptions& options) {
+  if (options.hosts < 1 || !(options.memory_bytes_per_host >= 0)) {
+    throw BadInput("a plan needs at least one host, and memory of 0 (enough) or more");
+  }
   if (options.workers < 1 || options.slots_per_worker < 1 || !(options.flops_per_second > 0) ||
       !(options.moved_bytes_per_second > 0) || !(options.seconds_per_task >= 0)) {
     throw BadInput("a plan needs at least one worker, one slot, and rates above 0");
@@ -91,6 +133,8 @@ Plan plan(const Lowered& lowered, const PlanOptions& options) {
   out.total_seconds = bounds.total_seconds;
   out.critical_path_seconds = bounds.critical_path_seconds;
   out.lower_bound_seconds = bounds.lower_bound(out.slots);
+  out.hosts = options.hosts;
+  out.products = plan_products(graph, options);
   return out;
 }
 
@@ -104,10 +148,14 @@ Plan Array::plan(const PlanOptions& options) const {
 
 std::string to_string(const Plan& plan) {
   using array::seconds;
+  std::string products;
   using array::with_unit;
   const auto line = [](const char* name, const std::string& value) {
     return std::string(name) + value + "\n";
   };
+  for (const PlannedProduct& product : plan.products) {
+    products += line("product m x n x k      ", array::text_of(product, plan.hosts));
+  }
   return line("tasks                  ", std::to_string(plan.tasks)) +
          line("arithmetic             ", with_unit(plan.flops, "flop")) +
          line("memory traffic         ", with_unit(plan.moved_bytes, "B")) +
@@ -119,7 +167,8 @@ std::string to_string(const Plan& plan) {
          line("critical path          ", seconds(plan.critical_path_seconds)) +
          line("lower bound            ",
               seconds(plan.lower_bound_seconds) + " on " + std::to_string(plan.slots) +
-                  (plan.slots == 1 ? " slot" : " slots") + " at assumed rates");
+                  (plan.slots == 1 ? " slot" : " slots") + " at assumed rates") +
+         products;
 }
 
 }  // namespace ashlar

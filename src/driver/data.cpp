@@ -65,7 +65,7 @@ void DriverEngine::State::release(const DatumId& id) {
   const auto entry = data.find(id);
   if (entry == data.end() || entry->second.is_released) return;
   Datum& datum = entry->second;
-  if (lost == nullptr && !datum.is_unsent) to_release.push_back(id);
+  if (lost == nullptr) to_release.push_back(id);
   if (datum.is_put && lost == nullptr) {
     datum.is_released = true;
     return;

@@ -43,7 +43,6 @@ void DriverEngine::State::end_step() {
 void DriverEngine::State::on(const SubmitAsked& event) {
   const auto& submitted = event.run;
   ASHLAR_CHECK(submitted.graph != nullptr && !runs.contains(submitted.run));
-  const auto failure = lost != nullptr ? lost : failure_of(submitted.externals);
   Run& run = runs[submitted.run];
   run.bring_home = event.bring_home;
   run.tasks = submitted.graph->task_count();
@@ -51,12 +50,11 @@ void DriverEngine::State::on(const SubmitAsked& event) {
     const auto entry =
         data.emplace_hint(data.end(), DatumId{{session, submitted.run}, index}, Datum{});
     entry->second.is_owed = event.bring_home;
-    entry->second.is_unsent = failure != nullptr;
     run.owed += event.bring_home ? 1 : 0;
   }
-  if (failure != nullptr) {
+  if (lost != nullptr) {
     told(protocol::RunEnded{
-        submitted.run, protocol::RunOutcome::failed, failure->kind, failure->text, {}});
+        submitted.run, protocol::RunOutcome::failed, lost->kind, lost->text, {}});
     return;
   }
   run.externals = submitted.externals;
@@ -65,7 +63,7 @@ void DriverEngine::State::on(const SubmitAsked& event) {
   send(std::move(message));
 }
 
-/// Why a run that reads these cannot run, if one of them is known to be lost.
+/// What is known of the loss of one of these.
 std::shared_ptr<const Failure> DriverEngine::State::failure_of(
     const std::vector<DatumId>& externals) const {
   for (const DatumId& id : externals) {
@@ -252,10 +250,11 @@ void DriverEngine::State::told(const protocol::RunEnded& message) {
   protocol::RunEnded& end = found->second.end = message;
   if (end.outcome != protocol::RunOutcome::done) {
     const bool is_cancelled = end.outcome == protocol::RunOutcome::cancelled;
-    // Submitted before this side heard of the failure, it may have been refused for data that the
-    // scheduler had forgotten by then.
-    const auto cause =
-        is_cancelled || end.stats.tasks > 0 ? nullptr : failure_of(found->second.externals);
+    // It may have been refused for data of a run that was refused, or that the scheduler has
+    // forgotten.
+    const auto cause = end.error_kind == ErrorKind::bad_input && end.stats.tasks == 0
+                           ? failure_of(found->second.externals)
+                           : nullptr;
     if (cause != nullptr) {
       end.error_kind = cause->kind;
       end.error = cause->text;
@@ -286,7 +285,7 @@ void DriverEngine::State::told(const protocol::PutDataUnused& message) {
 
 void DriverEngine::State::told(const protocol::DataLost& message) {
   const auto failure =
-      std::make_shared<Failure>(Failure{ErrorKind::disconnected, "lost: " + message.reason});
+      std::make_shared<Failure>(Failure{message.kind, message.reason});
   for (const DatumId& id : message.data) {
     const auto entry = data.find(id);
     if (entry == data.end() || entry->second.place == Place::here) continue;

@@ -29,7 +29,6 @@ struct Datum {
   bool is_owed = false;      ///< asked for, and neither delivered nor failed yet
   bool is_put = false;       ///< made by this process
   bool is_released = false;  ///< put, and waiting for PutDataUnused
-  bool is_unsent = false;    ///< of a run that the scheduler was never told of
   std::uint32_t fetches_failed = 0;
   PeerId holder;
   std::uint64_t bytes = 0;

@@ -55,13 +55,37 @@ std::string check_lengths(const TaskGraph& graph) {
         std::pair{"priorities", graph.priority.size()},
         std::pair{"constraints of tasks", graph.constraint.size()},
         std::pair{"sources of tasks", graph.source.size()},
-        std::pair{"reuse inputs", graph.reuse_input.size()}}) {
+        std::pair{"reuse inputs", graph.reuse_input.size()},
+        std::pair{"cells", graph.cell.size()}}) {
     if (size != 0 && size != tasks)
       return expected(std::string{name} + " of the graph", tasks, size);
   }
   for (const Constraint& constraint : graph.constraints) {
     for (const auto& [name, amount] : constraint.resources) {
       if (!(amount >= 0 && amount < 1e12)) return "resource \"" + name + "\": amount out of range";
+    }
+  }
+  return {};
+}
+
+std::string check_cells(const TaskGraph& graph) {
+  std::uint64_t cells = 0;
+  for (const Product& product : graph.products) {
+    // Of 96 bits: counted one factor at a time.
+    const std::uint64_t chunks = std::uint64_t{product.rows} * product.columns;
+    if (chunks > count_max || product.cells() > count_max ||
+        (cells += product.cells()) > count_max) {
+      return "too many cells of products";
+    }
+    constexpr std::uint64_t extent_max = std::uint64_t{1} << 62;
+    if (std::max({product.m, product.n, product.k}) > extent_max) {
+      return "a product's extent is out of range";
+    }
+  }
+  for (std::size_t t = 0; t < graph.cell.size(); ++t) {
+    if (graph.cell[t] != TaskGraph::no_cell && graph.cell[t] >= cells) {
+      return label(graph, t) + ": cell " + std::to_string(graph.cell[t]) + " of " +
+             std::to_string(cells);
     }
   }
   return {};
@@ -133,6 +157,7 @@ std::string check_cycles(const TaskGraph& graph) {
 
 std::string validate(const TaskGraph& graph) {
   if (auto wrong = check_lengths(graph); !wrong.empty()) return wrong;
+  if (auto wrong = check_cells(graph); !wrong.empty()) return wrong;
   for (std::uint32_t t = 0; t < graph.task_count(); ++t) {
     if (auto wrong = check_task(graph, t); !wrong.empty()) return wrong;
   }

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/ids.hpp"
+#include "graph/process_grid.hpp"
 
 namespace ashlar::graph {
 
@@ -26,10 +27,12 @@ struct Constraint {
 struct TaskGraph {
   static constexpr std::uint64_t dynamic_bytes = ~std::uint64_t{0};
   static constexpr std::uint32_t no_input = ~std::uint32_t{0};
+  static constexpr std::uint32_t no_cell = ~std::uint32_t{0};
 
   std::vector<std::string> kernels;            ///< names; tasks refer to them by position
   std::vector<Constraint> constraints;         ///< or empty
   std::vector<std::string> sources;            ///< "file:line function" of the user's program
+  std::vector<Product> products;               ///< of matrices, whose cells are tasks, or empty
 
   // One entry per task (offsets: one more).
   std::vector<std::uint32_t> kernel;
@@ -46,6 +49,9 @@ struct TaskGraph {
   /// Position among the task's inputs of the one whose buffer output 0 may take over when that
   /// input dies with the task; no_input for none; or empty.
   std::vector<std::uint32_t> reuse_input;
+  /// The cell of `products` that the task does, or the first of several; no_cell for none; or empty.
+  /// Cells are counted through, product after product. A hint to where tasks with common data go.
+  std::vector<std::uint32_t> cell;
 
   std::vector<std::uint64_t> output_bytes;     ///< per output datum; dynamic_bytes: kernel decides
   std::vector<std::uint64_t> external_bytes;   ///< per external datum

@@ -96,7 +96,9 @@ void check_npy_length(const array::NpyFile& file, std::uint64_t file_bytes) {
     refuse_npy(file.path, "expected " + std::to_string(bytes) + " bytes of " +
                               to_string(file.shape) + " " + std::string(dtype_name(file.dtype)) +
                               " after its header of " + std::to_string(file.data_offset) +
-                              ", but it has only " + std::to_string(file_bytes));
+                              ", but it has only " +
+                              std::to_string(file_bytes - std::min(file_bytes, file.data_offset)) +
+                              ": it is cut off; write or copy it again");
   }
 }
 

@@ -163,7 +163,7 @@ array::NpyFile npy_read_header(const std::string& path) {
   const std::size_t prefix_bytes = std::min<std::uint64_t>(file_bytes, sizeof prefix);
   descriptor.read(0, {reinterpret_cast<std::byte*>(prefix), prefix_bytes});
   if (prefix_bytes < 10 || std::memcmp(prefix, magic.data(), magic.size()) != 0) {
-    refuse_npy(path, "it is not a .npy file");
+    refuse_npy(path, "it is not a .npy file, such as numpy.save() writes");
   }
   const int version = prefix[6];
   if (version < 1 || version > 3) {

@@ -114,6 +114,8 @@ struct SubmitRun {
   /// Workers push wanted outputs to the driver as they are made, where that costs nothing (same
   /// host) or little (few bytes); see PushInPlace.
   bool deliver = false;
+  /// The results are of use only together: the first failure ends the run.
+  bool ends_on_failure = false;
 };
 
 /// Stops a run: tasks not started never are, results are dropped.
@@ -177,6 +179,7 @@ struct WorkerShare {
   std::uint32_t slots = 0;
   std::uint64_t tasks = 0;
   std::int64_t busy_ns = 0;  ///< summed over its slots
+  std::int64_t present_ns = 0;  ///< of the makespan, it was there; 0: all of it
   friend bool operator==(const WorkerShare&, const WorkerShare&) = default;
 };
 
@@ -208,7 +211,8 @@ struct RunStats {
 enum class RunOutcome : std::uint8_t { done, failed, cancelled };
 
 /// A run has ended; nothing follows about it but its data's whereabouts.
-/// When it failed, the first failed task says why, and outputs that were made stay until released.
+/// When it failed, the first failed task says why, and outputs that were made stay until released;
+/// of what failed before, DataLost has told.
 struct RunEnded {
   std::uint32_t run = 0;
   RunOutcome outcome = RunOutcome::done;
@@ -231,11 +235,12 @@ struct PutDataUnused {
   friend bool operator==(const PutDataUnused&, const PutDataUnused&) = default;
 };
 
-/// Data that were wanted or located and cannot be had any more: their only copy is lost and
-/// they cannot be made again.
+/// Data that were wanted or located and cannot be had: what was to make them failed, or read what
+/// failed; or their only copy is lost and they cannot be made again.
 struct DataLost {
   std::vector<DatumId> data;
-  std::string reason;
+  std::string reason;  ///< what was wrong in the first place
+  ErrorKind kind = ErrorKind::disconnected;
   friend bool operator==(const DataLost&, const DataLost&) = default;
 };
 

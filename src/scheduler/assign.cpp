@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "scheduler/core.hpp"
+#include "scheduler/owners.hpp"
 
 namespace ashlar::scheduler {
 
@@ -168,7 +169,8 @@ bool Core::place_task(Run& run, std::uint32_t task) {
       policy_->choose(view(), {entry_of(run, task), inputs_, taken_over, output_bytes, task_ns,
                                pool, workers_.requirement(wanted.requirement), sibling,
                                is_root ? recent_root_worker_ : no_peer,
-                               run.planned.empty() ? no_peer : run.planned[task], class_ns_});
+                               run.planned.empty() ? no_peer : run.planned[task],
+                               run.owner_of(task), run.owned_left, class_ns_});
   if (worker == no_peer) return false;
   const std::int64_t there_ns =
       class_ns_.empty() ? task_ns : class_ns_[workers_.at(worker).worker_class];
@@ -196,6 +198,23 @@ void Core::plan(Run& run) {
     return workers_.pool(workers_.pool_of(wanted.requirement));
   };
   run.planned = policy_->plan(view(), submitted);
+}
+
+void Core::give_to_owners(Run& run) {
+  if (run.graph->products.empty()) return;
+  EqualHosts on = equal_hosts(workers_);
+  on.may_have_layers = has_long_cells(*run.graph, submission(run).task_ns, limits_.window_time);
+  run.owners = owners_of(*run.graph, run.consumers, on);
+  for (std::uint32_t t = 0; t < run.owners.size(); ++t) {
+    if (is_unfinished(run.tasks.state(t))) count_owned(run, t, true);
+  }
+}
+
+void Core::count_owned(Run& run, std::uint32_t task, bool is_to_do) {
+  const std::uint32_t host = run.owner_of(task);
+  if (host == no_host) return;
+  if (host >= run.owned_left.size()) run.owned_left.resize(host + 1, 0);
+  run.owned_left[host] += is_to_do ? 1 : ~std::uint32_t{0};
 }
 
 std::int64_t Core::predicted_ns(const Run& run, std::uint32_t task,
@@ -312,8 +331,7 @@ void Core::expect(DataRef ref, PeerIndex holder, PeerIndex worker) {
     replicas_.add(d, worker);
     return;
   }
-  replicas_.add_coming(d, worker, holder,
-                       d.bytes == graph::TaskGraph::dynamic_bytes ? 0 : d.bytes);
+  replicas_.add_coming(d, worker, holder, d.bytes == graph::TaskGraph::dynamic_bytes ? 0 : d.bytes);
   if (d.is_made) links_.begin({ref, holder, worker}, now_);
 }
 

@@ -12,6 +12,12 @@ namespace {
 constexpr std::size_t listed_workers_max = 256;
 constexpr Duration progress_interval = Duration::milliseconds(100);
 
+/// How long the worker was there while the run went on.
+Duration presence(const Peer& worker, const Run& run) {
+  const Instant end = worker.is_alive ? run.last_done : std::min(worker.left, run.last_done);
+  return std::max(end - std::max(worker.joined, run.submitted), Duration{});
+}
+
 }  // namespace
 
 Core::Core(const Limits& limits, std::uint64_t seed)
@@ -32,7 +38,10 @@ void Core::step(std::span<const Event> events, Instant now, Actions& actions) {
   apply_failures();
   fail_what_cannot_run();
   workers_.settle();
-  for (const std::uint32_t slot : std::exchange(new_runs_, {})) plan(run_at(slot));
+  for (const std::uint32_t slot : std::exchange(new_runs_, {})) {
+    plan(run_at(slot));
+    give_to_owners(run_at(slot));
+  }
   place();
   rebalance();
   if (std::exchange(has_ticked_, false)) relieve_memory();
@@ -42,6 +51,7 @@ void Core::step(std::span<const Event> events, Instant now, Actions& actions) {
     if (is_open(session)) outbox_.to_driver(session, std::move(message));
   }
   last_words_.clear();
+  last_told_ = nullptr;
   outbox_.flush();
   dismiss_leaving();
   erase_unneeded_runs();
@@ -97,6 +107,7 @@ void Core::transition(Run& run, std::uint32_t task, TaskState to) {
   if (to == TaskState::assignable) come_home(run, task);
   if (is_unfinished(from) && !is_unfinished(to)) --unfinished_;
   if (!is_unfinished(from) && is_unfinished(to)) ++unfinished_;
+  if (is_unfinished(from) != is_unfinished(to)) count_owned(run, task, is_unfinished(to));
   if (from == TaskState::assignable || to == TaskState::assignable) update_ready(run);
 }
 
@@ -161,12 +172,16 @@ void Core::unpin(DataRef ref) {
   Datum& d = datum(ref);
   if (!d.is_wanted) return;
   d.is_wanted = false;
+  if (d.is_lost) run_at(ref.run).given_up.erase(ref.index);
   if (--run_at(ref.run).pinned == 0) erasable_.push_back(ref.run);
   free_if_unneeded(ref);
 }
 
-void Core::unpin_all(Run& run) {
-  for (std::uint32_t d = 0; d < run.data.size(); ++d) unpin({run.slot, d});
+/// The driver needs no results of the run. It still may ask why there are none.
+void Core::unpin_made(Run& run) {
+  for (std::uint32_t d = 0; d < run.data.size(); ++d) {
+    if (!run.data[d].is_lost) unpin({run.slot, d});
+  }
 }
 
 void Core::release_use(Run& user, std::uint32_t name) {
@@ -195,8 +210,11 @@ void Core::finish_if_done(Run& run) {
   if (run.tasks.unfinished() > 0) return;
   if (run.is_ended) {
     erasable_.push_back(run.slot);
-  } else if (run.tasks.count(TaskState::done) == run.tasks.size()) {
+  } else if (run.causes.empty()) {
     send_ended(run, protocol::RunOutcome::done, ErrorKind::task_failed, {});
+  } else {
+    const Cause& first = *run.causes.front();
+    send_ended(run, protocol::RunOutcome::failed, first.kind, first.text);
   }
 }
 
@@ -216,15 +234,17 @@ void Core::send_ended(Run& run, protocol::RunOutcome outcome, ErrorKind kind, st
   for (const Share& share : run.shares) {
     const Peer& worker = workers_.at(share.worker);
     outbox_.introduce(session_of(run).driver, share.worker);
-    stats.workers.push_back({worker.id, worker.name, worker.slots, share.tasks, share.busy_ns});
+    stats.workers.push_back({worker.id, worker.name, worker.slots, share.tasks, share.busy_ns,
+                             std::max(presence(worker, run).ns, std::int64_t{1})});
   }
   // Workers that had nothing to do count in the utilisation, too.
   const bool lists_idle = run.tasks.size() > 1 && workers_.worker_count() <= listed_workers_max;
   for (PeerIndex p = 0; lists_idle && p < workers_.size(); ++p) {
     const Peer& worker = workers_.at(p);
     const bool has_share = std::ranges::binary_search(run.shares, p, {}, &Share::worker);
-    if (!worker.is_worker || !worker.is_alive || has_share) continue;
-    stats.workers.push_back({worker.id, worker.name, worker.slots, 0, 0});
+    const std::int64_t present_ns = presence(worker, run).ns;
+    if (!worker.is_worker || !worker.is_alive || has_share || present_ns == 0) continue;
+    stats.workers.push_back({worker.id, worker.name, worker.slots, 0, 0, present_ns});
   }
   last_words_.emplace_back(run.id.session, std::move(message));
 }
@@ -253,9 +273,12 @@ void Core::send_progress() {
   if (now_ - last_progress_ < progress_interval) return;
   last_progress_ = now_;
   for (const auto& run : runs_) {
-    if (!run || run->is_ended || run->done_count == run->reported_done) continue;
-    run->reported_done = run->done_count;
-    outbox_.to_driver(run->id.session, protocol::RunProgress{run->id.number, run->done_count});
+    if (!run || run->is_ended) continue;
+    // Not done_count: what is run again after a loss would count twice.
+    const std::uint32_t done = run->tasks.count(TaskState::done);
+    if (done == run->reported_done) continue;
+    run->reported_done = done;
+    outbox_.to_driver(run->id.session, protocol::RunProgress{run->id.number, done});
   }
 }
 

@@ -19,9 +19,9 @@ namespace ashlar::scheduler {
 
 /// The scheduler's state and what may happen to it. The member functions are spread over files
 /// by occasion: core.cpp what everything rests on, driver_events.cpp, worker_events.cpp,
-/// lineage.cpp losses and failures, assign.cpp placement, memory.cpp want of memory, inspect.cpp
-/// explanations and checks, load.cpp what hosts are busy with, rebalance.cpp and twins.cpp what is
-/// done when times turn out other than predicted.
+/// lineage.cpp losses, failures.cpp what ends without a result, assign.cpp placement, memory.cpp
+/// want of memory, inspect.cpp explanations and checks, load.cpp what hosts are busy with,
+/// rebalance.cpp and twins.cpp what is done when times turn out other than predicted.
 class Core {
  public:
   Core(const Limits& limits, std::uint64_t seed);
@@ -51,11 +51,13 @@ class Core {
     std::set<ReadyKey> ready;       ///< runs with assignable tasks
     std::int64_t highest_run = -1;  ///< a number above was never used
   };
+  /// Of a whole run, or of one task.
   struct Failure {
+    static constexpr std::uint32_t whole_run = ~std::uint32_t{0};
     std::uint32_t run;
+    std::uint32_t task;
     protocol::RunOutcome outcome;
-    ErrorKind kind;
-    std::string text;
+    CausePtr cause;
   };
   struct Placed {
     PeerIndex worker = no_peer;
@@ -95,7 +97,7 @@ class Core {
   void free_copies(DataRef ref);
   void free_if_unneeded(DataRef ref);
   void unpin(DataRef ref);
-  void unpin_all(Run& run);
+  void unpin_made(Run& run);
   void release_use(Run& user, std::uint32_t name);
   void take_use(Run& user, DataRef ref);
   template <class Visit>
@@ -121,12 +123,11 @@ class Core {
   void on_driver(SessionId session, const protocol::LocateData& message);
   void on_driver(SessionId, const protocol::Heartbeat&) {}
   bool is_new_run(SessionId session, std::uint32_t number);
-  std::string check_submission(SessionId session, const protocol::SubmitRun& message,
-                               ErrorKind& kind);
+  std::string check_submission(SessionId session, const protocol::SubmitRun& message);
   void bind_externals(Run& run, const std::vector<DatumId>& externals);
   void raise_priorities(const Run& run);
   void unblock_roots(Run& run);
-  void refuse_run(SessionId session, std::uint32_t number, ErrorKind kind, std::string text);
+  void refuse_run(SessionId session, std::uint32_t number, std::string text);
 
   // worker_events.cpp
   void on(const WorkerJoined& event);
@@ -205,16 +206,25 @@ class Core {
   void recover();
   bool run_again(Run& run, std::uint32_t task);
   void give_up(DataRef ref, const std::string& reason);
-  void fail_consumers(DataRef ref, ErrorKind kind, const std::string& text);
-  void fail_later(const Run& run, protocol::RunOutcome outcome, ErrorKind kind, std::string text);
-  void apply_failures();
-  void abandon(Run& run, std::uint32_t task, TaskState to);
-  void fail(Run& run, protocol::RunOutcome outcome, ErrorKind kind, const std::string& text);
+  void lose_taken(Run& run, std::uint32_t task);
   void fail_impossible(Run& run);
   void fail_unplaceable(Run& run);
   void fail_unattended();
   void fail_what_cannot_run();
-  void tell_lost(DataRef ref, const std::string& reason);
+
+  // failures.cpp
+  void fail_later(const Run& run, protocol::RunOutcome outcome, ErrorKind kind, std::string text);
+  void fail_task_later(const Run& run, std::uint32_t task, std::string text);
+  void apply_failures();
+  void fail_task(Run& run, std::uint32_t task, const CausePtr& cause);
+  void fail(Run& run, protocol::RunOutcome outcome, const CausePtr& cause);
+  void abandon_doomed(const CausePtr& cause);
+  void abandon(Run& run, std::uint32_t task, TaskState to, const CausePtr& cause);
+  void note_failure(Run& run, const CausePtr& cause);
+  void lose(DataRef ref, const CausePtr& cause);
+  void doom_consumers(DataRef ref);
+  void doom_readers_of_lost(Run& run);
+  void tell_lost(DataRef ref, const CausePtr& cause);
 
   // assign.cpp
   void place();
@@ -234,6 +244,8 @@ class Core {
   placement::View view() const;
   placement::Submission submission(const Run& run) const;
   void plan(Run& run);
+  void give_to_owners(Run& run);
+  void count_owned(Run& run, std::uint32_t task, bool is_to_do);
   std::int64_t predicted_ns(const Run& run, std::uint32_t task,
                             std::uint32_t worker_class = CostModel::any_class) const;
   void predict_by_class(const Run& run, std::uint32_t task);
@@ -265,6 +277,7 @@ class Core {
   // inspect.cpp
   void check_run(const Run& run) const;
   void check_task(const Run& run, std::uint32_t task) const;
+  void check_ended(const Run& run, std::uint32_t task) const;
   void check_uses() const;
 
   Limits limits_;
@@ -310,7 +323,10 @@ class Core {
   bool is_draining_ = false;
   std::vector<DataRef> lost_;
   std::vector<Failure> failures_;
+  std::vector<DataRef> doomed_;      ///< run and task of those that read what is lost
+  std::vector<std::uint32_t> hurt_;  ///< runs whose tasks ended without a result
   std::vector<std::pair<SessionId, protocol::SchedulerToDriver>> last_words_;
+  CausePtr last_told_;  ///< by the last of them, if that is a DataLost
   std::vector<SessionId> closed_sessions_;
   std::vector<std::uint32_t> new_runs_;
   std::vector<std::uint32_t> parked_;

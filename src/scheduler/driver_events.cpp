@@ -23,11 +23,13 @@ void Core::on(const SessionClosed& event) {
   const PeerIndex driver = sessions_.at(event.session).driver;
   workers_.remove(driver);
   outbox_.announce_gone(driver, "the driver has left");
+  const auto gone =
+      std::make_shared<const Cause>(Cause{ErrorKind::cancelled, "the driver has left"});
   const auto first = run_slots_.lower_bound(RunId{event.session, 0});
   for (auto r = first; r != run_slots_.end() && r->first.session == event.session; ++r) {
     Run& run = run_at(r->second);
-    fail(run, protocol::RunOutcome::cancelled, ErrorKind::cancelled, "the driver has left");
-    erasable_.push_back(run.slot);
+    fail(run, protocol::RunOutcome::cancelled, gone);
+    for (std::uint32_t d = 0; d < run.data.size(); ++d) unpin({run.slot, d});
   }
   closed_sessions_.push_back(event.session);
 }
@@ -47,9 +49,7 @@ bool Core::is_new_run(SessionId session, std::uint32_t number) {
   return false;
 }
 
-std::string Core::check_submission(SessionId session, const protocol::SubmitRun& message,
-                                   ErrorKind& kind) {
-  kind = ErrorKind::bad_input;
+std::string Core::check_submission(SessionId session, const protocol::SubmitRun& message) {
   if (!message.graph) return "the run has no graph";
   if (auto wrong = graph::validate(*message.graph); !wrong.empty()) return wrong;
   if (message.externals.size() != message.graph->external_count()) {
@@ -65,35 +65,33 @@ std::string Core::check_submission(SessionId session, const protocol::SubmitRun&
     DataRef ref;
     if (id.run.session != session) return name + " belongs to another session";
     if (find_datum(id, ref) != Existence::exists) return name + " does not exist, or no more";
-    if (datum(ref).is_lost) {
-      kind = ErrorKind::task_failed;
-      return name + " cannot be had: its run failed, was cancelled, or its copies are lost";
-    }
     if (!datum(ref).is_wanted) return name + " was not to be kept, or was released";
   }
   return {};
 }
 
-void Core::refuse_run(SessionId session, std::uint32_t number, ErrorKind kind, std::string text) {
+void Core::refuse_run(SessionId session, std::uint32_t number, std::string text) {
   Session& opened = sessions_.at(session);
   opened.highest_run = std::max(opened.highest_run, std::int64_t{number});
   last_words_.emplace_back(
-      session, protocol::RunEnded{number, protocol::RunOutcome::failed, kind, std::move(text), {}});
+      session, protocol::RunEnded{number, protocol::RunOutcome::failed, ErrorKind::bad_input,
+                                  std::move(text), {}});
 }
 
 void Core::on_driver(SessionId session, const protocol::SubmitRun& message) {
   if (!is_new_run(session, message.run)) return;
-  ErrorKind kind = ErrorKind::bad_input;
-  if (auto wrong = check_submission(session, message, kind); !wrong.empty()) {
-    refuse_run(session, message.run, kind, std::move(wrong));
+  if (auto wrong = check_submission(session, message); !wrong.empty()) {
+    refuse_run(session, message.run, std::move(wrong));
     return;
   }
   const auto ranks = [this](const Run& made) { return policy_->ranks(view(), submission(made)); };
   Run& run = adopt(make_run({session, message.run}, message.graph, workers_, ranks));
   run.delivers = message.deliver;
+  run.ends_on_failure = message.ends_on_failure;
   bind_externals(run, message.externals);
   raise_priorities(run);
   unblock_roots(run);
+  doom_readers_of_lost(run);
   new_runs_.push_back(run.slot);
   finish_if_done(run);
 }
@@ -159,8 +157,9 @@ void Core::on_driver(SessionId session, const protocol::CancelRun& message) {
     ++counters_.stale_events;
     return;
   }
-  fail(*run, protocol::RunOutcome::cancelled, ErrorKind::cancelled,
-       run->label() + " was cancelled");
+  fail(*run, protocol::RunOutcome::cancelled,
+       std::make_shared<const Cause>(
+           Cause{ErrorKind::cancelled, run->label() + " was cancelled"}));
 }
 
 void Core::on_driver(SessionId session, const protocol::PutData& message) {
@@ -207,13 +206,15 @@ void Core::on_driver(SessionId session, const protocol::ReleaseData& message) {
 }
 
 void Core::on_driver(SessionId session, const protocol::LocateData& message) {
-  protocol::DataLost gone{{}, "it was released, its run failed, or its copies are lost"};
+  protocol::DataLost gone{{}, "the datum cannot be had: it was released"};
   for (const DatumId id : message.data) {
     DataRef ref;
     const Existence existence = find_own_datum(session, id, "asks for", ref);
     if (existence == Existence::impossible) return;
-    if (existence == Existence::stale || !datum(ref).is_wanted || datum(ref).is_lost) {
+    if (existence == Existence::stale || !datum(ref).is_wanted) {
       gone.data.push_back(id);
+    } else if (datum(ref).is_lost) {
+      tell_lost(ref, run_at(ref.run).why_lost(ref.index));
     } else if (datum(ref).is_made) {
       ready_data_.push_back(ref);
     }  // else it is being made: DataReady follows

@@ -136,9 +136,25 @@ std::uint64_t Core::digest() const {
   return hash.value();
 }
 
+/// A task ends without a result because it failed, or reads what will never be; or its run ended.
+void Core::check_ended(const Run& run, std::uint32_t task) const {
+  const TaskRecord& record = run.tasks.at(task);
+  ASHLAR_CHECK(record.blocked < run.causes.size(), story(run.id, task));
+  if (record.state == TaskState::failed || run.is_ended || run.end_cause) return;
+  bool reads_lost = false;
+  for (const std::uint32_t name : run.graph->inputs_of(task)) {
+    const DataRef ref = run.resolve(name);
+    reads_lost |= ref.run == DataRef::no_run || run_at(ref.run).data[ref.index].is_lost;
+  }
+  ASHLAR_CHECK(reads_lost, story(run.id, task));
+}
+
 void Core::check_task(const Run& run, std::uint32_t task) const {
   const TaskRecord& record = run.tasks.at(task);
   const auto who = [&] { return story(run.id, task); };
+  if (record.state == TaskState::failed || record.state == TaskState::cancelled) {
+    check_ended(run, task);
+  }
   if (!is_unfinished(record.state)) return;
   std::uint32_t blocked = 0;
   for (const std::uint32_t name : run.graph->inputs_of(task)) {
@@ -178,7 +194,8 @@ void Core::check_run(const Run& run) const {
     };
     pinned += d.is_wanted;
     ASHLAR_CHECK(!d.is_made || (d.is_available() && d.is_needed()), who());
-    ASHLAR_CHECK(!d.is_lost || !d.is_available(), who());
+    ASHLAR_CHECK(!d.is_lost || (!d.is_available() && d.uses == 0), who());
+    ASHLAR_CHECK(!d.is_lost || !d.is_wanted || run.why_lost(i) != nullptr, who());
     ASHLAR_CHECK(d.is_available() || d.replicas == ReplicaPool::end, who());
     ASHLAR_CHECK(!d.is_available() || workers_.at(d.primary).is_alive, who());
     for (std::uint32_t n = d.replicas; n != ReplicaPool::end; n = replicas_.at(n).next) {
@@ -191,6 +208,12 @@ void Core::check_run(const Run& run) const {
     ASHLAR_CHECK(d.is_lost || !d.is_needed() || is_unfinished(producer), who());
   }
   ASHLAR_CHECK(pinned == run.pinned, run.label());
+  std::vector<std::uint32_t> owned(run.owned_left.size(), 0);
+  for (std::uint32_t t = 0; t < run.owners.size(); ++t) {
+    const bool is_counted = run.owners[t] != no_host && is_unfinished(run.tasks.state(t));
+    if (is_counted) ++owned.at(run.owners[t]);
+  }
+  ASHLAR_CHECK(owned == run.owned_left, run.label());
 }
 
 void Core::check_uses() const {
@@ -277,6 +300,7 @@ void Core::check_invariants() const {
     }
   }
   ASHLAR_CHECK(unfinished == unfinished_, "unfinished tasks");
+  ASHLAR_CHECK(failures_.empty() && doomed_.empty() && hurt_.empty(), "failures are applied");
   ASHLAR_CHECK(replicas == replicas_.size(), "replicas");
   for (PeerIndex p = 0; p < workers_.size(); ++p) {
     ASHLAR_CHECK(replicas_.incoming(p) == incoming[p], workers_.at(p).name);

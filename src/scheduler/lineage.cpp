@@ -72,8 +72,7 @@ void Core::block_consumers(DataRef ref) {
   });
 }
 
-/// Takes an assigned task back from its worker: it waits again. What it was to make will not be;
-/// an input it may have taken over may be gone.
+/// Takes an assigned task back from its worker: it waits again. What it was to make will not be.
 void Core::revoke(Run& run, std::uint32_t task) {
   const TaskRecord& record = run.tasks.at(task);
   const PeerIndex worker = record.worker;
@@ -86,12 +85,18 @@ void Core::revoke(Run& run, std::uint32_t task) {
       unavailable_.push_back({run.slot, d});
     }
   }
+  lose_taken(run, task);
+}
+
+/// An input that a task may have taken over, which was assigned and is no more, may be gone.
+void Core::lose_taken(Run& run, std::uint32_t task) {
+  const TaskRecord& record = run.tasks.at(task);
   if (!record.takes_over) return;
   const std::uint32_t position = run.graph->reuse_input[task];
   const DataRef taken = run.resolve(run.graph->inputs_of(task)[position]);
-  if (datum(taken).primary != worker) return;
-  outbox_.free(worker, id_of(taken));
-  remove_holder(taken, worker);
+  if (datum(taken).primary != record.worker) return;
+  outbox_.free(record.worker, id_of(taken));
+  remove_holder(taken, record.worker);
 }
 
 void Core::void_tasks(PeerIndex worker, const WorkerLost& event) {
@@ -144,14 +149,14 @@ void Core::count_killed(PeerIndex worker, std::vector<DataRef> assigned, const W
     last_loss_ += (event.running ? ", in " : ", perhaps in ") + run.label(entry.index);
     if (++record.killed < limits_.attempts_killed) continue;
     ++counters_.tasks_failed;
-    fail_later(run, protocol::RunOutcome::failed, ErrorKind::task_failed,
-               run.label(entry.index) + ": took down " + std::to_string(record.killed) +
+    fail_task_later(run, entry.index,
+                    run.label(entry.index) + ": took down " + std::to_string(record.killed) +
                    " workers and is given up; the last was " + workers_.at(worker).name + ": " +
                    event.reason);
   }
 }
 
-/// Runs again what made lost data that are still needed; what cannot be made again fails those
+/// Runs again what made lost data that are still needed; with what cannot be made again end those
 /// who need it.
 void Core::recover() {
   while (!lost_.empty()) {
@@ -167,7 +172,9 @@ void Core::recover() {
     const std::uint32_t task = run.producer[ref.index];
     const TaskState state = run.tasks.state(task);
     if (is_unfinished(state)) continue;
-    if (state != TaskState::done || !run_again(run, task)) {
+    if (state != TaskState::done) {
+      give_up(ref, run.label(task) + " failed when it ran again");
+    } else if (!run_again(run, task)) {
       give_up(ref, "what " + run.label(task) + " reads is gone");
     }
   }
@@ -194,89 +201,19 @@ bool Core::run_again(Run& run, std::uint32_t task) {
   return true;
 }
 
-void Core::tell_lost(DataRef ref, const std::string& reason) {
-  const SessionId session = run_at(ref.run).id.session;
-  last_words_.emplace_back(session, protocol::DataLost{{id_of(ref)}, reason});
-}
-
 /// The datum can never be had again.
 void Core::give_up(DataRef ref, const std::string& reason) {
   Run& run = run_at(ref.run);
-  const std::string text = "datum " + std::to_string(ref.index) + " of " + run.label() +
-                           " was lost with its worker and cannot be made again: " + reason;
-  datum(ref).is_lost = true;
+  const auto cause = std::make_shared<const Cause>(
+      Cause{ErrorKind::disconnected,
+            "datum " + std::to_string(ref.index) + " of " + run.label() +
+                " was lost with its worker and cannot be made again: " + reason});
   if (datum(ref).is_wanted) {
-    tell_lost(ref, text);
-    unpin(ref);
-    if (!run.is_ended) {
-      fail_later(run, protocol::RunOutcome::failed, ErrorKind::disconnected, text);
-    }
+    run.given_up[ref.index] = cause;
+    if (!run.is_ended) note_failure(run, cause);
   }
-  fail_consumers(ref, ErrorKind::disconnected, text);
-}
-
-/// Fails the runs with unfinished tasks that read the datum. They say what was wrong in the first
-/// place: a long chain of runs would else repeat it at each link.
-void Core::fail_consumers(DataRef ref, ErrorKind kind, const std::string& text) {
-  for_consumers(ref, [&](Run& run, std::uint32_t task) {
-    if (!is_unfinished(run.tasks.state(task))) return;
-    if (!failures_.empty() && failures_.back().run == run.slot) return;
-    fail_later(run, protocol::RunOutcome::failed, kind, text);
-  });
-}
-
-void Core::fail_later(const Run& run, protocol::RunOutcome outcome, ErrorKind kind,
-                      std::string text) {
-  failures_.push_back({run.slot, outcome, kind, std::move(text)});
-}
-
-void Core::apply_failures() {
-  recover();
-  for (std::size_t next = 0; next < failures_.size(); ++next) {
-    const Failure failure = failures_[next];
-    fail(run_at(failure.run), failure.outcome, failure.kind, failure.text);
-    recover();
-  }
-  failures_.clear();
-}
-
-/// Ends an unfinished task without a result: lets go of its inputs, and nobody makes its outputs.
-/// Requires that its worker, if any, was told and freed.
-void Core::abandon(Run& run, std::uint32_t task, TaskState to) {
-  transition(run, task, to);
-  for (std::uint32_t d = run.graph->output_offsets[task]; d < run.graph->output_offsets[task + 1];
-       ++d) {
-    const DataRef ref{run.slot, d};
-    if (run.data[d].is_made) continue;
-    free_copies(ref);
-    run.data[d].is_lost = true;
-    if (run.data[d].is_wanted) {
-      if (run.is_ended) tell_lost(ref, "its copies are lost and it cannot be made again");
-      unpin(ref);
-    }
-  }
-  for (const std::uint32_t name : run.graph->inputs_of(task)) release_use(run, name);
-}
-
-/// Ends a run before its time; of one that has ended, what was being made again is given up.
-void Core::fail(Run& run, protocol::RunOutcome outcome, ErrorKind kind, const std::string& text) {
-  for (std::uint32_t t = 0; t < run.tasks.size() && run.tasks.unfinished() > 0; ++t) {
-    const TaskState state = run.tasks.state(t);
-    if (!is_unfinished(state)) continue;
-    if (state == TaskState::assigned) {
-      outbox_.revoke(run.tasks.at(t).worker, run.id, t, run.tasks.at(t).attempt);
-      free_worker(run, t);
-    }
-    abandon(run, t, TaskState::cancelled);
-  }
-  if (!run.watchers.empty()) {
-    for (std::uint32_t d = 0; d < run.data.size(); ++d) {
-      if (run.data[d].is_lost) fail_consumers({run.slot, d}, kind, text);
-    }
-  }
-  if (outcome == protocol::RunOutcome::cancelled) unpin_all(run);
-  if (!run.is_ended) send_ended(run, outcome, kind, text);
-  erasable_.push_back(run.slot);
+  lose(ref, cause);
+  abandon_doomed(cause);
 }
 
 void Core::fail_impossible(Run& run) {

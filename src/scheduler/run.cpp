@@ -90,6 +90,17 @@ std::unique_ptr<Run> make_run(RunId id, std::shared_ptr<const graph::TaskGraph> 
   return run;
 }
 
+std::uint32_t Run::number_of(const CausePtr& cause) {
+  if (causes.empty() || causes.back() != cause) causes.push_back(cause);
+  return static_cast<std::uint32_t>(causes.size() - 1);
+}
+
+CausePtr Run::why_lost(std::uint32_t datum) const {
+  const auto found = given_up.find(datum);
+  if (found != given_up.end()) return found->second;
+  return causes[tasks.at(producer[datum]).blocked];
+}
+
 std::uint32_t Run::best_ready_rank() const {
   std::uint32_t best = RankSet::none;
   for (const TaskClass& task_class : tasks.classes()) best = std::min(best, task_class.ready.min());
@@ -111,14 +122,15 @@ std::string Run::label(std::uint32_t task) const {
 std::size_t Run::bytes() const {
   std::size_t total = sizeof(Run) + bytes_of(consumers.offsets) + bytes_of(consumers.tasks) +
                       bytes_of(producer) + tasks.bytes() + bytes_of(data) + bytes_of(externals) +
-                      bytes_of(planned) + bytes_of(shares) + bytes_of(priority) +
+                      bytes_of(planned) + bytes_of(owners) + bytes_of(owned_left) +
+                      bytes_of(shares) + bytes_of(priority) +
                       watchers.size() * (sizeof(Watcher) + 40);
   if (!graph) return total;
   const graph::TaskGraph& g = *graph;
   return total + bytes_of(g.kernel) + bytes_of(g.input_offsets) + bytes_of(g.inputs) +
          bytes_of(g.output_offsets) + bytes_of(g.param_offsets) + bytes_of(g.params) +
          bytes_of(g.flops) + bytes_of(g.moved_bytes) + bytes_of(g.priority) +
-         bytes_of(g.constraint) + bytes_of(g.source) + bytes_of(g.reuse_input) +
+         bytes_of(g.constraint) + bytes_of(g.source) + bytes_of(g.reuse_input) + bytes_of(g.cell) +
          bytes_of(g.output_bytes) + bytes_of(g.external_bytes) + bytes_of(g.wanted);
 }
 

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <functional>
 #include <limits>
+#include <map>
 #include <memory>
 #include <set>
 #include <string>
@@ -32,6 +33,13 @@ struct Share {
   std::int64_t busy_ns = 0;
 };
 
+/// Why tasks ended without a result.
+struct Cause {
+  ErrorKind kind = ErrorKind::task_failed;
+  std::string text;  ///< what was wrong in the first place
+};
+using CausePtr = std::shared_ptr<const Cause>;
+
 /// One execution of a graph, or a batch of data the driver put (no graph, nothing to run). Lives
 /// while something in it runs or any of its data may be needed.
 struct Run {
@@ -43,15 +51,21 @@ struct Run {
   std::vector<std::uint32_t> producer;
   std::vector<std::uint32_t> kernel_ids;  ///< WorkerTable's, by the graph's kernel
   TaskTable tasks;
-  std::vector<Datum> data;         ///< outputs, or put data
-  std::vector<DataRef> externals;  ///< no_run: gone
-  std::vector<PeerIndex> planned;  ///< the policy's, by task, or empty
+  std::vector<Datum> data;                ///< outputs, or put data
+  std::vector<DataRef> externals;         ///< no_run: gone
+  std::vector<PeerIndex> planned;         ///< the policy's, by task, or empty
+  std::vector<std::uint32_t> owners;      ///< hosts, by task (owners_of), or empty
+  std::vector<std::uint32_t> owned_left;  ///< unfinished tasks that a host owns, by host, or empty
   /// By task, or empty: the user's, or that of what waits for the task if that is higher.
   std::vector<std::int32_t> priority;
   std::set<Watcher> watchers;
 
   bool is_ended = false;  ///< its RunEnded was sent
   bool delivers = false;
+  bool ends_on_failure = false;
+  std::vector<CausePtr> causes;  ///< of its failures, the first one first
+  std::map<std::uint32_t, CausePtr> given_up;  ///< wanted data that were made, and are lost
+  CausePtr end_cause;                          ///< what ended it as a whole; none: nothing did
   std::uint32_t pinned = 0;        ///< data that are wanted
   std::uint64_t outside_uses = 0;  ///< of its data, by other runs
 
@@ -93,9 +107,16 @@ struct Run {
   double moved_bytes_of(std::uint32_t task) const {
     return graph->moved_bytes.empty() ? 0 : static_cast<double>(graph->moved_bytes[task]);
   }
+  std::uint32_t owner_of(std::uint32_t task) const {
+    return owners.empty() ? no_host : owners[task];
+  }
   const std::string& kernel_name(std::uint32_t task) const {
     return graph->kernels[graph->kernel[task]];
   }
+  /// Which of `causes` that is; a new one is added.
+  std::uint32_t number_of(const CausePtr& cause);
+  /// Why one of its wanted data is lost.
+  CausePtr why_lost(std::uint32_t datum) const;
   /// The lowest rank among assignable tasks; RankSet::none when there is none.
   std::uint32_t best_ready_rank() const;
   Share& share_of(PeerIndex worker);

@@ -34,7 +34,7 @@ bool TaskTable::is_allowed(TaskState from, TaskState to) {
   using enum TaskState;
   switch (from) {
     case waiting:
-      return to == assignable || to == cancelled;
+      return to == assignable || to == failed || to == cancelled;
     case assignable:
       return to == waiting || to == assigned || to == failed || to == cancelled;
     case assigned:

@@ -30,7 +30,9 @@ struct TaskRecord {
   std::uint64_t expected_ns = 0;  ///< what it adds to its worker's queue
   PeerIndex worker = no_peer;     ///< when assigned, kept or at home: where; done: where it ran
   Attempt attempt = 0;
-  std::uint32_t blocked = 0;  ///< inputs that neither exist nor will; kept until it ends
+  /// Inputs that neither exist nor will; of one that failed or was cancelled: which of its run's
+  /// causes says why.
+  std::uint32_t blocked = 0;
   std::uint16_t task_class = 0;
   TaskState state = TaskState::waiting;
   std::uint8_t killed : 5 = 0;  ///< workers that died while it may have been running

@@ -13,7 +13,7 @@ void Core::on(const WorkerJoined& event) {
     ++counters_.stale_events;
     return;
   }
-  workers_.add(event.worker, event.hello, true);
+  workers_.edit(workers_.add(event.worker, event.hello, true)).joined = now_;
 }
 
 void Core::on(const WorkerLost& event) {
@@ -24,6 +24,7 @@ void Core::on(const WorkerLost& event) {
     return;
   }
   workers_.remove(worker);
+  workers_.edit(worker).left = now_;
   let_go_all(worker);
   if (workers_.usable_count() == 0) unattended_since_ = now_;
   outbox_.announce_gone(worker, event.reason);
@@ -208,11 +209,10 @@ void Core::on_worker(PeerIndex worker, const protocol::TaskFailed& message) {
     return;
   }
   ++counters_.tasks_failed;
-  free_worker(*run, message.task);
-  abandon(*run, message.task, TaskState::failed);
-  fail_later(
-      *run, protocol::RunOutcome::failed, message.kind,
-      run->label(message.task) + ", on worker " + workers_.at(worker).name + ": " + message.what);
+  fail_task(*run, message.task,
+            std::make_shared<const Cause>(
+                Cause{message.kind, run->label(message.task) + ", on worker " +
+                                        workers_.at(worker).name + ": " + message.what}));
 }
 
 void Core::on_worker(PeerIndex worker, const protocol::DataAcquired& message) {

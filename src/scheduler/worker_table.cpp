@@ -143,6 +143,8 @@ std::uint32_t WorkerTable::intern_pool(std::vector<PeerIndex> members) {
     peers_[member].pools.push_back(id);
   }
   pool.members = std::move(members);
+  pool.by_host = pool.members;
+  std::ranges::stable_sort(pool.by_host, {}, [this](PeerIndex p) { return peers_[p].host; });
   return id;
 }
 
@@ -165,6 +167,11 @@ bool WorkerTable::refresh_pools() {
   }
   for (const PeerIndex p : usable) update_heaps(p);
   return true;
+}
+
+std::span<const PeerIndex> WorkerTable::members_on(const Pool& pool, std::uint32_t host) const {
+  return std::ranges::equal_range(pool.by_host, host, {},
+                                  [this](PeerIndex p) { return peers_[p].host; });
 }
 
 bool WorkerTable::is_below(const Peer& peer, double windows) const {
@@ -268,7 +275,9 @@ std::size_t WorkerTable::bytes() const {
     total += peer.was_told.capacity() / 8 + peer.kernel_position.capacity() * 4 +
              peer.given.capacity() * sizeof(Given);
   }
-  for (const Pool& pool : pools_) total += pool.open.bytes() + pool.members.capacity() * 4;
+  for (const Pool& pool : pools_) {
+    total += pool.open.bytes() + (pool.members.capacity() + pool.by_host.capacity()) * 4;
+  }
   return total;
 }
 

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -26,6 +27,9 @@ struct Given {
   std::uint32_t step = 0;  ///< in which it was
 };
 
+/// Of a task: it may as well run on any host.
+inline constexpr std::uint32_t no_host = ~std::uint32_t{0};
+
 /// A process with a store: a worker, or a session's driver.
 struct Peer {
   PeerId id;
@@ -40,6 +44,7 @@ struct Peer {
   std::vector<bool> was_told;  ///< peers it has been told of
 
   // Workers.
+  Instant joined, left;
   std::uint32_t slots = 1;
   std::uint64_t memory_limit = 0;
   std::uint64_t memory_used = 0;
@@ -52,11 +57,11 @@ struct Peer {
   Instant busy_since;        ///< what runs, runs since then or longer
   std::uint64_t done = 0;    ///< tasks
   std::int64_t queued_ns = 0;
-  std::uint32_t slots_held = 0;      ///< by tasks that were taken back and still run
-  std::int64_t kept_ns = 0;          ///< of tasks kept for it while it is full
-  std::int64_t home_ns = 0;          ///< of assignable tasks that may take over a buffer of it
-  double slowness = 1;               ///< measured time over that of the average worker
-  std::uint32_t worker_class = 0;    ///< equal for workers with the same kinds of resources
+  std::uint32_t slots_held = 0;    ///< by tasks that were taken back and still run
+  std::int64_t kept_ns = 0;        ///< of tasks kept for it while it is full
+  std::int64_t home_ns = 0;        ///< of assignable tasks that may take over a buffer of it
+  double slowness = 1;             ///< measured time over that of the average worker
+  std::uint32_t worker_class = 0;  ///< equal for workers with the same kinds of resources
   WorkerSpeed speed;
   HostLoad load;
   std::int64_t heat_ns = 0;          ///< it is chosen like one with so much more work
@@ -81,7 +86,8 @@ struct Requirement {
 struct Pool {
   std::vector<PeerIndex> members;
   std::vector<bool> is_member;
-  std::uint64_t slots = 0;  ///< of all members
+  std::uint64_t slots = 0;         ///< of all members
+  std::vector<PeerIndex> by_host;  ///< the members, host by host
   IndexedHeap open;
 };
 
@@ -121,6 +127,8 @@ class WorkerTable {
   std::string what_is_missing(std::uint32_t requirement) const;
   std::uint32_t pool_of(std::uint32_t requirement) const { return pool_of_[requirement]; }
   const Pool& pool(std::uint32_t id) const { return pools_[id]; }
+  /// Members of the pool that are on the host.
+  std::span<const PeerIndex> members_on(const Pool& pool, std::uint32_t host) const;
   /// Finds again who could run what, if workers came or went. Returns whether they did.
   bool refresh_pools();
 
@@ -142,9 +150,7 @@ class WorkerTable {
   /// Queued time per slot, as a key for comparison.
   std::int64_t load_ns(PeerIndex worker) const;
   /// The same, for choosing: with what its host has to do besides.
-  std::int64_t rank_ns(PeerIndex worker) const {
-    return load_ns(worker) + peers_[worker].heat_ns;
-  }
+  std::int64_t rank_ns(PeerIndex worker) const { return load_ns(worker) + peers_[worker].heat_ns; }
 
   // worker_load.cpp
   /// Takes a worker's heartbeat in.

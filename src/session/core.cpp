@@ -190,6 +190,7 @@ void Core::close() {
   }
   loop_.stop();
   if (cluster_) cluster_->stop(worker_grace_ms);
+  workers_ = 0;
   std::shared_ptr<runtime::DriverShell> last;
   {
     std::lock_guard lock(mutex_);
@@ -269,7 +270,8 @@ void Core::start(Run& run, std::vector<DatumId> externals,
     throw;
   }
   driver->post(driver::SubmitAsked{
-      protocol::SubmitRun{run.number, run.graph, std::move(externals), run.comes_home},
+      protocol::SubmitRun{run.number, run.graph, std::move(externals), run.comes_home,
+                          run.ends_on_failure},
       run.comes_home});
 }
 
@@ -455,6 +457,7 @@ void Core::on_disconnected(const std::string& reason) {
     std::lock_guard lock(mutex_);
     if (why_disconnected_.empty()) why_disconnected_ = reason;
     is_disconnected_ = true;
+    if (!scheduler_) workers_ = 0;  // a local session counts those that still have to leave
     for (const auto& [number, run] : runs_) runs.push_back(run);
   }
   for (const auto& run : runs) {

@@ -35,6 +35,7 @@ struct Run {
   std::uint32_t number = 0;
   std::shared_ptr<const graph::TaskGraph> graph;
   bool comes_home = true;
+  bool ends_on_failure = false;  ///< its results are of use only together
   Instant called_at;                           ///< when the program asked for it
   Instant finished_at;                         ///< when everything was there, and merged
   std::vector<std::weak_ptr<Output>> outputs;  ///< as graph->wanted

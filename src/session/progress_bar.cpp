@@ -2,8 +2,9 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
-#include <string>
+#include <sstream>
 
 #include "runtime/clock.hpp"
 
@@ -15,6 +16,16 @@ constexpr Duration shown_every = Duration::milliseconds(100);
 constexpr std::size_t width = 40;
 }  // namespace
 
+std::string progress_line(std::uint64_t done, std::uint64_t tasks) {
+  const double part = static_cast<double>(done) / static_cast<double>(tasks);
+  const auto full = static_cast<std::size_t>(static_cast<double>(width) * std::min(part, 1.0));
+  std::string bar(full, '=');
+  bar.resize(width, ' ');
+  std::ostringstream line;
+  line << '[' << bar << "] " << done << '/' << tasks << " tasks";
+  return line.str();
+}
+
 ProgressBar::ProgressBar(bool is_wanted, std::uint64_t tasks)
     : is_on_(is_wanted && tasks > 0 && ::isatty(STDERR_FILENO) != 0),
       tasks_(tasks),
@@ -24,9 +35,7 @@ ProgressBar::~ProgressBar() {
   if (has_shown_) std::fputs("\r\033[K", stderr);
 }
 
-Duration ProgressBar::interval() const {
-  return is_on_ ? shown_every : Duration::seconds(3600);
-}
+Duration ProgressBar::interval() const { return is_on_ ? shown_every : Duration::seconds(3600); }
 
 void ProgressBar::show(std::uint64_t done) {
   if (!is_on_) return;
@@ -34,10 +43,7 @@ void ProgressBar::show(std::uint64_t done) {
   if (time - begin_ < first_shown_after || time - last_ < shown_every) return;
   last_ = time;
   has_shown_ = true;
-  const std::size_t full = width * done / tasks_;
-  const std::string bar = std::string(full, '=') + std::string(width - full, ' ');
-  std::fprintf(stderr, "\r[%s] %llu/%llu tasks  %.1f s\033[K", bar.c_str(),
-               static_cast<unsigned long long>(done), static_cast<unsigned long long>(tasks_),
+  std::fprintf(stderr, "\r%s  %.1f s\033[K", progress_line(done, tasks_).c_str(),
                (time - begin_).in_seconds());
 }
 

@@ -1,10 +1,15 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 
 #include "base/time.hpp"
 
 namespace ashlar::session {
+
+/// The bar and its figures. `done` is what the scheduler said: it may be any number.
+/// Requires tasks > 0.
+std::string progress_line(std::uint64_t done, std::uint64_t tasks);
 
 /// A line on standard error that shows how far a run is, once it has taken a second; nothing
 /// unless standard error is a terminal.

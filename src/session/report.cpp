@@ -8,6 +8,11 @@
 namespace ashlar {
 
 namespace session {
+namespace {
+
+double ratio(double a, double b) { return b > 0 ? a / b : 0; }
+
+}  // namespace
 
 RunReport make_report(const Run& run) {
   const protocol::RunStats& stats = run.end.stats;
@@ -26,24 +31,25 @@ RunReport make_report(const Run& run) {
                       moved.useless,   moved.twins,
                       moved.twins_won, static_cast<double>(moved.twin_ns) * 1e-9};
   for (const float flops : run.graph->flops) report.flops += static_cast<double>(flops);
-  std::uint64_t slots = 0;
+  double slots = 0, present = 0;  // summed over workers, by the part of the run they were there
   for (const auto& share : stats.workers) {
     WorkerReport worker{share.name, share.slots, share.tasks,
                         static_cast<double>(share.busy_ns) * 1e-9, 0};
-    const double available = report.makespan_seconds * share.slots;
-    worker.utilisation = available > 0 ? std::min(1.0, worker.busy_seconds / available) : 0;
-    slots += share.slots;
+    const double part = share.present_ns == 0 || stats.makespan_ns == 0
+                            ? 1
+                            : std::min(1.0, ratio(static_cast<double>(share.present_ns),
+                                                  static_cast<double>(stats.makespan_ns)));
+    worker.utilisation =
+        std::min(1.0, ratio(worker.busy_seconds, report.makespan_seconds * part * share.slots));
+    slots += part * share.slots;
+    present += part;
     report.max_utilisation = std::max(report.max_utilisation, worker.utilisation);
-    report.mean_utilisation += worker.utilisation;
+    report.mean_utilisation += part * worker.utilisation;
     report.workers.push_back(std::move(worker));
   }
-  if (!report.workers.empty()) {
-    report.mean_utilisation /= static_cast<double>(report.workers.size());
-  }
-  const double spread =
-      slots == 0 ? 0 : report.total_task_seconds / static_cast<double>(slots);
-  report.lower_bound_seconds = std::max(spread, report.critical_path_seconds);
-  const auto ratio = [](double a, double b) { return b > 0 ? a / b : 0; };
+  report.mean_utilisation = ratio(report.mean_utilisation, present);
+  report.lower_bound_seconds =
+      std::max(ratio(report.total_task_seconds, slots), report.critical_path_seconds);
   report.speedup = ratio(report.total_task_seconds, report.makespan_seconds);
   report.parallelism = ratio(report.total_task_seconds, report.critical_path_seconds);
   report.makespan_over_bound = ratio(report.makespan_seconds, report.lower_bound_seconds);

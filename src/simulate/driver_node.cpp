@@ -79,6 +79,10 @@ void DriverNode::submit_one() {
     expected_[datum] = chunk;
     sources_.push_back({datum, chunk, may_fail(run)});
   }
+  for (const std::uint32_t index : submitted.job.graph->wanted) {
+    if (submitted.job.expected.contains(index)) continue;
+    sources_.push_back({{{session_, run}, index}, {0, 8}, true, true});
+  }
   if (submitted.bring_home) {
     for (const std::uint32_t index : submitted.job.graph->wanted) ++owed_[{{session_, run}, index}];
   }
@@ -94,9 +98,12 @@ void DriverNode::submit_one() {
 }
 
 bool DriverNode::may_fail(std::uint32_t run) const {
-  const Submitted& submitted = runs_.at(run);
-  return submitted.job.may_fail || submitted.is_cancelled || world_.kills > 0 ||
-         world_.config.is_memory_tight;
+  return runs_.at(run).job.may_fail || may_be_disturbed();
+}
+
+/// Data may fail that descend from no kernel that throws.
+bool DriverNode::may_be_disturbed() const {
+  return world_.config.cancels > 0 || world_.kills > 0 || world_.config.is_memory_tight;
 }
 
 void DriverNode::fetched(const DatumId& datum, const Chunk& chunk, bool) { pushed(datum, chunk); }
@@ -170,7 +177,8 @@ void DriverNode::failed(const driver::DatumFailed& action) {
   } else if (runs_.at(action.datum.run.number).bring_home) {
     world_.fail(name() + ": failed unasked");
   }
-  if (!may_fail(action.datum.run.number)) {
+  const auto& expected = runs_.at(action.datum.run.number).job.expected;
+  if (expected.contains(action.datum.index) && !may_be_disturbed()) {
     world_.fail(name() + ": datum " + name_of(action.datum) + " failed: " + action.error);
   }
 }
@@ -185,14 +193,10 @@ void DriverNode::finished(const driver::RunFinished& action) {
     world_.after(submission_pause, [this] { submit_one(); });
   }
   const auto& graph = *run.job.graph;
-  const bool must_fail = std::ranges::any_of(graph.kernel, [&](std::uint32_t kernel) {
-    return kernel_named(graph.kernels[kernel]) == Kernel::fail;
-  });
   switch (action.outcome) {
     case protocol::RunOutcome::done:
-      run.is_done = true;
       ++world_.outcome.runs_done;
-      if (must_fail) world_.fail(title + " is done although a kernel failed");
+      if (run.job.must_fail) world_.fail(title + " is done although a kernel failed");
       break;
     case protocol::RunOutcome::failed:
       ++world_.outcome.runs_failed;
@@ -204,6 +208,7 @@ void DriverNode::finished(const driver::RunFinished& action) {
       }
       break;
     case protocol::RunOutcome::cancelled:
+      run.was_cancelled = true;
       ++world_.outcome.runs_cancelled;
       if (!run.is_cancelled) world_.fail(title + " was cancelled by nobody");
       break;
@@ -231,7 +236,7 @@ void DriverNode::advance() {
     driver::BringAsked bring;
     for (const auto& [datum, chunk] : expected_) {
       const auto run = runs_.find(datum.run.number);
-      if (run == runs_.end() || run->second.bring_home || !run->second.is_done) continue;
+      if (run == runs_.end() || run->second.bring_home || run->second.was_cancelled) continue;
       bring.data.push_back(datum);
       ++owed_[datum];
     }

@@ -31,7 +31,7 @@ class DriverNode : public PeerNode {
     bool bring_home = true;
     bool is_cancelled = false;
     bool is_finished = false;
-    bool is_done = false;  ///< finished well
+    bool was_cancelled = false;  ///< before it had ended
   };
 
   void fetched(const DatumId& datum, const Chunk& chunk, bool is_in_place) override;
@@ -51,6 +51,7 @@ class DriverNode : public PeerNode {
   void advance();
   void release(const DatumId& datum);
   bool may_fail(std::uint32_t run) const;
+  bool may_be_disturbed() const;
 
   SessionId session_;
   driver::DriverEngine engine_;

@@ -49,10 +49,10 @@ void add_task(graph::TaskGraph& graph, SplitMix64& random, Kernel kernel, std::u
 
 /// Runs the graph in order. Data of failed tasks and their descendants are left out.
 std::map<std::uint32_t, Chunk> execute(const graph::TaskGraph& graph,
-                                       std::span<const Chunk> externals) {
+                                       std::span<const Source> externals) {
   std::map<std::uint32_t, Chunk> data;
   for (std::uint32_t i = 0; i < externals.size(); ++i) {
-    data[graph.output_count() + i] = externals[i];
+    if (!externals[i].fails) data[graph.output_count() + i] = externals[i].chunk;
   }
   for (std::uint32_t task = 0; task < graph.task_count(); ++task) {
     const Kernel kernel = kernel_named(graph.kernels[graph.kernel[task]]);
@@ -72,10 +72,13 @@ std::map<std::uint32_t, Chunk> execute(const graph::TaskGraph& graph,
 }
 
 void complete(Job& job, std::shared_ptr<const graph::TaskGraph> graph,
-              std::span<const Chunk> externals) {
+              std::span<const Source> externals) {
   const std::string wrong = graph::validate(*graph);
   ASHLAR_CHECK(wrong.empty(), wrong);
   const auto data = execute(*graph, externals);
+  for (std::uint32_t d = 0; d < graph->output_count(); ++d) {
+    job.must_fail = job.must_fail || !data.contains(d);
+  }
   for (const std::uint32_t wanted : graph->wanted) {
     const auto found = data.find(wanted);
     if (found != data.end()) job.expected.insert(*found);
@@ -111,12 +114,12 @@ Job make_job(const Config& config, SplitMix64& random, std::span<const Source> s
   auto graph = std::make_shared<graph::TaskGraph>();
   graph->kernels.assign(std::begin(kernel_names), std::end(kernel_names));
   Job job;
-  std::vector<Chunk> externals;
+  std::vector<Source> externals;
   for (const Source& source : sources) {
     if (random.below(2) == 0) continue;
     job.externals.push_back(source.id);
     job.may_fail = job.may_fail || source.may_fail;
-    externals.push_back(source.chunk);
+    externals.push_back(source);
     graph->external_bytes.push_back(source.chunk.bytes);
   }
   const auto external_count = static_cast<std::uint32_t>(externals.size());

@@ -36,6 +36,7 @@ struct Source {
   DatumId id;
   Chunk chunk;
   bool may_fail = false;
+  bool fails = false;  ///< for certain: it descends from a kernel that throws
 };
 
 struct Job {
@@ -43,6 +44,7 @@ struct Job {
   std::vector<DatumId> externals;
   std::map<std::uint32_t, Chunk> expected;  ///< of the wanted outputs
   bool may_fail = false;
+  bool must_fail = false;  ///< some task does, and what descends from it
 };
 
 /// The graph, which has no external data, and its results when executed in sequence.

@@ -13,6 +13,7 @@ struct ToScheduler {
     auto to = out.initSubmitRun();
     to.setRun(submit.run);
     to.setDeliver(submit.deliver);
+    to.setEndsOnFailure(submit.ends_on_failure);
     write_graph(*submit.graph, to.initGraph());
     write_ids(submit.externals, to.initExternals(), SessionColumn::implied);
   }
@@ -45,6 +46,7 @@ protocol::SubmitRun read_submit(schema::SubmitRun::Reader in, SessionId session)
   protocol::SubmitRun submit;
   submit.run = in.getRun();
   submit.deliver = in.getDeliver();
+  submit.ends_on_failure = in.getEndsOnFailure();
   submit.externals = read_ids(in.getExternals(), session);
   auto graph = std::make_shared<graph::TaskGraph>(read_graph(in.getGraph()));
   require(submit.externals.size() == graph->external_count(),
@@ -112,6 +114,7 @@ void write_stats(const protocol::RunStats& stats, schema::RunStats::Builder out)
     to.setSlots(share.slots);
     to.setTasks(share.tasks);
     to.setBusyNs(share.busy_ns);
+    to.setPresentNs(share.present_ns);
   }
 }
 
@@ -129,7 +132,8 @@ protocol::RunStats read_stats(schema::RunStats::Reader in) {
                              .name = read_text(worker.getName()),
                              .slots = worker.getSlots(),
                              .tasks = worker.getTasks(),
-                             .busy_ns = worker.getBusyNs()});
+                             .busy_ns = worker.getBusyNs(),
+                             .present_ns = worker.getPresentNs()});
   return stats;
 }
 
@@ -165,6 +169,7 @@ struct ToDriver {
     auto to = out.initDataLost();
     write_ids(lost.data, to.initData());
     to.setReason(as_text(lost.reason));
+    to.setKind(static_cast<schema::ErrorKind>(lost.kind));
   }
   void operator()(const protocol::Heartbeat& beat) { write_heartbeat(beat, out.initHeartbeat()); }
   void operator()(const protocol::ClusterSize& size) {
@@ -223,7 +228,8 @@ protocol::SchedulerToDriver read_to_driver(schema::SchedulerToDriver::Reader in)
     case SchedulerToDriver::DATA_LOST: {
       const auto from = in.getDataLost();
       return protocol::DataLost{.data = read_ids(from.getData()),
-                                .reason = read_text(from.getReason())};
+                                .reason = read_text(from.getReason()),
+                                .kind = read_error_kind(from.getKind())};
     }
     case SchedulerToDriver::HEARTBEAT:
       return read_heartbeat(in.getHeartbeat());

@@ -1,14 +1,39 @@
 #include "wire/channel.hpp"
 
 namespace ashlar::wire {
+namespace {
+
+void write_product(const graph::Product& product, schema::Product::Builder out) {
+  out.setRows(product.rows);
+  out.setColumns(product.columns);
+  out.setInner(product.inner);
+  out.setM(product.m);
+  out.setN(product.n);
+  out.setK(product.k);
+  out.setElementBytes(product.element_bytes);
+}
+
+graph::Product read_product(schema::Product::Reader in) {
+  return {.rows = in.getRows(),
+          .columns = in.getColumns(),
+          .inner = in.getInner(),
+          .m = in.getM(),
+          .n = in.getN(),
+          .k = in.getK(),
+          .element_bytes = in.getElementBytes()};
+}
+
+}  // namespace
 
 std::size_t graph_words(const graph::TaskGraph& g) {
-  std::size_t words = 64 + text_words(g.kernels) + text_words(g.sources);
+  constexpr std::size_t product_words = 6;
+  std::size_t words =
+      64 + product_words * g.products.size() + text_words(g.kernels) + text_words(g.sources);
   for (const graph::Constraint& constraint : g.constraints)
     words += 2 + resource_words(constraint.resources);
   return words + list_words(g.kernel, g.input_offsets, g.inputs, g.output_offsets, g.param_offsets,
                             g.params, g.flops, g.moved_bytes, g.priority, g.constraint, g.source,
-                            g.reuse_input, g.output_bytes, g.external_bytes, g.wanted);
+                            g.reuse_input, g.cell, g.output_bytes, g.external_bytes, g.wanted);
 }
 
 void write_graph(const graph::TaskGraph& g, schema::TaskGraph::Builder out) {
@@ -36,6 +61,10 @@ void write_graph(const graph::TaskGraph& g, schema::TaskGraph::Builder out) {
   write_column(g.output_bytes, [&](unsigned n) { return out.initOutputBytes(n); });
   write_column(g.external_bytes, [&](unsigned n) { return out.initExternalBytes(n); });
   write_column(g.wanted, [&](unsigned n) { return out.initWanted(n); });
+  write_column(g.cell, [&](unsigned n) { return out.initCell(n); });
+  if (g.products.empty()) return;
+  auto products = out.initProducts(list_size(g.products.size()));
+  for (unsigned i = 0; i < products.size(); ++i) write_product(g.products[i], products[i]);
 }
 
 graph::TaskGraph read_graph(schema::TaskGraph::Reader in) {
@@ -59,6 +88,8 @@ graph::TaskGraph read_graph(schema::TaskGraph::Reader in) {
   g.output_bytes = read_planned_sizes(in.getOutputBytes());
   g.external_bytes = read_planned_sizes(in.getExternalBytes());
   g.wanted = read_u32(in.getWanted());
+  for (const auto product : in.getProducts()) g.products.push_back(read_product(product));
+  g.cell = read_u32(in.getCell());
   if (const std::string problem = graph::validate(g); !problem.empty())
     throw Malformed("unsound graph: " + problem);
   return g;

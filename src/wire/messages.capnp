@@ -131,6 +131,17 @@ struct Constraint {
   resources @0 :List(Resource);
 }
 
+struct Product {
+  # A product of matrices: chunks and elements along m, n and k.
+  rows @0 :UInt32;
+  columns @1 :UInt32;
+  inner @2 :UInt32;
+  m @3 :UInt64;
+  n @4 :UInt64;
+  k @5 :UInt64;
+  elementBytes @6 :UInt32;
+}
+
 struct TaskGraph {
   # As src/graph/task_graph.hpp says. Lists that may be empty there may be empty here.
   kernels @0 :List(Text);
@@ -151,6 +162,8 @@ struct TaskGraph {
   outputBytes @15 :List(UInt64);
   externalBytes @16 :List(UInt64);
   wanted @17 :List(UInt32);
+  products @18 :List(Product);
+  cell @19 :List(UInt32);
 }
 
 struct SubmitRun {
@@ -158,6 +171,7 @@ struct SubmitRun {
   graph @1 :TaskGraph;
   externals @2 :DatumIds;
   deliver @3 :Bool;
+  endsOnFailure @4 :Bool;
 }
 
 struct CancelRun {
@@ -215,6 +229,7 @@ struct WorkerShare {
   slots @2 :UInt32;
   tasks @3 :UInt64;
   busyNs @4 :Int64;
+  presentNs @5 :Int64;
 }
 
 struct RebalanceStats {
@@ -253,6 +268,7 @@ struct RunProgress {
 struct DataLost {
   data @0 :DatumIds;
   reason @1 :Text;
+  kind @2 :ErrorKind = disconnected;
 }
 
 # ---- scheduler -> worker

@@ -32,9 +32,11 @@ bool eventually(const std::function<bool()>& holds) {
 }
 
 TEST(Connect, ASessionKnowsHowManyWorkersAndSlotsThereAre) {
-  Loop loop{Loop::Options{}};
+  auto machine = std::make_unique<Loop>(Loop::Options{});
+  Loop& loop = *machine;
   telemetry::Log log;
-  SchedulerShell scheduler{loop, log, {}};
+  auto shell = std::make_unique<SchedulerShell>(loop, log, SchedulerShell::Options{});
+  SchedulerShell& scheduler = *shell;
   scheduler.listen(net::Address::parse("tcp://127.0.0.1:0"));
   const net::Address address = scheduler.addresses().at(0);
   auto first = std::make_unique<Newcomer>(loop, address, worker(3));
@@ -43,7 +45,7 @@ TEST(Connect, ASessionKnowsHowManyWorkersAndSlotsThereAre) {
                                now() + Duration::seconds(20)));
   loop.start();
 
-  const Session session = Session::connect(address.to_string());
+  Session session = Session::connect(address.to_string());
   EXPECT_EQ(session.worker_count(), 1u);
   const Array array = ones({4});
   EXPECT_EQ(session.plan(array).workers, 1u);
@@ -56,7 +58,13 @@ TEST(Connect, ASessionKnowsHowManyWorkersAndSlotsThereAre) {
   loop.dispatch([&] { first.reset(); });
   ASSERT_TRUE(eventually([&] { return session.worker_count() == 1; }));
   EXPECT_EQ(session.plan(array).slots, 6u);
+
   loop.stop();
+  second.reset();
+  shell.reset();
+  machine.reset();
+  EXPECT_TRUE(eventually([&] { return session.worker_count() == 0; })) << "nobody knows of any";
+  EXPECT_THROW(session.compute(array), Disconnected);
 }
 
 }  // namespace

@@ -140,6 +140,20 @@ TEST(Failures, TasksThatKeepCrashingAreGivenUpOneByOne) {
   EXPECT_EQ(session.submit<add_one>(1).get(), 2) << "each was given up";
 }
 
+TEST(Failures, AKernelThatThrowsEndsTheComputationOfItsArray) {
+  auto session = two_workers();
+  TemporaryFolder folder;
+  session.compute(save_npy(folder / "x.npy", ones({40, 40}, {.chunks = {20, 20}})));
+  const int line = __LINE__ + 1;
+  const auto x = load_npy(folder / "x.npy", {.chunks = {20, 20}});
+  std::filesystem::remove(folder / "x.npy");
+  const std::string error = error_of([&] { session.compute(sum(x)); });
+  EXPECT_TRUE(contains(error, "task ") && contains(error, "kernel \"") &&
+              contains(error, "on worker local:") && contains(error, "x.npy") &&
+              contains(error, "failures_test.cpp:" + std::to_string(line)))
+      << error;
+}
+
 TEST(Failures, MoreMemoryThanAddressesIsRefused) {
   EXPECT_THROW(Session::local({.workers = 1, .memory_per_worker = ~std::uint64_t{0}}), BadInput);
 }

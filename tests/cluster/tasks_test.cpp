@@ -127,6 +127,52 @@ TEST_F(OwnTasks, WhatReadsAResultThatHasFailedSaysWhy) {
   EXPECT_EQ(session().submit<add_one>(1).get(), 2) << "the session lives on";
 }
 
+TEST_F(OwnTasks, ACallOfMapThatThrowsLeavesTheOthersAlone) {
+  std::vector<std::pair<std::int64_t, double>> sizes;
+  for (int i = 0; i < 50; ++i) sizes.emplace_back(i == 20 ? -1 : 3, i);
+  const auto blocks = session().map<make_block>(sizes);
+  std::vector<Future<double>> sums;
+  for (const auto& block : blocks) sums.push_back(session().submit<sum_of>(block));
+  const std::string cause = failure_of([&] { blocks[20].get(); });
+  EXPECT_NE(cause.find("kernel \"make_block\""), std::string::npos) << cause;
+  EXPECT_NE(cause.find("task 20"), std::string::npos) << cause;
+  for (std::size_t i = 0; i < blocks.size(); ++i) {
+    if (i == 20) continue;
+    EXPECT_EQ((blocks[i].get().view<const double, 2>()(2, 2)), static_cast<double>(i));
+    EXPECT_EQ(sums[i].get(), 9.0 * static_cast<double>(i));
+  }
+  EXPECT_EQ(failure_of([&] { sums[20].get(); }), cause);
+  EXPECT_EQ(failure_of([&] { session().gather(blocks); }), cause);
+}
+
+TEST_F(OwnTasks, OfAGraphOnlyWhatReadsAFailureFailsAndAtOnce) {
+  TemporaryFolder folder;
+  Graph graph;
+  const auto bad = graph.add<fail_with>(std::string("too hot"));
+  const auto after = graph.add<fail_with>(bad);
+  const auto slow = graph.add<wait_for_file>(folder / "go");
+  const auto beside = graph.add<add_one>(slow);
+  for (const auto& node : {bad, after}) graph.want(node);
+  for (const auto& node : {slow, beside}) graph.want(node);
+  const auto run = session().run(graph);
+  const std::string cause = failure_of([&] { run[bad].get(); });
+  ASSERT_EQ(cause.find("TaskFailed: "), 0u) << cause;
+  EXPECT_EQ(failure_of([&] { run[after].get(); }), cause);
+  EXPECT_FALSE(run.done().is_ready()) << "the rest goes on";
+  std::ofstream(folder / "go").put('x');
+  EXPECT_EQ(run[beside].get(), 2);
+  EXPECT_EQ(failure_of([&] { run.wait(); }), cause);
+}
+
+TEST_F(OwnTasks, AnArgumentThatIsGoneStillTellsTheFirstCause) {
+  for (int i = 0; i < 20; ++i) {
+    const auto last =
+        session().submit<fail_with>(session().submit<fail_with>(std::string("too hot")));
+    const std::string cause = failure_of([&] { last.get(); });
+    EXPECT_NE(cause.find("too hot"), std::string::npos) << cause;
+  }
+}
+
 TEST_F(OwnTasks, AChainOfTasksGivesTheFirstCauseOnce) {
   const auto bad = session().submit<fail_with>(std::string("too hot"));
   auto last = bad;

@@ -61,7 +61,7 @@ TEST(Simulation, SeveralDriversShareTheWorkers) {
   EXPECT_GT(sum.data_compared, 0u);
 }
 
-TEST(Simulation, FailingKernelsFailTheirRunsOnly) {
+TEST(Simulation, FailingKernelsFailExactlyWhatDescendsFromThem) {
   const Outcome sum = run_seeds({.drivers = 2, .runs = 4, .failing_tasks = 20}, 150);
   EXPECT_GT(sum.runs_failed, 0u);
   EXPECT_GT(sum.runs_done, 0u);

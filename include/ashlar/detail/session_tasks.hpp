@@ -94,8 +94,8 @@ class SessionTasks {
   }
 
   /// Calls `fn` for each element of a range, as one graph: cheaper than as many submits. An
-  /// element is the function's argument, or a tuple of its arguments. When one call fails, those
-  /// that have not ended fail with it.
+  /// element is the function's argument, or a tuple of its arguments. A call that fails leaves the
+  /// others alone: each future has its own value or error, as soon as that is known.
   template <auto fn, class R>
   requires detail::Mappable<fn, R> std::vector<Future<detail::TaskResultOf<fn>>> map(
       R&& range, const TaskOptions& options = {}) {

@@ -45,13 +45,16 @@ class Latest {
 class LeastLoaded final : public Policy {
  public:
   PeerIndex choose(const View& view, const Question& question) override {
+    const auto own = question.owner == no_host
+                         ? std::span<const PeerIndex>{}
+                         : view.workers.members_on(question.pool, question.owner);
+    if (!own.empty()) return choose_near_owner(view, question, own);
     if (question.sibling != no_peer && is_possible(view, question, question.sibling) &&
         view.workers.has_room(question.sibling)) {
       return question.sibling;
     }
     const PeerIndex idle = least_loaded_worker(view, question);
-    const bool uneven =
-        question.task_ns > view.limits.wake_up.ns && is_uneven(view, question.pool);
+    const bool uneven = question.task_ns > view.limits.wake_up.ns && is_uneven(view, question.pool);
     if (question.inputs.empty() && !uneven) {
       return is_awake(view, question, idle) ? question.recent : idle;
     }
@@ -66,6 +69,27 @@ class LeastLoaded final : public Policy {
   }
 
  private:
+  /// One of the owner's workers, if it is not so busy that another host that has done all that it
+  /// owns itself would be done clearly sooner.
+  PeerIndex choose_near_owner(const View& view, const Question& question,
+                              std::span<const PeerIndex> own) {
+    gather(view, question);
+    holders_.swap(candidates_);
+    for (const PeerIndex worker : own) consider(view, worker);
+    const PeerIndex idle = least_loaded_worker(view, question);
+    if (idle != no_peer && has_done_its_own(view, question, idle)) consider(view, idle);
+    const PeerIndex best = best_candidate(view, question);
+    forget();
+    holders_.swap(candidates_);
+    forget();
+    return best;
+  }
+
+  static bool has_done_its_own(const View& view, const Question& question, PeerIndex worker) {
+    const std::uint32_t host = view.workers.at(worker).host;
+    return host >= question.owned_left.size() || question.owned_left[host] == 0;
+  }
+
   /// Whether a worker that was given something just now would be done with it before an idle one
   /// could be woken.
   static bool is_awake(const View& view, const Question& question, PeerIndex idle) {
@@ -112,6 +136,9 @@ class LeastLoaded final : public Policy {
       if (e.waiting_ns > least_waiting) {
         finish += std::min(e.start_ns / 2, slack);
       }
+      const bool is_elsewhere =
+          question.owner != no_host && view.workers.at(e.worker).host != question.owner;
+      if (is_elsewhere) finish += question.task_ns + slack + e.waiting_ns;  // it has to go back
       if (best == no_peer || finish < best_ns || (finish == best_ns && e.worker < best)) {
         best = e.worker;
         best_ns = finish;
@@ -164,8 +191,7 @@ class LeastLoaded final : public Policy {
   /// When what is to use the same links as the inputs from other hosts already will be through.
   std::int64_t links_free_ns(const View& view, PeerIndex worker) const {
     const std::uint64_t incoming = view.replicas.incoming(worker);
-    return std::max(transfer_ns(incoming, view.links.receiving(worker)),
-                    senders_.without(worker));
+    return std::max(transfer_ns(incoming, view.links.receiving(worker)), senders_.without(worker));
   }
 
   static std::int64_t transfer_ns(std::uint64_t bytes, double rate) {
@@ -193,8 +219,7 @@ class LeastLoaded final : public Policy {
       moving += static_cast<double>(view.limits.local_latency.ns);
     }
     const double running = question.ns_on(peer);
-    const double pressure =
-        pressure_ns(view, question, peer) + static_cast<double>(peer.heat_ns);
+    const double pressure = pressure_ns(view, question, peer) + static_cast<double>(peer.heat_ns);
     std::int64_t queue = view.workers.load_ns(worker);
     if (view.kept.has_before(worker, question.turn)) queue += peer.kept_ns / peer.slots;
     if (question.taken_over != nullptr && question.taken_over->primary != worker) {
@@ -225,7 +250,7 @@ class LeastLoaded final : public Policy {
   }
 
   std::vector<Held> at_worker_, at_host_;  ///< all zero between questions
-  std::vector<Candidate> candidates_;
+  std::vector<Candidate> candidates_, holders_;
   std::vector<Estimate> estimates_;
   std::uint64_t total_bytes_ = 0;
   Latest makers_;   ///< when inputs that are being made will be

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "scheduler/owners.hpp"
+
 namespace ashlar::scheduler::placement {
 namespace {
 
@@ -101,6 +103,15 @@ std::vector<std::uint32_t> timely_ranks(const View& view, const Submission& run)
   const std::vector<std::int64_t> way = ways_to_end(view, run, depth_first);
   std::vector<std::uint32_t> by_way = depth_first;
   std::ranges::stable_sort(by_way, [&](auto a, auto b) { return way[a] > way[b]; });
+  if (!run.graph.products.empty()) {
+    EqualHosts on = equal_hosts(view.workers);
+    on.may_have_layers = has_long_cells(run.graph, run.task_ns, view.limits.window_time);
+    const auto turns = turns_of(run.graph, run.consumers, on);
+    if (!turns.empty()) {
+      std::ranges::stable_sort(by_way, {}, [&](auto t) { return turns[t]; });
+      return inverse(by_way);
+    }
+  }
   if (by_way == depth_first) return ranks;
 
   // Beside what the order makes wait, each slot holds what it is making.

@@ -36,7 +36,9 @@ struct Question {
   PeerIndex sibling = no_peer;
   /// For a task without inputs: where the one before it went, whichever its run.
   PeerIndex recent = no_peer;
-  PeerIndex planned = no_peer;  ///< what plan() said when the run was submitted
+  PeerIndex planned = no_peer;    ///< what plan() said when the run was submitted
+  std::uint32_t owner = no_host;  ///< the host that is to run it, so that little moves
+  std::span<const std::uint32_t> owned_left = {};  ///< what hosts own of the run, by host
   /// Predicted by class of workers; empty while there is one class.
   std::span<const std::int64_t> class_ns = {};
 

@@ -114,14 +114,17 @@ struct ModelWorker {
   void run(std::pair<RunId, std::uint32_t> key, bool fails) {
     const Assigned task = tasks.at(key);
     tasks.erase(key);
+    const DatumId taken =
+        task.reuse != graph::TaskGraph::no_input ? task.inputs[task.reuse] : DatumId{};
     if (fails) {
+      if (task.reuse != graph::TaskGraph::no_input) store.erase(taken);
       outbox.push_back(protocol::TaskFailed{key.first, key.second, task.attempt,
                                             ErrorKind::task_failed, "as planned"});
       return;
     }
     std::uint64_t value = mix(key.first.number, key.second);
     for (const DatumId input : task.inputs) value = mix(value, store.at(input));
-    if (task.reuse != graph::TaskGraph::no_input) store.erase(task.inputs[task.reuse]);
+    if (task.reuse != graph::TaskGraph::no_input) store.erase(taken);
     for (const DatumId output : task.outputs) {
       store[output] = mix(value, output.index);
       fetches.erase(output);

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <memory>
+#include <optional>
 
 #include "model_cluster.hpp"
 
@@ -14,6 +15,7 @@ struct ModelRun {
   std::vector<DatumId> externals;
   std::vector<std::uint64_t> values;  ///< of its outputs, computed in sequence
   std::set<std::uint32_t> undelivered;
+  std::set<std::uint32_t> failed;  ///< tasks whose kernels threw
   bool is_ended = false, is_cancelled = false, may_fail = false, is_released = false;
   protocol::RunOutcome outcome = protocol::RunOutcome::done;
 };
@@ -160,17 +162,33 @@ class Cluster {
       } else {
         EXPECT_TRUE(run.is_cancelled);
       }
-      if (ended->outcome != protocol::RunOutcome::done || run.is_cancelled) {
-        run.undelivered.clear();
-      }
+      if (run.is_cancelled) run.undelivered.clear();
+    } else if (const auto* progress = std::get_if<protocol::RunProgress>(&message)) {
+      EXPECT_LE(progress->tasks_done, runs_.at(progress->run).graph->task_count());
     } else if (const auto* unused = std::get_if<protocol::PutDataUnused>(&message)) {
       for (const DatumId id : unused->data) EXPECT_EQ(put_.erase(id), 1u);
     } else if (const auto* lost = std::get_if<protocol::DataLost>(&message)) {
       EXPECT_TRUE(with_faults_ || runs_.at(lost->data[0].run.number).is_cancelled ||
                   runs_.at(lost->data[0].run.number).may_fail)
           << lost->reason;
-      for (const DatumId id : lost->data) runs_.at(id.run.number).undelivered.erase(id.index);
+      for (const DatumId id : lost->data) {
+        EXPECT_TRUE(with_faults_ || is_doomed(id)) << "it descends from no failure: " << id.index;
+        runs_.at(id.run.number).undelivered.erase(id.index);
+      }
     }
+  }
+
+  /// What makes it failed, or was cancelled, or reads what did.
+  bool is_doomed(DatumId id) const {
+    if (put_values_.contains(id)) return false;
+    const ModelRun& run = runs_.at(id.run.number);
+    const graph::TaskGraph& g = *run.graph;
+    const std::uint32_t task = graph::producers(g)[id.index];
+    if (run.is_cancelled || run.failed.contains(task)) return true;
+    return std::ranges::any_of(g.inputs_of(task), [&](std::uint32_t name) {
+      return is_doomed(name < g.output_count() ? DatumId{id.run, name}
+                                               : run.externals[name - g.output_count()]);
+    });
   }
 
   void fetch_home(DatumId id, PeerId holder) {
@@ -183,6 +201,7 @@ class Cluster {
       return;
     }
     EXPECT_EQ(worker->second.store.at(id), run.values[id.index]) << "wrong bits";
+    EXPECT_TRUE(with_faults_ || !is_doomed(id) || runs_cancelled_ > 0) << "made of a failure";
     run.undelivered.erase(id.index);
   }
 
@@ -216,7 +235,13 @@ class Cluster {
   void say(ModelWorker& worker) {
     auto message = worker.outbox.front();
     worker.outbox.pop_front();
+    const auto* failure = std::get_if<protocol::TaskFailed>(&message);
+    const auto failed = failure != nullptr ? std::optional(*failure) : std::nullopt;
+    const std::uint64_t before = engine_.counters().tasks_failed;
     step(FromWorker{worker.id, std::move(message)});
+    if (failed && engine_.counters().tasks_failed > before) {
+      runs_.at(failed->run.number).failed.insert(failed->task);
+    }
   }
 
   /// Tries one fetch; returns whether something happened.
@@ -269,8 +294,7 @@ class Cluster {
       beat.cpu_percent = static_cast<std::uint32_t>(random_.below(150));
       beat.slots_percent = static_cast<std::uint32_t>(random_.below(200));
       beat.cores_busy_percent = static_cast<std::uint32_t>(random_.below(100 * beat.cores + 1));
-      beat.host_busy_percent =
-          static_cast<std::uint32_t>(random_.below(100 * beat.host_cores + 1));
+      beat.host_busy_percent = static_cast<std::uint32_t>(random_.below(100 * beat.host_cores + 1));
       beat.run_queue = static_cast<std::uint32_t>(random_.below(5));
       beat.host_memory_used = random_.below(120);
       beat.host_memory_limit = 100;
@@ -330,6 +354,7 @@ class Cluster {
       std::advance(at, random_.below(runs_.size()));
       if (at->second.is_ended || at->second.is_released) return;
       at->second.is_cancelled = at->second.may_fail = true;
+      ++runs_cancelled_;
       for (auto& [number, run] : runs_) {
         if (number > at->first) run.may_fail = true;
       }
@@ -413,6 +438,7 @@ class Cluster {
   std::deque<protocol::SchedulerToDriver> to_driver_;
   std::uint32_t next_run_ = 0, next_peer_ = 0;
   std::uint64_t run_count_ = 0;
+  int runs_cancelled_ = 0;
   int stillness_ = 0;
   bool put_is_released_ = false;
 };

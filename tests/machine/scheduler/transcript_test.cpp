@@ -54,6 +54,11 @@ class Transcript : public ::testing::Test {
     step(FromWorker{PeerId{worker},
                     protocol::TasksDone{{session, 0}, {task}, {attempt}, {1000}, {}}});
   }
+  void fail(std::uint32_t worker, std::uint32_t task) {
+    step(FromWorker{PeerId{worker}, protocol::TaskFailed{{session, 0}, task, 1,
+                                                         ErrorKind::task_failed,
+                                                         "division by zero"}});
+  }
   void say(std::uint32_t worker, protocol::WorkerToScheduler message) {
     step(FromWorker{PeerId{worker}, std::move(message)});
   }
@@ -179,6 +184,19 @@ TEST_F(Transcript, ARunWaitsForAWorkerForAWhile) {
   expect_failed("none joined within 30000 ms", ErrorKind::disconnected);
 }
 
+TEST_F(Transcript, ProgressDoesNotCountWhatIsMadeAgain) {
+  join(1);
+  submit(0, graph_of({{}, {0}, {1}}, {2}));
+  step(FromWorker{PeerId{1}, protocol::TasksDone{{session, 0}, {0, 1}, {1, 1}, {9, 9}, {}}});
+  step(WorkerLost{PeerId{1}, "killed"});
+  join(2);
+  now_ = now_ + Duration::seconds(1);
+  step(FromWorker{PeerId{2}, protocol::TasksDone{{session, 0}, {0}, {2}, {9}, {}}});
+  const auto progress = told<protocol::RunProgress>();
+  ASSERT_EQ(progress.size(), 1u);
+  EXPECT_EQ(progress[0].tasks_done, 1u);
+}
+
 TEST_F(Transcript, LongTasksAreReportedInFull) {
   join(1);
   submit(0, graph_of({{}, {0}}, {1}));
@@ -219,20 +237,81 @@ TEST_F(Transcript, OfAnUnknownKernelFewTasksAreAssignedUntilOneIsMeasured) {
   EXPECT_EQ(assigned, 20u);
 }
 
+constexpr const char* division =
+    "task 0, kernel \"add\", main.cpp:7 main, on worker w1: division by zero";
+
 TEST_F(Transcript, AFailureNamesKernelTaskWorkerLineAndFailsWhoNeedsIt) {
   join(1);
   submit(0, graph_of({{}, {0}}, {1}));
   auto graph = graph_of({{1}}, {0});
   graph->external_bytes = {8};
   submit(1, graph, {{{session, 0}, 1}});
-  step(FromWorker{PeerId{1}, protocol::TaskFailed{
-                                 {session, 0}, 0, 1, ErrorKind::task_failed, "division by zero"}});
+  fail(1, 0);
   const auto ended = told<protocol::RunEnded>();
   ASSERT_EQ(ended.size(), 2u);
-  EXPECT_EQ(ended[0].error,
-            "task 0, kernel \"add\", main.cpp:7 main, on worker w1: division by zero");
-  EXPECT_EQ(ended[1].error, ended[0].error);
+  EXPECT_EQ(ended[0].error, division);
+  EXPECT_EQ(ended[1].error, division);
+  const auto lost = told<protocol::DataLost>();
+  ASSERT_EQ(lost.size(), 1u) << "one message for one cause";
+  EXPECT_EQ(lost[0].data, (std::vector<DatumId>{{{session, 0}, 1}, {{session, 1}, 0}}));
+  EXPECT_EQ(lost[0].reason, division);
+  EXPECT_EQ(lost[0].kind, ErrorKind::task_failed);
   EXPECT_EQ(sent<protocol::RevokeTasks>(1).size(), 2u);
+}
+
+TEST_F(Transcript, OnlyWhatDescendsFromAFailureEndsWithIt) {
+  join(1);
+  submit(0, graph_of({{}, {}, {0, 1}, {1}, {2, 3}}, {1, 2, 3, 4}));
+  auto graph = graph_of({{1}, {2}, {0}}, {0, 1, 2});
+  graph->inputs = {3, 4, 0};  // reads what fails and what does not
+  graph->external_bytes = {8, 8};
+  submit(1, graph, {{{session, 0}, 2}, {{session, 0}, 3}});
+  fail(1, 0);
+  auto lost = told<protocol::DataLost>();
+  ASSERT_EQ(lost.size(), 1u);
+  std::ranges::sort(lost[0].data);
+  EXPECT_EQ(lost[0].data, (std::vector<DatumId>{{{session, 0}, 2},
+                                                {{session, 0}, 4},
+                                                {{session, 1}, 0},
+                                                {{session, 1}, 2}}));
+  EXPECT_TRUE(told<protocol::RunEnded>().empty()) << "the others go on";
+  EXPECT_EQ(engine_.unfinished_tasks(), 3u);
+  done(1, 1);
+  done(1, 3);
+  expect_failed(division, ErrorKind::task_failed);
+  step(FromWorker{PeerId{1}, protocol::TasksDone{{session, 1}, {1}, {1}, {1000}, {}}});
+  ASSERT_EQ(told<protocol::DataReady>().size(), 1u);
+  expect_failed(division, ErrorKind::task_failed);
+}
+
+TEST_F(Transcript, ARunThatIsOfUseOnlyAsAWholeEndsWithItsFirstFailure) {
+  join(1);
+  step(FromDriver{session,
+                  protocol::SubmitRun{0, graph_of({{}, {}, {}}, {0, 1, 2}), {}, false, true}});
+  done(1, 1);
+  fail(1, 0);
+  expect_failed(division, ErrorKind::task_failed);
+  EXPECT_EQ(engine_.unfinished_tasks(), 0u);
+}
+
+TEST_F(Transcript, WhoeverReadsWhatHasFailedLaterIsToldTheCause) {
+  join(1);
+  submit(0, graph_of({{}}, {0}));
+  fail(1, 0);
+  auto graph = graph_of({{2}, {}}, {0, 1});
+  graph->external_bytes = {8};
+  // Its program may have dropped the datum by now: the release comes behind.
+  submit(1, graph, {{{session, 0}, 0}});
+  ASSERT_EQ(told<protocol::DataLost>().size(), 1u);
+  EXPECT_EQ(told<protocol::DataLost>()[0].reason, division);
+  EXPECT_EQ(told<protocol::DataLost>()[0].data, (std::vector<DatumId>{{{session, 1}, 0}}));
+  step(FromDriver{session, protocol::ReleaseData{{{{session, 0}, 0}}}});
+  step(FromWorker{PeerId{1}, protocol::TasksDone{{session, 1}, {1}, {1}, {1000}, {}}});
+  ASSERT_EQ(told<protocol::DataReady>().size(), 1u) << "what does not read it is made";
+  expect_failed(division, ErrorKind::task_failed);
+  step(FromDriver{session, protocol::LocateData{{{{session, 1}, 0}}}});
+  ASSERT_EQ(told<protocol::DataLost>().size(), 1u);
+  EXPECT_EQ(told<protocol::DataLost>()[0].reason, division);
 }
 
 TEST_F(Transcript, LostDataAreMadeAgainAndStaleReportsIgnored) {
@@ -251,6 +330,23 @@ TEST_F(Transcript, LostDataAreMadeAgainAndStaleReportsIgnored) {
   done(2, 0, 2);
   done(2, 1, 2);
   EXPECT_EQ(told<protocol::RunEnded>().size(), 1u);
+}
+
+TEST_F(Transcript, AReportSaysHowLongEachWorkerWasThere) {
+  join(1);
+  submit(0, graph_of({{}, {}}, {0, 1}));
+  done(1, 0);
+  lose(1);
+  join(2);
+  done(2, 0, 2);
+  done(2, 1, 2);
+  const auto ended = told<protocol::RunEnded>();
+  ASSERT_EQ(ended.size(), 1u);
+  const protocol::RunStats& stats = ended[0].stats;
+  ASSERT_EQ(stats.workers.size(), 2u);
+  EXPECT_EQ(stats.makespan_ns, 5'000'000);
+  EXPECT_EQ(stats.workers[0].present_ns, 2'000'000);
+  EXPECT_EQ(stats.workers[1].present_ns, 2'000'000) << "it came a millisecond later";
 }
 
 TEST_F(Transcript, AWorkerWhoseSlotsAreHeldGetsNothingAndGivesBackWhatItHas) {
@@ -293,6 +389,10 @@ TEST_F(Transcript, OnlyTasksThatTheWorkerWasInAreBlamed) {
     ASSERT_EQ(sent<protocol::AssignTasks>(w)[0].task.size(), 2u);
     lose(w, {{{{session, 0}, 1}}});
   }
+  EXPECT_EQ(told<protocol::DataLost>().at(0).data, (std::vector<DatumId>{{{session, 0}, 1}}));
+  join(4);
+  done(4, 0, 4);
+  EXPECT_EQ(told<protocol::DataReady>().size(), 1u) << "the other one is done by the next worker";
   expect_failed("task 1, kernel \"add\", main.cpp:7 main: took down 3 workers",
                 ErrorKind::task_failed);
 }

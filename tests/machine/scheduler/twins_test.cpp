@@ -199,7 +199,9 @@ TEST_F(Twins, WhenOneOfBothWorkersDiesTheOtherGoesOn) {
     ASSERT_FALSE(assigned_.empty());
     const Where last = assigned_.back();
     EXPECT_NE(last.worker, dead.worker);
-    if (dies_first) EXPECT_GT(last.attempt, twin.attempt) << "no number is used twice";
+    if (dies_first) {
+      EXPECT_GT(last.attempt, twin.attempt) << "no number is used twice";
+    }
     done(last);
     run_until(0);
     EXPECT_EQ(engine_.unfinished_tasks(), 0u);

@@ -33,6 +33,23 @@ TEST(Plan, a_sum_of_many_chunks_needs_few_at_once) {
   EXPECT_GE(plan.memory_peak_bytes_per_worker, 64u * 64 * 8);
 }
 
+TEST(Plan, says_how_a_product_is_spread_over_hosts) {
+  const auto a = random::uniform({2048, 2048}, {.chunks = {128, 128}});
+  const auto plan = matmul(a, a).plan({.workers = 4, .hosts = 4});
+  ASSERT_EQ(plan.products.size(), 1u);
+  EXPECT_EQ(plan.products[0].grid_rows, 2u);
+  EXPECT_EQ(plan.products[0].grid_columns, 2u);
+  EXPECT_EQ(plan.products[0].grid_layers, 1u);
+  EXPECT_DOUBLE_EQ(plan.products[0].moved_bytes, 2.0 * 2048 * 2048 * 8);
+  EXPECT_LE(plan.products[0].least_moved_bytes, plan.products[0].moved_bytes);
+  const std::string text = to_string(plan);
+  EXPECT_NE(text.find("2048 x 2048 x 2048 on 4 hosts as 2 x 2 x 1, moves 67.1 MB, lower bound "),
+            std::string::npos)
+      << text;
+  EXPECT_TRUE(matmul(a, a).plan().products.empty());
+  EXPECT_THROW(matmul(a, a).plan({.hosts = 0}), BadInput);
+}
+
 TEST(Plan, reads_well) {
   const auto text = to_string(matmul(random::uniform({1000, 1000}, {.chunks = {100, 100}}),
                                      eye(1000, {.chunks = {100, 100}}))

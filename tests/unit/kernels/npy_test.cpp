@@ -147,7 +147,8 @@ TEST_F(Npy, RefusalsNameFileAndFinding) {
   says(refusal(write_npy("{'descr': '<c16'" + rest, 96)), "<c16");
   says(refusal(write_npy("{'descr': '<U5'" + rest, 120)), "<U5");
   says(refusal(write_npy("{'descr': [('a', '<f8')]" + rest, 48)), "structures");
-  says(refusal(write_npy("{'descr': '<f8'" + rest, 47)), "only");
+  says(refusal(write_npy("{'descr': '<f8'" + rest, 47)), "expected 48 bytes");
+  says(refusal(write_npy("{'descr': '<f8'" + rest, 47)), "only 47");
   says(refusal(write_npy("{'descr': '<f8'", 48)), "malformed");
   says(refusal(write_npy("{'descr': '<f8', 'fortran_order': False}", 48)),
        "lacks the key \"shape\"");

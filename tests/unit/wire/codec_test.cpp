@@ -45,7 +45,7 @@ struct Channel<protocol::PeerMessage> {
 
 bool are_equal(const protocol::SubmitRun& a, const protocol::SubmitRun& b) {
   return a.run == b.run && *a.graph == *b.graph && a.externals == b.externals &&
-         a.deliver == b.deliver;
+         a.deliver == b.deliver && a.ends_on_failure == b.ends_on_failure;
 }
 template <class T>
 bool are_equal(const T& a, const T& b) {

@@ -90,6 +90,13 @@ std::shared_ptr<const graph::TaskGraph> RandomMessages::graph() {
       const auto inputs = g->inputs_of(t).size();
       g->reuse_input.push_back(inputs > 0 && coin() ? below(inputs) : graph::TaskGraph::no_input);
     }
+  if (coin()) {
+    g->products = list<graph::Product>(1 + below(3), [&] {
+      return graph::Product{1 + below(4), 1 + below(4), 1 + below(4), size(), size(), size(), 8};
+    });
+    g->cell = list<std::uint32_t>(
+        tasks, [&] { return coin() ? below(g->products[0].cells()) : graph::TaskGraph::no_cell; });
+  }
   for (std::uint32_t d = 0; d < g->output_count(); ++d)
     if (coin()) g->wanted.push_back(d);
   return g;
@@ -138,6 +145,7 @@ void RandomMessages::fill(protocol::SubmitRun& out) {
   out.graph = graph();
   out.externals = own_ids(out.graph->external_count());
   out.deliver = coin();
+  out.ends_on_failure = coin();
 }
 
 void RandomMessages::fill(protocol::DataReady& out) {
@@ -148,13 +156,13 @@ void RandomMessages::fill(protocol::DataReady& out) {
 void RandomMessages::fill(protocol::RunEnded& out) {
   out.run = u32();
   out.outcome = static_cast<protocol::RunOutcome>(random_.below(3));
-  out.error_kind = static_cast<ErrorKind>(random_.below(6));
+  out.error_kind = error_kind();
   out.error = text();
   const auto ns = [&] { return static_cast<std::int64_t>(u64()); };
   out.stats = {u64(), ns(), ns(), ns(), u64(), u64(), {}, {}};
   if (coin()) out.stats.rebalance = {u64(), u64(), u64(), u64(), u64(), ns()};
   out.stats.workers = list<protocol::WorkerShare>(random_.below(5), [&] {
-    return protocol::WorkerShare{peer(), text(), u32(), u64(), ns()};
+    return protocol::WorkerShare{peer(), text(), u32(), u64(), ns(), ns()};
   });
 }
 

@@ -35,6 +35,7 @@ class RandomMessages {
   std::uint64_t size() { return random_.next() >> (3 + random_.below(50)); }
   std::size_t count() { return random_.below(size_max_ + 1); }
   bool coin() { return random_.below(2) == 1; }
+  ErrorKind error_kind() { return static_cast<ErrorKind>(random_.below(6)); }
   PeerId peer() { return PeerId{u32()}; }
   RunId run() { return {coin() ? session : SessionId{u32()}, u32()}; }
   DatumId datum() { return {run(), u32()}; }
@@ -59,7 +60,7 @@ class RandomMessages {
   void fill(protocol::RunEnded& out);
   void fill(protocol::RunProgress& out) { out = {u32(), u64()}; }
   void fill(protocol::PutDataUnused& out) { out = {ids(count())}; }
-  void fill(protocol::DataLost& out) { out = {ids(count()), text()}; }
+  void fill(protocol::DataLost& out) { out = {ids(count()), text(), error_kind()}; }
   void fill(protocol::AssignTasks& out);
   void fill(protocol::RevokeTasks& out);
   void fill(protocol::FreeData& out) { out = {ids(count())}; }
