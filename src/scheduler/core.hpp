@@ -50,6 +50,8 @@ class Core {
     PeerIndex driver = no_peer;
     std::set<ReadyKey> ready;       ///< runs with assignable tasks
     std::int64_t highest_run = -1;  ///< a number above was never used
+    std::int64_t task_ns = 0;       ///< what its tasks took …
+    std::int64_t twin_ns = 0;       ///< … and what twins were predicted to take beside
   };
   /// Of a whole run, or of one task.
   struct Failure {
@@ -189,6 +191,7 @@ class Core {
   const Placed* find_twin(const Run& run, std::uint32_t task) const;
   Attempt latest_attempt(const Run& run, std::uint32_t task) const;
   bool is_twin(const Run& run, std::uint32_t task, PeerIndex worker, Attempt attempt) const;
+  bool give_to_twin(Run& run, std::uint32_t task);
   void let_twin_win(Run& run, std::uint32_t task);
   void end_twin(Run& run, std::uint32_t task, bool is_first_there);
   void end_twins(PeerIndex worker);

@@ -109,13 +109,15 @@ void Core::bind_externals(Run& run, const std::vector<DatumId>& externals) {
   }
 }
 
-/// Runs that a task of high priority waits for are as urgent, and those that they wait for.
+/// Runs that a task of higher priority waits for are as urgent, and those that they wait for.
 void Core::raise_priorities(const Run& run) {
-  if (run.priority.empty()) return;
   std::vector<std::pair<std::uint32_t, std::int32_t>> raised;
   for (std::uint32_t i = 0; i < run.externals.size(); ++i) {
+    const std::uint32_t slot = run.externals[i].run;
+    if (run_at(slot).tasks.unfinished() == 0) continue;
     for (const std::uint32_t task : run.consumers.of(run.output_count() + i)) {
-      if (run.priority[task] > 0) raised.emplace_back(run.externals[i].run, run.priority[task]);
+      raised.emplace_back(slot, run.priority_of(task));
+      if (run.priority.empty()) break;
     }
   }
   while (!raised.empty()) {
@@ -123,7 +125,9 @@ void Core::raise_priorities(const Run& run) {
     raised.pop_back();
     if (slot == DataRef::no_run) continue;
     Run& earlier = run_at(slot);
-    if (earlier.tasks.unfinished() == 0 || earlier.raised_priority >= priority) continue;
+    const bool is_as_urgent =
+        earlier.raised_priority >= priority || (earlier.priority.empty() && priority <= 0);
+    if (is_as_urgent || earlier.tasks.unfinished() == 0) continue;
     earlier.raised_priority = priority;
     update_ready(earlier);
     for (const DataRef ref : earlier.externals) raised.emplace_back(ref.run, priority);

@@ -260,6 +260,11 @@ void Core::check_uses() const {
     const Run& run = run_at(key.run);
     ASHLAR_CHECK(run.tasks.state(key.index) == TaskState::assigned, story(run.id, key.index));
   }
+  for (const auto& [id, session] : sessions_) {
+    ASHLAR_CHECK(static_cast<double>(session.twin_ns) <=
+                     limits_.twin_share * static_cast<double>(session.task_ns),
+                 "second attempts take too much");
+  }
   for (const auto& run : runs_) {
     if (!run) continue;
     for (std::uint32_t d = 0; d < run->data.size(); ++d) {

@@ -112,6 +112,7 @@ void Core::void_tasks(PeerIndex worker, const WorkerLost& event) {
   count_killed(worker, assigned, event);
   for (const DataRef& entry : assigned) {
     Run& run = run_at(entry.run);
+    if (give_to_twin(run, entry.index)) continue;
     free_worker(run, entry.index);
     transition(run, entry.index, TaskState::assignable);
   }

@@ -244,9 +244,14 @@ PeerIndex Core::first_to_finish(const Run& run, std::uint32_t task,
   return first;
 }
 
-/// Moving costs not only the task: its inputs take links from others, and do not come back.
+/// Moving costs not only the task: its inputs take links from others, and do not come back. What a
+/// host owns has to go back there.
 std::int64_t Core::least_gain_ns(const Run& run, std::uint32_t task, PeerIndex worker) {
-  return limits_.steal_gain.ns + time_on(run, task, worker) / 4 + bringing_ns(run, task, worker);
+  const std::int64_t takes = time_on(run, task, worker);
+  const std::int64_t brings = bringing_ns(run, task, worker);
+  const std::uint32_t owner = run.owner_of(task);
+  const bool goes_back = owner != no_host && workers_.at(worker).host != owner;
+  return limits_.steal_gain.ns + takes / 4 + brings + (goes_back ? takes + brings : 0);
 }
 
 void Core::move(Run& run, std::uint32_t task, PeerIndex to) {

@@ -164,7 +164,7 @@ struct Limits {
   Duration twin_wait = Duration::milliseconds(50);
   double twin_lateness = 3;
   /// … and is begun a second time where that is done sooner, as long as second attempts are
-  /// predicted to take no more than this share of the time that the run's tasks took so far.
+  /// predicted to take no more than this share of the time that the session's tasks took so far.
   double twin_share = 0.05;
   PolicyKind policy = PolicyKind::least_loaded;
 };

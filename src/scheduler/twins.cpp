@@ -41,7 +41,7 @@ bool Core::straggles(const Run& run, std::uint32_t task, Duration running) const
   return static_cast<double>(running.ns) > limits_.twin_lateness * (1 + learned.spread) * usual;
 }
 
-/// Begins a twin if that is worth it, and within the run's budget.
+/// Begins a twin if that is worth it, and within the session's budget.
 void Core::start_twin(Run& run, const Queued& late, const std::vector<PeerIndex>& workers) {
   const std::uint32_t task = late.task.index;
   const TaskRecord& record = run.tasks.at(task);
@@ -62,8 +62,9 @@ void Core::start_twin(Run& run, const Queued& late, const std::vector<PeerIndex>
   const std::int64_t takes = time_on(run, task, worker);
   const std::int64_t left = (now_ - workers_.at(record.worker).busy_since).ns - late.task_ns;
   if (left - finish < least_gain_ns(run, task, worker)) return;
-  const double budget = limits_.twin_share * static_cast<double>(run.task_ns);
-  if (static_cast<double>(run.rebalance.twin_ns + takes) > budget) return;
+  Session& session = session_of(run);
+  const double budget = limits_.twin_share * static_cast<double>(session.task_ns);
+  if (static_cast<double>(session.twin_ns + takes) > budget) return;
 
   const Placed twin{worker, record.attempt + 1, static_cast<std::uint64_t>(takes)};
   twins_[late.task] = twin;
@@ -76,6 +77,7 @@ void Core::start_twin(Run& run, const Queued& late, const std::vector<PeerIndex>
   ++counters_.twins;
   ++run.rebalance.twins;
   run.rebalance.twin_ns += takes;
+  session.twin_ns += takes;
 }
 
 /// The task's twin, if it has one that has not ended.
@@ -99,11 +101,13 @@ bool Core::is_twin(const Run& run, std::uint32_t task, PeerIndex worker, Attempt
   return twin != nullptr && twin->worker == worker && twin->attempt == attempt;
 }
 
-/// The twin is done first: it takes the place of the task's first attempt, which is taken back.
-void Core::let_twin_win(Run& run, std::uint32_t task) {
+/// The twin, if there is one, takes the place of the task's first attempt, which is taken back.
+bool Core::give_to_twin(Run& run, std::uint32_t task) {
+  if (find_twin(run, task) == nullptr) return false;
   const auto found = twins_.find({run.slot, task});
   const Placed twin = found->second;
   twins_.erase(found);
+  steals_.erase({run.slot, task});
   TaskRecord& record = run.tasks.edit(task);
   outbox_.revoke(record.worker, run.id, task, record.attempt);
   free_worker(run, task);
@@ -111,6 +115,12 @@ void Core::let_twin_win(Run& run, std::uint32_t task) {
   record.worker = twin.worker;
   record.attempt = twin.attempt;
   record.expected_ns = twin.expected_ns;
+  return true;
+}
+
+/// The twin is done first.
+void Core::let_twin_win(Run& run, std::uint32_t task) {
+  give_to_twin(run, task);
   ++counters_.twins_won;
   ++run.rebalance.twins_won;
 }

@@ -115,6 +115,7 @@ void Core::on_worker(PeerIndex worker, const protocol::TasksDone& message) {
   }
   share.busy_ns += measured;
   run->task_ns += measured;
+  session_of(*run).task_ns += measured;
   if (average > 0) {
     workers_.observe_speed(worker, static_cast<double>(measured) / static_cast<double>(average),
                            now_);
@@ -208,6 +209,7 @@ void Core::on_worker(PeerIndex worker, const protocol::TaskFailed& message) {
     ++counters_.stale_events;
     return;
   }
+  if (give_to_twin(*run, message.task)) return;
   ++counters_.tasks_failed;
   fail_task(*run, message.task,
             std::make_shared<const Cause>(
@@ -326,7 +328,8 @@ void Core::take_back(PeerIndex worker) {
     if (!run || run->tasks.count(TaskState::assigned) == 0) continue;
     for (std::uint32_t t = 0; t < run->tasks.size(); ++t) {
       const TaskRecord& record = run->tasks.at(t);
-      if (record.state == TaskState::assigned && record.worker == worker) revoke(*run, t);
+      if (record.state != TaskState::assigned || record.worker != worker) continue;
+      if (!give_to_twin(*run, t)) revoke(*run, t);
     }
   }
   drain_unavailable();

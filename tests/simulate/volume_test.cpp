@@ -83,5 +83,14 @@ TEST(Volume, ALostHostsShareIsDoneByOthers) {
   EXPECT_LT(found.makespan_seconds, 2 * found.bound_seconds);
 }
 
+TEST(Volume, ASlowHostsShareIsDoneByOthers) {
+  const Program program = product({2048, 2048, 2048});
+  Machine machine{.speeds = {1, 1, 1, 0.2}};  // nobody knows that yet
+  const Forecast found = forecast({.program = std::make_shared<const Program>(program),
+                                   .machine = std::make_shared<const Machine>(machine)});
+  EXPECT_EQ(found.error, "");
+  EXPECT_LT(found.makespan_seconds, 1.35 * found.bound_seconds);
+}
+
 }  // namespace
 }  // namespace ashlar::simulate

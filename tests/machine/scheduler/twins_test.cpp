@@ -61,6 +61,14 @@ class Twins : public ::testing::Test {
                                                               {}}});
   }
 
+  void fail(const Where& where) {
+    const Where failed = where;
+    std::erase(assigned_, failed);
+    step(FromWorker{PeerId{failed.worker},
+                    protocol::TaskFailed{{session, 0}, failed.task, failed.attempt,
+                                         ErrorKind::overloaded, "out of memory"}});
+  }
+
   /// Everything that is assigned ends after the usual time, until `left` tasks are left to end;
   /// returns where they are.
   std::vector<Where> run_until(std::size_t left) {
@@ -129,13 +137,29 @@ class Twins : public ::testing::Test {
   }
 
   /// Sixty tasks of which one is left, and has run for half a second.
-  Where straggle(std::shared_ptr<graph::TaskGraph> graph = nullptr) {
+  Where straggle(std::shared_ptr<graph::TaskGraph> graph = nullptr, std::size_t left_over = 1) {
     if (!graph) graph = graph_of(std::vector<std::vector<std::uint32_t>>(60), {59});
     submit(0, graph);
-    const auto left = run_until(1);
-    EXPECT_EQ(left.size(), 1u);
+    const auto left = run_until(left_over);
+    EXPECT_EQ(left.size(), left_over);
     wait(Duration::milliseconds(500));
     return left.at(0);
+  }
+
+  /// Tasks of run 0 that are done before the run's first task is assigned.
+  std::size_t done_before(std::uint32_t run) {
+    const auto is_assigned = [this](std::uint32_t of, std::uint32_t task) {
+      return engine_.story({session, of}, task).find("assigned, ") != std::string::npos;
+    };
+    std::size_t of_first = 0;
+    while (engine_.unfinished_tasks() > 0 && !is_assigned(run, 0)) {
+      const Where next = assigned_.front();
+      now_ = now_ + Duration{static_cast<std::int64_t>(usual_ns)};
+      const bool is_of_first = is_assigned(0, next.task);
+      of_first += is_of_first ? 1 : 0;
+      done(next, is_of_first ? 0 : 1);
+    }
+    return of_first;
   }
 
   Instant now_;
@@ -184,7 +208,7 @@ TEST_F(Twins, TheFirstAttemptMayStillBeTheFirstDone) {
 }
 
 TEST_F(Twins, WhenOneOfBothWorkersDiesTheOtherGoesOn) {
-  for (const bool dies_first : {true, false}) {
+  for (const bool first_dies : {true, false}) {
     engine_ = SchedulerEngine{};
     assigned_.clear();
     step(SessionOpened{session, driver, {}});
@@ -193,35 +217,99 @@ TEST_F(Twins, WhenOneOfBothWorkersDiesTheOtherGoesOn) {
     const Where late = straggle();
     ASSERT_EQ(assigned_.size(), 2u);
     const Where twin = assigned_[1];
-    const Where dead = dies_first ? late : twin;
-    std::erase_if(assigned_, [&](const Where& where) { return where.worker == dead.worker; });
+    const Where dead = first_dies ? late : twin;
+    std::erase(assigned_, dead);
     step(WorkerLost{PeerId{dead.worker}, "SIGKILL"});
-    ASSERT_FALSE(assigned_.empty());
-    const Where last = assigned_.back();
-    EXPECT_NE(last.worker, dead.worker);
-    if (dies_first) {
-      EXPECT_GT(last.attempt, twin.attempt) << "no number is used twice";
-    }
-    done(last);
-    run_until(0);
-    EXPECT_EQ(engine_.unfinished_tasks(), 0u);
+    EXPECT_EQ(assigned_, std::vector<Where>{first_dies ? twin : late});
+    EXPECT_NE(engine_.story({session, 0}, late.task).find("assigned, "), std::string::npos);
+    done(assigned_.at(0));
+    EXPECT_EQ(told<protocol::RunEnded>().at(0).outcome, protocol::RunOutcome::done);
   }
 }
 
-TEST_F(Twins, TheFailureOfATwinIsNotTheTasks) {
+TEST_F(Twins, WhenBothWorkersDieTheTaskIsBegunAnew) {
   join(1);
   join(2);
   const Where late = straggle();
   ASSERT_EQ(assigned_.size(), 2u);
   const Where twin = assigned_[1];
-  step(FromWorker{PeerId{twin.worker},
-                  protocol::TaskFailed{{session, 0}, twin.task, twin.attempt,
-                                       ErrorKind::overloaded, "out of memory"}});
-  EXPECT_TRUE(told<protocol::RunEnded>().empty());
-  wait(Duration::milliseconds(500));
-  EXPECT_EQ(engine_.counters().twins, 1u) << "one is enough";
+  assigned_.clear();
+  step(WorkerLost{PeerId{late.worker}, "SIGKILL"});
+  step(WorkerLost{PeerId{twin.worker}, "SIGKILL"});
+  join(3);
+  ASSERT_FALSE(assigned_.empty());
+  run_until(1);
+  EXPECT_GT(assigned_.at(0).attempt, twin.attempt) << "no number is used twice";
+  done(assigned_.at(0));
+  EXPECT_EQ(engine_.unfinished_tasks(), 0u);
+}
+
+TEST_F(Twins, TheFailureOfOneAttemptIsNotTheTasks) {
+  for (const bool first_fails : {true, false}) {
+    engine_ = SchedulerEngine{};
+    assigned_.clear();
+    step(SessionOpened{session, driver, {}});
+    join(1);
+    join(2);
+    const Where late = straggle();
+    ASSERT_EQ(assigned_.size(), 2u);
+    const Where twin = assigned_[1];
+    fail(first_fails ? late : twin);
+    EXPECT_TRUE(told<protocol::RunEnded>().empty());
+    wait(Duration::milliseconds(500));
+    EXPECT_EQ(engine_.counters().twins, 1u) << "one is enough";
+    done(first_fails ? twin : late);
+    EXPECT_EQ(told<protocol::RunEnded>().at(0).outcome, protocol::RunOutcome::done);
+    EXPECT_EQ(engine_.counters().tasks_failed, 0u);
+  }
+}
+
+TEST_F(Twins, WhenBothAttemptsFailTheTaskHasFailed) {
+  for (const bool first_fails_first : {true, false}) {
+    engine_ = SchedulerEngine{};
+    assigned_.clear();
+    step(SessionOpened{session, driver, {}});
+    join(1);
+    join(2);
+    const Where late = straggle();
+    ASSERT_EQ(assigned_.size(), 2u);
+    const Where twin = assigned_[1];
+    fail(first_fails_first ? late : twin);
+    fail(first_fails_first ? twin : late);
+    EXPECT_EQ(told<protocol::RunEnded>().at(0).outcome, protocol::RunOutcome::failed);
+    EXPECT_EQ(engine_.counters().tasks_failed, 1u);
+  }
+}
+
+TEST_F(Twins, BothAttemptsEndWithTheirRun) {
+  join(1);
+  join(2);
+  const Where late = straggle();
+  ASSERT_EQ(assigned_.size(), 2u);
+  const Where twin = assigned_[1];
+  step(FromDriver{session, protocol::CancelRun{0}});
+  EXPECT_EQ(sent<protocol::RevokeTasks>(late.worker).size(), 1u);
+  EXPECT_EQ(sent<protocol::RevokeTasks>(twin.worker).size(), 1u);
+  EXPECT_TRUE(assigned_.empty());
+  done(twin);
   done(late);
-  EXPECT_EQ(told<protocol::RunEnded>().at(0).outcome, protocol::RunOutcome::done);
+  EXPECT_EQ(engine_.counters().peers_dropped, 0u);
+}
+
+TEST_F(Twins, WhatReadsWhatBothAttemptsMakeIsCancelledWhenBothFail) {
+  join(1);
+  join(2);
+  std::vector<std::vector<std::uint32_t>> tasks(61);
+  for (std::uint32_t t = 0; t < 60; ++t) tasks[60].push_back(t);
+  straggle(graph_of(tasks, {60}), 2);
+  std::erase_if(assigned_, [](const Where& where) { return where.task == 60; });
+  ASSERT_EQ(assigned_.size(), 2u) << "the straggling task is on both, its reader on one";
+  const Where late = assigned_[0], twin = assigned_[1];
+  ASSERT_EQ(late.task, twin.task);
+  fail(late);
+  fail(twin);
+  EXPECT_EQ(told<protocol::RunEnded>().at(0).outcome, protocol::RunOutcome::failed);
+  EXPECT_EQ(engine_.unfinished_tasks(), 0u);
 }
 
 TEST_F(Twins, KernelsWithSideEffectsRunOnce) {
@@ -267,20 +355,21 @@ TEST_F(Twins, ARunThatAnUrgentOneWaitsForIsUrgent) {
   urgent->external_bytes = {8};
   urgent->priority = {3};
   submit(2, urgent, {{{session, 1}, 7}});
-  std::size_t of_first = 0;
-  while (engine_.unfinished_tasks() > 0) {
-    const Where next = assigned_.front();
-    actions_.clear();
-    now_ = now_ + Duration{static_cast<std::int64_t>(usual_ns)};
-    for (std::uint32_t run : {0u, 1u, 2u}) {
-      if (engine_.story({session, run}, next.task).find("assigned, ") == std::string::npos) continue;
-      done(next, run);
-      of_first += run == 0;
-      break;
-    }
-    if (engine_.story({session, 2}, 0).find("assigned, ") != std::string::npos) break;
-  }
-  EXPECT_LE(of_first, 3u) << "those that were assigned before";
+  EXPECT_LE(done_before(2), 3u) << "those that were assigned before";
+}
+
+TEST_F(Twins, WhatWaitsForAnUnimportantRunMakesItNoLessImportantThanItself) {
+  join(1);
+  auto unimportant = graph_of(std::vector<std::vector<std::uint32_t>>(8), {7});
+  unimportant->priority.assign(8, -1);
+  auto lesser = graph_of(std::vector<std::vector<std::uint32_t>>(8), {7});
+  lesser->priority.assign(8, -1);
+  submit(0, lesser);
+  submit(1, unimportant);
+  auto usual = graph_of({{1}}, {0});
+  usual->external_bytes = {8};
+  submit(2, usual, {{{session, 1}, 7}});
+  EXPECT_LE(done_before(2), 3u) << "those that were assigned before";
 }
 
 TEST_F(Twins, AmountsThatNoWorkerHasAreNamed) {
