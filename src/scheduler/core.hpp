@@ -69,9 +69,9 @@ class Core {
   /// Of a moved task, until its attempt ends.
   struct Steal {
     PeerIndex victim = no_peer;
-    Instant promised;              ///< when it would have ended there, as predicted …
-    std::uint64_t starts_at = 0;   ///< … and not before the victim has done so many tasks
-    bool was_running = false;      ///< the victim did it nevertheless
+    Instant promised;             ///< when it would have ended there, as predicted …
+    std::uint64_t starts_at = 0;  ///< … and not before the victim has done so many tasks
+    bool was_running = false;     ///< the victim did it nevertheless
   };
   /// A task on a worker whose inputs exist; when it starts, as predicted, and what it takes there.
   struct Queued {
@@ -81,6 +81,11 @@ class Core {
     std::uint64_t starts_at = 0;  ///< done tasks of the worker by then
     bool is_running = false;      ///< perhaps
     bool is_news = false;         ///< the worker has not been told yet
+  };
+  /// A worker that could start a task now, and the time, per slot, of what was moved to it.
+  struct Thief {
+    PeerIndex worker = no_peer;
+    std::int64_t taken_ns = 0;
   };
   enum class Existence { exists, stale, impossible };
 
@@ -164,19 +169,21 @@ class Core {
   bool is_current(const Given& given, PeerIndex worker) const;
   void rebalance();
   bool steal();
-  std::vector<PeerIndex> spare_workers() const;
+  std::vector<Thief> spare_workers();
+  bool is_starving(PeerIndex worker);
   std::vector<PeerIndex> latest_workers() const;
   std::vector<Queued> queue_of(PeerIndex worker);
   void predict_starts(PeerIndex worker, std::vector<Queued>& queue) const;
-  bool steal_from(PeerIndex victim, std::vector<PeerIndex>& thieves);
+  bool steal_from(PeerIndex victim, std::vector<Thief>& thieves);
   bool is_movable(const Run& run, std::uint32_t task) const;
   bool could_run(const Run& run, std::uint32_t task, PeerIndex worker) const;
   std::int64_t time_on(const Run& run, std::uint32_t task, PeerIndex worker) const;
   std::int64_t bringing_ns(const Run& run, std::uint32_t task, PeerIndex worker);
-  std::int64_t finish_on(const Run& run, std::uint32_t task, PeerIndex worker);
+  std::int64_t finish_on(const Run& run, std::uint32_t task, const Thief& thief);
   std::int64_t least_gain_ns(const Run& run, std::uint32_t task, PeerIndex worker);
-  PeerIndex first_to_finish(const Run& run, std::uint32_t task,
-                            const std::vector<PeerIndex>& workers, std::int64_t& finish_ns);
+  std::vector<Thief>::iterator first_to_finish(const Run& run, std::uint32_t task,
+                                               std::vector<Thief>& thieves,
+                                               std::int64_t& finish_ns);
   void move(Run& run, std::uint32_t task, PeerIndex to);
   void hand_over(Run& run, std::uint32_t task, PeerIndex from, PeerIndex to);
   bool is_read_on(DataRef ref, PeerIndex worker);
@@ -187,7 +194,7 @@ class Core {
   // twins.cpp
   void speculate();
   bool straggles(const Run& run, std::uint32_t task, Duration running) const;
-  void start_twin(Run& run, const Queued& late, const std::vector<PeerIndex>& workers);
+  void start_twin(Run& run, const Queued& late, std::vector<Thief> able);
   const Placed* find_twin(const Run& run, std::uint32_t task) const;
   Attempt latest_attempt(const Run& run, std::uint32_t task) const;
   bool is_twin(const Run& run, std::uint32_t task, PeerIndex worker, Attempt attempt) const;
@@ -255,8 +262,7 @@ class Core {
   std::uint64_t expected_on(PeerIndex worker, std::int64_t task_ns) const;
   void take_root(Run& run, const Pool& pool, PeerIndex worker);
   void assign(Run& run, std::uint32_t task, PeerIndex worker, std::int64_t task_ns);
-  void describe(Run& run, std::uint32_t task, const Placed& placed,
-                protocol::AssignTasks& message);
+  void describe(Run& run, std::uint32_t task, const Placed& placed, protocol::AssignTasks& message);
   void expect(DataRef ref, PeerIndex holder, PeerIndex worker);
   PeerIndex holder_for(const Datum& datum, PeerIndex worker);
   std::uint32_t reuse_for(Run& run, std::uint32_t task, PeerIndex worker);
@@ -333,7 +339,7 @@ class Core {
   std::vector<SessionId> closed_sessions_;
   std::vector<std::uint32_t> new_runs_;
   std::vector<std::uint32_t> parked_;
-  std::vector<PeerIndex> freed_;      ///< workers that have fewer tasks than before
+  std::vector<PeerIndex> freed_;        ///< workers that have fewer tasks than before
   std::vector<const Datum*> inputs_;    ///< scratch of place_task …
   std::vector<std::int64_t> class_ns_;  ///< … predicted, by class of workers
 };

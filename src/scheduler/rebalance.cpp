@@ -16,6 +16,8 @@ constexpr int steals_max = 64, refusals_max = 4;
 /// scheduler's time at most.
 constexpr std::int64_t pause_per_task_ns = 5000;
 constexpr std::size_t given_slack = 64;
+/// Who has more tasks is not looked at for whether it waits for what they read.
+constexpr std::uint32_t starving_max = 64;
 
 }  // namespace
 
@@ -39,15 +41,17 @@ bool Core::is_current(const Given& given, PeerIndex worker) const {
 
 /// Runs after placement: whoever is idle now found nothing that is to be placed.
 void Core::rebalance() {
-  if (unfinished_ == 0 || workers_.spare_count() == 0) return;
+  if (unfinished_ == 0) return;
   if (has_ticked_) speculate();
+  // Who waits for inputs is looked for at ticks.
+  if (workers_.spare_count() == 0 && !has_ticked_) return;
   if (workers_.backlog_count() == 0 || now_ < next_steal_ || !steal()) return;
   workers_.settle();
   place();
 }
 
 bool Core::steal() {
-  std::vector<PeerIndex> thieves = spare_workers();
+  std::vector<Thief> thieves = spare_workers();
   bool any = false;
   std::size_t looked_at = workers_.size() / 16;
   for (const PeerIndex victim : latest_workers()) {
@@ -60,12 +64,22 @@ bool Core::steal() {
   return any;
 }
 
-std::vector<PeerIndex> Core::spare_workers() const {
-  std::vector<PeerIndex> spare;
+/// Workers that could start a task now.
+std::vector<Core::Thief> Core::spare_workers() {
+  std::vector<Thief> spare;
   for (PeerIndex p = 0; p < workers_.size() && spare.size() < thieves_max; ++p) {
-    if (workers_.is_spare(p)) spare.push_back(p);
+    if (workers_.is_spare(p) || (has_ticked_ && is_starving(p))) spare.push_back({p});
   }
   return spare;
+}
+
+/// Whether the worker has tasks enough, but waits for what they read.
+bool Core::is_starving(PeerIndex worker) {
+  const Peer& peer = workers_.at(worker);
+  if (peer.assigned == 0 || peer.assigned > starving_max) return false;
+  if (now_ - peer.busy_since < limits_.twin_wait) return false;
+  if (!workers_.is_usable(worker) || !workers_.has_free_slot(worker)) return false;
+  return queue_of(worker).size() < peer.slots;
 }
 
 /// Workers with tasks that wait, those first that have work for longest, or have been silent for.
@@ -93,9 +107,9 @@ std::vector<Core::Queued> Core::queue_of(PeerIndex worker) {
     if (!is_current(given[i], worker)) continue;
     const Run* run = runs_[given[i].run].get();
     const std::uint32_t task = given[i].task;
-    const bool is_ready =
-        std::ranges::all_of(run->graph->inputs_of(task),
-                            [&](std::uint32_t name) { return datum(run->resolve(name)).is_made; });
+    const bool is_ready = std::ranges::all_of(run->graph->inputs_of(task), [&](std::uint32_t name) {
+      return datum(run->resolve(name)).is_made;
+    });
     if (!is_ready) continue;
     queue.push_back({{run->slot, task}, i, 0, time_on(*run, task, worker)});
     queue.back().is_news = given[i].step == steps_;
@@ -142,7 +156,7 @@ void Core::predict_starts(PeerIndex worker, std::vector<Queued>& queue) const {
 }
 
 /// Takes the last tasks, as long as somebody else would end them clearly sooner.
-bool Core::steal_from(PeerIndex victim, std::vector<PeerIndex>& thieves) {
+bool Core::steal_from(PeerIndex victim, std::vector<Thief>& thieves) {
   const std::vector<Queued> queue = queue_of(victim);
   const std::int64_t heat = workers_.at(victim).heat_ns;
   int steals = 0, refusals = 0;
@@ -152,16 +166,17 @@ bool Core::steal_from(PeerIndex victim, std::vector<PeerIndex>& thieves) {
     if (entry->is_running || entry->is_news || !is_movable(run, task)) continue;
     const std::int64_t end = entry->start_ns + entry->task_ns;
     std::int64_t sooner = 0;
-    const PeerIndex thief = first_to_finish(run, task, thieves, sooner);
-    if (thief == no_peer || end + heat - sooner < least_gain_ns(run, task, thief)) {
+    const auto thief = first_to_finish(run, task, thieves, sooner);
+    if (thief == thieves.end() || end + heat - sooner < least_gain_ns(run, task, thief->worker)) {
       if (++refusals == refusals_max) break;
       continue;
     }
-    counters_.tasks_relieved +=
-        workers_.at(victim).load.is_hot() && !workers_.at(thief).load.is_hot();
-    move(run, task, thief);
+    const Peer& taker = workers_.at(thief->worker);
+    counters_.tasks_relieved += workers_.at(victim).load.is_hot() && !taker.load.is_hot();
+    move(run, task, thief->worker);
     steals_[entry->task] = {victim, now_ + Duration{end}, entry->starts_at};
-    if (!workers_.has_room(thief)) std::erase(thieves, thief);
+    thief->taken_ns += time_on(run, task, thief->worker) / taker.slots;
+    if (thief->taken_ns >= limits_.window_time.ns) thieves.erase(thief);
     if (++steals == steals_max) break;
   }
   return steals > 0;
@@ -180,8 +195,7 @@ bool Core::is_movable(const Run& run, std::uint32_t task) const {
 }
 
 bool Core::could_run(const Run& run, std::uint32_t task, PeerIndex worker) const {
-  const std::uint32_t requirement =
-      run.tasks.classes()[run.tasks.at(task).task_class].requirement;
+  const std::uint32_t requirement = run.tasks.classes()[run.tasks.at(task).task_class].requirement;
   const Pool& pool = workers_.pool(workers_.pool_of(requirement));
   if (worker >= pool.is_member.size() || !pool.is_member[worker]) return false;
   if (!workers_.has_resources(worker, workers_.requirement(requirement))) return false;
@@ -196,8 +210,7 @@ bool Core::could_run(const Run& run, std::uint32_t task, PeerIndex worker) const
 
 /// What the task takes there, as is known by now.
 std::int64_t Core::time_on(const Run& run, std::uint32_t task, PeerIndex worker) const {
-  return static_cast<std::int64_t>(
-      expected_on(worker, predicted_ns(run, task, class_of(worker))));
+  return static_cast<std::int64_t>(expected_on(worker, predicted_ns(run, task, class_of(worker))));
 }
 
 /// What it takes to bring the task's inputs to the worker, after what comes over the same links.
@@ -224,21 +237,22 @@ std::int64_t Core::bringing_ns(const Run& run, std::uint32_t task, PeerIndex wor
   return before + near + far + limits_.remote_latency.ns;
 }
 
-std::int64_t Core::finish_on(const Run& run, std::uint32_t task, PeerIndex worker) {
-  const Peer& peer = workers_.at(worker);
-  const std::int64_t start = peer.assigned < peer.slots ? 0 : workers_.load_ns(worker);
-  return limits_.wake_up.ns + peer.heat_ns + std::max(start, bringing_ns(run, task, worker)) +
-         time_on(run, task, worker);
+std::int64_t Core::finish_on(const Run& run, std::uint32_t task, const Thief& thief) {
+  return limits_.wake_up.ns + workers_.at(thief.worker).heat_ns +
+         std::max(thief.taken_ns, bringing_ns(run, task, thief.worker)) +
+         time_on(run, task, thief.worker);
 }
 
-PeerIndex Core::first_to_finish(const Run& run, std::uint32_t task,
-                                const std::vector<PeerIndex>& workers, std::int64_t& finish_ns) {
-  PeerIndex first = no_peer;
-  for (const PeerIndex worker : workers) {
-    if (worker == run.tasks.at(task).worker || !could_run(run, task, worker)) continue;
-    const std::int64_t finish = finish_on(run, task, worker);
-    if (first != no_peer && finish >= finish_ns) continue;
-    first = worker;
+std::vector<Core::Thief>::iterator Core::first_to_finish(const Run& run, std::uint32_t task,
+                                                         std::vector<Thief>& thieves,
+                                                         std::int64_t& finish_ns) {
+  auto first = thieves.end();
+  for (auto thief = thieves.begin(); thief != thieves.end(); ++thief) {
+    if (thief->worker == run.tasks.at(task).worker) continue;
+    if (!could_run(run, task, thief->worker)) continue;
+    const std::int64_t finish = finish_on(run, task, *thief);
+    if (first != thieves.end() && finish >= finish_ns) continue;
+    first = thief;
     finish_ns = finish;
   }
   return first;

@@ -27,9 +27,8 @@ void make_tasks(Run& run, std::vector<std::uint32_t> rank) {
   for (std::uint32_t t = 0; t < rank.size(); ++t) order[rank[t]] = t;
   run.priority = inherited_priority(run, order);
   if (!run.priority.empty()) {
-    std::ranges::stable_sort(order, [&](std::uint32_t a, std::uint32_t b) {
-      return run.priority[a] > run.priority[b];
-    });
+    std::ranges::stable_sort(
+        order, [&](std::uint32_t a, std::uint32_t b) { return run.priority[a] > run.priority[b]; });
     for (std::uint32_t r = 0; r < order.size(); ++r) rank[order[r]] = r;
   }
   run.tasks = {run.graph->task_count(), std::move(rank), std::move(order)};

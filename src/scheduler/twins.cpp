@@ -9,21 +9,23 @@
 namespace ashlar::scheduler {
 namespace {
 
-/// A kernel's time is known so well that a task can be called late.
-constexpr double confidence_min = 0.8;
+/// Of a kernel, before a task of it can be called late.
 constexpr std::uint64_t calls_min = 5;
+/// Tasks that a worker has: among more it is not known which ones run.
+constexpr std::uint32_t given_max = 64;
 
 }  // namespace
 
 /// Begins the tasks once more that should have ended long ago, where somebody has nothing to do.
 void Core::speculate() {
-  for (PeerIndex p = 0; p < workers_.size() && workers_.spare_count() > 0; ++p) {
+  for (PeerIndex p = 0; p < workers_.size(); ++p) {
     const Peer& peer = workers_.at(p);
     if (!peer.is_worker || !peer.is_alive || peer.assigned == 0) continue;
     const Duration running = now_ - peer.busy_since;
-    // With more tasks than slots it is not known which ones run.
-    if (running < limits_.twin_wait || workers_.has_backlog(p)) continue;
-    for (const Queued& entry : queue_of(p)) {
+    if (running < limits_.twin_wait || peer.assigned > given_max) continue;
+    const std::vector<Queued> queue = queue_of(p);
+    if (queue.size() > peer.slots) continue;  // it is not known which ones run
+    for (const Queued& entry : queue) {
       Run& run = run_at(entry.task.run);
       if (straggles(run, entry.task.index, running)) start_twin(run, entry, spare_workers());
     }
@@ -36,29 +38,22 @@ bool Core::straggles(const Run& run, std::uint32_t task, Duration running) const
   if (!workers_.is_repeatable(record.worker, kernel)) return false;
   if (!is_movable(run, task) || twins_.contains({run.slot, task})) return false;
   const CostModel::Learned learned = costs_.learned(kernel);
-  if (learned.calls < calls_min || learned.confidence < confidence_min) return false;
+  if (learned.calls < calls_min) return false;
   const double usual = static_cast<double>(time_on(run, task, record.worker));
   return static_cast<double>(running.ns) > limits_.twin_lateness * (1 + learned.spread) * usual;
 }
 
 /// Begins a twin if that is worth it, and within the session's budget.
-void Core::start_twin(Run& run, const Queued& late, const std::vector<PeerIndex>& workers) {
+void Core::start_twin(Run& run, const Queued& late, std::vector<Thief> able) {
   const std::uint32_t task = late.task.index;
   const TaskRecord& record = run.tasks.at(task);
-  std::vector<PeerIndex> able = workers;
-  std::erase_if(able, [&](PeerIndex worker) {
-    const bool is_repeatable =
-        workers_.is_repeatable(worker, run.kernel_ids[run.graph->kernel[task]]);
-    bool is_awaited = false;  // told to fetch what it would make
-    for (std::uint32_t d = run.graph->output_offsets[task];
-         d < run.graph->output_offsets[task + 1]; ++d) {
-      is_awaited |= replicas_.find(run.data[d], worker) != nullptr;
-    }
-    return !is_repeatable || is_awaited;
+  std::erase_if(able, [&](const Thief& thief) {
+    return !workers_.is_repeatable(thief.worker, run.kernel_ids[run.graph->kernel[task]]);
   });
   std::int64_t finish = 0;
-  const PeerIndex worker = first_to_finish(run, task, able, finish);
-  if (worker == no_peer) return;
+  const auto first = first_to_finish(run, task, able, finish);
+  if (first == able.end()) return;
+  const PeerIndex worker = first->worker;
   const std::int64_t takes = time_on(run, task, worker);
   const std::int64_t left = (now_ - workers_.at(record.worker).busy_since).ns - late.task_ns;
   if (left - finish < least_gain_ns(run, task, worker)) return;
@@ -125,14 +120,14 @@ void Core::let_twin_win(Run& run, std::uint32_t task) {
   ++run.rebalance.twins_won;
 }
 
-/// Takes the twin back, if it has not ended. `is_first_there`: the first attempt goes on, or is done.
+/// Takes the twin back, if it has not ended. `is_first_there`: the first attempt goes on, or is
+/// done.
 void Core::end_twin(Run& run, std::uint32_t task, bool is_first_there) {
   Placed& twin = twins_.at({run.slot, task});
   if (twin.worker == no_peer) return;
   const PeerIndex worker = twin.worker;
   outbox_.revoke(worker, run.id, task, twin.attempt);
-  const std::uint32_t requirement =
-      run.tasks.classes()[run.tasks.at(task).task_class].requirement;
+  const std::uint32_t requirement = run.tasks.classes()[run.tasks.at(task).task_class].requirement;
   workers_.give_back(worker, workers_.requirement(requirement), twin.expected_ns);
   freed_.push_back(worker);
   twin.worker = no_peer;

@@ -193,8 +193,7 @@ void Core::task_done(Run& run, std::uint32_t task, std::uint64_t elapsed_ns,
 void Core::on_worker(PeerIndex worker, const protocol::TaskFailed& message) {
   Run* run = nullptr;
   if (find_task_run(worker, message.run, run) != Existence::exists) return;
-  if (message.task >= run->tasks.size() ||
-      message.attempt > latest_attempt(*run, message.task)) {
+  if (message.task >= run->tasks.size() || message.attempt > latest_attempt(*run, message.task)) {
     drop_peer(worker, "reports the failure of task " + std::to_string(message.task) + " of " +
                           run->label() + ", which never was");
     return;

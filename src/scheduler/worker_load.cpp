@@ -27,8 +27,7 @@ void WorkerTable::weigh(PeerIndex worker) {
   Peer& peer = peers_[worker];
   peer.slowness = peer.speed.slowness();
   const double others = peer.load.share() * static_cast<double>(limits_.host_load_cost.ns);
-  peer.heat_ns =
-      static_cast<std::int64_t>(others) + (peer.load.is_hot() ? limits_.hot_cost.ns : 0);
+  peer.heat_ns = static_cast<std::int64_t>(others) + (peer.load.is_hot() ? limits_.hot_cost.ns : 0);
   mark_dirty(worker);
 }
 
@@ -88,9 +87,8 @@ std::string WorkerTable::what_is_missing(std::uint32_t requirement) const {
       if (!is_usable(p) || position_of(p, wanted.kernel) == Peer::none_position) continue;
       most = std::max(most, amount_on(peers_[p], resource));
     }
-    const auto name = std::ranges::find(resources_, resource, [](const auto& entry) {
-      return entry.second;
-    });
+    const auto name =
+        std::ranges::find(resources_, resource, [](const auto& entry) { return entry.second; });
     std::ostringstream what;
     what << static_cast<double>(need) * 1e-6 << " \"" << name->first << '"';
     all << (all.tellp() > 0 ? " and " : "") << what.str();

@@ -283,8 +283,7 @@ std::size_t WorkerTable::bytes() const {
 
 void WorkerTable::check_invariants() const {
   ASHLAR_CHECK(dirty_.empty(), "settled");
-  std::size_t workers = 0, usable = 0, usable_slots = 0, open = 0, idle = 0, spare = 0,
-              backlog = 0;
+  std::size_t workers = 0, usable = 0, usable_slots = 0, open = 0, idle = 0, spare = 0, backlog = 0;
   for (PeerIndex p = 0; p < peers_.size(); ++p) {
     const Peer& peer = peers_[p];
     workers += peer.is_worker && peer.is_alive;

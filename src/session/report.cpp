@@ -27,9 +27,8 @@ RunReport make_report(const Run& run) {
   report.local_bytes = stats.local_bytes;
   report.remote_bytes = stats.remote_bytes;
   const protocol::RebalanceStats& moved = stats.rebalance;
-  report.rebalance = {moved.stolen,    moved.useful,
-                      moved.useless,   moved.twins,
-                      moved.twins_won, static_cast<double>(moved.twin_ns) * 1e-9};
+  report.rebalance = {moved.stolen, moved.useful,    moved.useless,
+                      moved.twins,  moved.twins_won, static_cast<double>(moved.twin_ns) * 1e-9};
   for (const float flops : run.graph->flops) report.flops += static_cast<double>(flops);
   double slots = 0, present = 0;  // summed over workers, by the part of the run they were there
   for (const auto& share : stats.workers) {
@@ -94,8 +93,7 @@ std::string to_string(const RunReport& report) {
   for (const auto& worker : report.workers) {
     out += line("  %-20s %5.1f %%  %llu tasks, busy %s on %u slot%s", worker.name.c_str(),
                 worker.utilisation * 100, static_cast<unsigned long long>(worker.tasks),
-                seconds(worker.busy_seconds).c_str(), worker.slots,
-                worker.slots == 1 ? "" : "s");
+                seconds(worker.busy_seconds).c_str(), worker.slots, worker.slots == 1 ? "" : "s");
   }
   out += line("bytes                 %.1f MB between processes of a host, %.1f MB between hosts",
               static_cast<double>(report.local_bytes) * 1e-6,
@@ -116,7 +114,8 @@ std::string to_string(const RunReport& report) {
   out += line("lower bound           %s; makespan / bound = %.3f",
               seconds(report.lower_bound_seconds).c_str(), report.makespan_over_bound);
   if (report.flops > 0 && report.makespan_seconds > 0) {
-    out += line("rate                  %.1f GFLOP/s", report.flops / report.makespan_seconds * 1e-9);
+    out +=
+        line("rate                  %.1f GFLOP/s", report.flops / report.makespan_seconds * 1e-9);
   }
   return out;
 }

@@ -43,8 +43,10 @@ TEST_F(RebalanceTest, APureTaskThatDoesNotEndIsDoneElsewhere) {
   const TemporaryFolder folder;
   const std::string path = folder / "go on";
   const auto future = session().submit<stall_once>(path);
-  EXPECT_TRUE(future.wait_for(long_enough)) << "one worker is stuck, the other one idle";
+  const auto next = session().submit<add_one>(future);
+  EXPECT_TRUE(next.wait_for(long_enough)) << "one worker is stuck, the other one idle";
   std::ofstream(path) << "now";
+  EXPECT_EQ(next.get(), 2);
   EXPECT_EQ(future.get(), 1);
   const RunReport report = future.report();
   EXPECT_EQ(report.rebalance.second_runs, 1u) << to_string(report);

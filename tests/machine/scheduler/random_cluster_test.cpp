@@ -488,16 +488,16 @@ void play_seeds(std::uint64_t count, bool with_faults,
   EXPECT_TRUE(one != nullptr || !with_faults || sum.tasks_recomputed > 0);
   EXPECT_TRUE(one != nullptr || (sum.tasks_relieved > 0 && sum.tasks_stolen > 0));
   EXPECT_TRUE(one != nullptr || (sum.twins > 0 && sum.twins_won > 0));
-  std::printf("tasks done %llu, recomputed %llu, failed %llu; stale events %llu; stolen %llu, of "
-              "them from hot hosts %llu; begun twice %llu, of them won %llu\n",
-              static_cast<unsigned long long>(sum.tasks_done),
-              static_cast<unsigned long long>(sum.tasks_recomputed),
-              static_cast<unsigned long long>(sum.tasks_failed),
-              static_cast<unsigned long long>(sum.stale_events),
-              static_cast<unsigned long long>(sum.tasks_stolen),
-              static_cast<unsigned long long>(sum.tasks_relieved),
-              static_cast<unsigned long long>(sum.twins),
-              static_cast<unsigned long long>(sum.twins_won));
+  std::printf(
+      "tasks done %llu, recomputed %llu, failed %llu; stale events %llu; stolen %llu, of "
+      "them from hot hosts %llu; begun twice %llu, of them won %llu\n",
+      static_cast<unsigned long long>(sum.tasks_done),
+      static_cast<unsigned long long>(sum.tasks_recomputed),
+      static_cast<unsigned long long>(sum.tasks_failed),
+      static_cast<unsigned long long>(sum.stale_events),
+      static_cast<unsigned long long>(sum.tasks_stolen),
+      static_cast<unsigned long long>(sum.tasks_relieved),
+      static_cast<unsigned long long>(sum.twins), static_cast<unsigned long long>(sum.twins_won));
 }
 
 TEST(RandomCluster, EveryRunEndsAndNothingLeaks) { play_seeds(1500, false); }

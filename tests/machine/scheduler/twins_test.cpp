@@ -54,19 +54,18 @@ class Twins : public ::testing::Test {
     friend bool operator==(const Where&, const Where&) = default;
   };
   void done(const Where& where, std::uint32_t run = 0) {
-    step(FromWorker{PeerId{where.worker}, protocol::TasksDone{{session, run},
-                                                              {where.task},
-                                                              {where.attempt},
-                                                              {usual_ns},
-                                                              {}}});
+    step(FromWorker{
+        PeerId{where.worker},
+        protocol::TasksDone{{session, run}, {where.task}, {where.attempt}, {usual_ns}, {}}});
   }
 
   void fail(const Where& where) {
     const Where failed = where;
     std::erase(assigned_, failed);
-    step(FromWorker{PeerId{failed.worker},
-                    protocol::TaskFailed{{session, 0}, failed.task, failed.attempt,
-                                         ErrorKind::overloaded, "out of memory"}});
+    step(FromWorker{
+        PeerId{failed.worker},
+        protocol::TaskFailed{
+            {session, 0}, failed.task, failed.attempt, ErrorKind::overloaded, "out of memory"}});
   }
 
   /// Everything that is assigned ends after the usual time, until `left` tasks are left to end;
@@ -312,6 +311,29 @@ TEST_F(Twins, WhatReadsWhatBothAttemptsMakeIsCancelledWhenBothFail) {
   EXPECT_EQ(engine_.unfinished_tasks(), 0u);
 }
 
+TEST_F(Twins, WhoWaitsForATaskThatWaitsElsewhereTakesItOver) {
+  join(1);
+  submit(0, graph_of(std::vector<std::vector<std::uint32_t>>(60), {59}));
+  run_until(0);
+  submit(1, graph_of({{}, {}}, {0, 1}));  // both go to the only worker
+  ASSERT_EQ(assigned_.size(), 2u);
+  const std::uint32_t second = assigned_[1].task;
+  join(2);
+  protocol::Heartbeat busy;
+  busy.cores = busy.host_cores = 1;
+  busy.cores_busy_percent = busy.host_busy_percent = 80;
+  busy.sample = 1;
+  step(FromWorker{PeerId{1}, busy});
+  auto reader = graph_of({{1}}, {0});
+  reader->external_bytes = {8};
+  submit(2, reader, {{{session, 1}, second}});
+  ASSERT_EQ(assigned_.size(), 3u);
+  ASSERT_EQ(assigned_[2].worker, 2u) << "it looks calmer";
+  wait(Duration::milliseconds(200));
+  const auto moved = std::ranges::find(assigned_, Where{2, second, 2});
+  EXPECT_NE(moved, assigned_.end()) << engine_.story({session, 1}, second);
+}
+
 TEST_F(Twins, KernelsWithSideEffectsRunOnce) {
   join(1, false);
   join(2, false);
@@ -378,8 +400,7 @@ TEST_F(Twins, AmountsThatNoWorkerHasAreNamed) {
   graph->constraint = {0};
   graph->constraints = {{{{"gpu", 2}}}};
   submit(0, graph);
-  EXPECT_NE(error().find("asks for 2 \"gpu\": the most that a worker has is 1;"),
-            std::string::npos)
+  EXPECT_NE(error().find("asks for 2 \"gpu\": the most that a worker has is 1;"), std::string::npos)
       << error();
   graph = graph_of({{}}, {0});
   graph->constraint = {0};
