@@ -24,10 +24,11 @@ def run(*arguments, timeout=120, environment=None):
 class Cluster:
     """A scheduler at a free port and some workers, which have joined."""
 
-    def __init__(self, workers=2, options=(), token=None):
+    def __init__(self, workers=2, options=(), token=None, scheduler_options=()):
         environment = {**os.environ, **({"ASHLAR_TOKEN": token} if token else {})}
         self.scheduler = subprocess.Popen(
-            [ASHLAR, "scheduler", "--listen", "tcp://127.0.0.1:0", "--log-level", "info"],
+            [ASHLAR, "scheduler", "--listen", "tcp://127.0.0.1:0", "--log-level", "info",
+             *scheduler_options],
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
         self.address = self.scheduler.stdout.readline().split()[-1]
         self.workers = [
@@ -226,6 +227,15 @@ class BadInput(unittest.TestCase):
             self.assertNotEqual(result.returncode, 0)
             self.assertIn("twice", result.stderr)
             self.assertIn("ashlar worker --load", result.stderr)
+
+    def test_growing_cluster(self):
+        with Cluster(workers=1, scheduler_options=("--growth-wait", "60")) as cluster:
+            with subprocess.Popen([PLUGIN_DRIVER, cluster.address], stdout=subprocess.PIPE,
+                                  text=True) as driver:
+                cluster.workers.append(subprocess.Popen(
+                    [ASHLAR, "worker", "--scheduler", cluster.address, "--slots", "1",
+                     "--log-level", "warning", "--load", PLUGIN], stderr=subprocess.PIPE))
+                self.assertEqual(driver.communicate(timeout=60)[0], "42\n")
 
     def test_stranger_on_the_port(self):
         with Cluster(workers=1) as cluster:
