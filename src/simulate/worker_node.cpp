@@ -27,6 +27,7 @@ void WorkerNode::join() {
   hello.slots = power_.slots;
   hello.memory_limit = power_.memory_limit;
   hello.kernels = kernels_;
+  for (std::uint32_t k = 0; k < kernels_.size(); ++k) hello.repeatable.push_back(k);
   world_.send(id_, scheduler_id, [this, hello] {
     world_.to_scheduler(scheduler::WorkerJoined{id_, hello});
   });
