@@ -26,8 +26,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "../statistics.hpp"
+
 namespace {
 
+namespace bench = ashlar::bench;
 using Clock = std::chrono::steady_clock;
 
 double seconds_since(Clock::time_point begin) {
@@ -118,13 +121,6 @@ class Process {
 [[noreturn]] void hog() {
   volatile std::uint64_t x = 0;
   for (;;) x = x + 1;
-}
-
-void print(const char* name, std::vector<double> values, const char* unit) {
-  std::sort(values.begin(), values.end());
-  std::printf("%-64s %7.3f %-5s [%.3f … %.3f] of %zu\n", name, values[values.size() / 2], unit,
-              values.front(), values.back(), values.size());
-  std::fflush(stdout);
 }
 
 struct Setting {
@@ -235,11 +231,11 @@ int main(int argc, char** argv) {
                     disturbed.back(), known.back());
       }
     }
-    print("two workers, undisturbed", alone, "s");
-    print("one core taken by another program from half-way on", disturbed, "s");
-    print("best static split that knew of it, bare processes", known, "s");
-    print("  makespan over that of the split", ratio, "");
-    print("worker that takes four times as long: its share over the fair one", share, "");
+    bench::print("two workers, undisturbed", alone, "s");
+    bench::print("one core taken by another program from half-way on", disturbed, "s");
+    bench::print("best static split that knew of it, bare processes", known, "s");
+    bench::print("  makespan over that of the split", ratio, "");
+    bench::print("worker that takes four times as long: its share over the fair one", share, "");
     return 0;
   } catch (const std::exception& error) {
     std::cerr << "bench_balance: " << error.what() << '\n';

@@ -1,3 +1,5 @@
+#include <CLI/CLI.hpp>
+
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
@@ -6,15 +8,13 @@
 #include <string>
 #include <vector>
 
+#include "../statistics.hpp"
 #include "simulate/suite.hpp"
 
 /// How good the scheduler's decisions are: well-known graphs on simulated clusters, in virtual
 /// time, through the production engines. Prints makespan / lower bound for each graph, cluster and
 /// policy as a Markdown table, then median and worst of each policy. With --memory the most that
 /// all stores together held, in megabytes, instead.
-///
-/// Usage: bench_graphs [--memory] [--tasks-per-slot N] [--policies a,b] [--graph NAME]
-///                     [WORKERS ...]
 namespace {
 
 using namespace ashlar;
@@ -27,7 +27,7 @@ struct Options {
                                    std::end(scheduler::policy_kinds)};
   std::string graph;  ///< empty: all
   bool shows_memory = false;
-  std::vector<std::uint32_t> workers;
+  std::vector<std::uint32_t> workers{2, 8, 32};
 };
 
 /// Clusters of so many workers and more run a part of the suite only.
@@ -37,41 +37,6 @@ bool is_in_part(suite::Shape shape, const std::string& site) {
   using enum suite::Shape;
   const bool has_shape = shape == cholesky || shape == stencil || shape == layered;
   return has_shape && (site == "equal" || site == "two speeds");
-}
-
-Options read(int argc, char** argv) {
-  Options options;
-  for (int i = 1; i < argc; ++i) {
-    const std::string word = argv[i];
-    const bool has_value = i + 1 < argc;
-    if (word == "--memory") {
-      options.shows_memory = true;
-    } else if (word == "--tasks-per-slot" && has_value) {
-      options.tasks_per_slot = static_cast<std::uint32_t>(std::atoi(argv[++i]));
-    } else if (word == "--graph" && has_value) {
-      options.graph = argv[++i];
-    } else if (word == "--policies" && has_value) {
-      const std::string wanted = std::string{","}.append(argv[++i]).append(",");
-      std::erase_if(options.policies, [&](PolicyKind policy) {
-        const std::string word_of_list = std::string{","}.append(name_of(policy)).append(",");
-        return wanted.find(word_of_list) == std::string::npos;
-      });
-    } else if (std::atoi(word.c_str()) > 0) {
-      options.workers.push_back(static_cast<std::uint32_t>(std::atoi(word.c_str())));
-    } else {
-      std::fprintf(stderr,
-                   "usage: bench_graphs [--memory] [--tasks-per-slot N] [--policies a,b] "
-                   "[--graph NAME] [WORKERS ...]\n");
-      std::exit(2);
-    }
-  }
-  if (options.workers.empty()) options.workers = {2, 8, 32};
-  return options;
-}
-
-double median(std::vector<double> values) {
-  std::ranges::sort(values);
-  return values[values.size() / 2];
 }
 
 class Table {
@@ -106,7 +71,7 @@ class Table {
   void print_summary() const {
     std::printf("\n| policy | median | worst |\n|---|--:|--:|\n");
     for (const auto& [policy, ratios] : figures_) {
-      std::printf("| %s | %.2f | %.2f |\n", text(policy).c_str(), median(ratios),
+      std::printf("| %s | %.2f | %.2f |\n", text(policy).c_str(), bench::median(ratios),
                   *std::ranges::max_element(ratios));
     }
   }
@@ -123,7 +88,20 @@ class Table {
 }  // namespace
 
 int main(int argc, char** argv) {
-  const Options options = read(argc, argv);
+  Options options;
+  std::map<std::string, PolicyKind> names;
+  for (const PolicyKind kind : scheduler::policy_kinds) names.emplace(name_of(kind), kind);
+  std::vector<std::string> graphs;
+  for (const suite::Shape shape : suite::shapes) graphs.push_back(suite::name_of(shape));
+  CLI::App app("How good the scheduler's decisions are.");
+  app.add_flag("--memory", options.shows_memory, "the most that all stores held, in megabytes");
+  app.add_option("--tasks-per-slot", options.tasks_per_slot)->capture_default_str();
+  app.add_option("--policies", options.policies, "these only, with commas between")
+      ->delimiter(',')
+      ->transform(CLI::CheckedTransformer(names));
+  app.add_option("--graph", options.graph, "this one only")->check(CLI::IsMember(graphs));
+  app.add_option("WORKERS", options.workers)->check(CLI::Range(1, 100'000))->capture_default_str();
+  CLI11_PARSE(app, argc, argv);
   Table table(options);
   for (const std::uint32_t workers : options.workers) {
     for (const suite::Shape shape : suite::shapes) {

@@ -1,10 +1,12 @@
 // METG(50 %) of Ashlar: graphs built once, run repeatedly, on real worker processes of one slot
-// each. See bench/README.md.
+// each; placed anew each time, and compiled. See bench/README.md.
 #include <ashlar/ashlar.hpp>
 
 #include <cstdint>
 #include <iostream>
 #include <map>
+#include <stdexcept>
+#include <string>
 #include <vector>
 
 #include "sweep.hpp"
@@ -53,6 +55,46 @@ ashlar::Graph graph_of(const metg::Pattern& pattern, long iterations) {
   return graph;
 }
 
+/// What is measured: the graphs are run as they are, or compiled.
+enum class Variant { dynamic, compiled };
+
+void measure(ashlar::Session& session, const metg::Options& options, const metg::Pattern& pattern,
+             Variant variant) {
+  const bool is_compiled = variant == Variant::compiled;
+  std::map<long, ashlar::Graph> graphs;
+  metg::measure(is_compiled ? "ashlar compiled" : "ashlar", options, pattern, [&](long iterations) {
+    auto found = graphs.find(iterations);
+    if (found == graphs.end()) {
+      found = graphs.emplace(iterations, graph_of(pattern, iterations)).first;
+      // Until its placement is known: the first run is placed, the second told in full.
+      const auto compiled = session.compile(found->second);
+      for (int run = 0; is_compiled && run < 2; ++run) session.run(compiled).wait();
+    }
+    return metg::seconds_of([&] {
+      if (is_compiled) {
+        session.run(session.compile(found->second)).wait();
+      } else {
+        session.run(found->second).wait();
+      }
+    });
+  });
+}
+
+/// Takes `--only dynamic` or `--only compiled` out of the arguments.
+std::vector<Variant> chosen_variants(std::vector<char*>& arguments) {
+  for (std::size_t i = 1; i + 1 < arguments.size(); ++i) {
+    if (std::string(arguments[i]) != "--only") continue;
+    const std::string name = arguments[i + 1];
+    if (name != "dynamic" && name != "compiled") {
+      throw std::invalid_argument("--only takes dynamic or compiled, not " + name);
+    }
+    const auto at = arguments.begin() + static_cast<std::ptrdiff_t>(i);
+    arguments.erase(at, at + 2);
+    return {name == "dynamic" ? Variant::dynamic : Variant::compiled};
+  }
+  return {Variant::dynamic, Variant::compiled};
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -60,20 +102,15 @@ int main(int argc, char** argv) {
   tasks.add<run_task>("metg");
   ashlar::init(argc, argv, tasks);
   try {
-    const metg::Options options = metg::parse(argc, argv);
+    std::vector<char*> arguments(argv, argv + argc);
+    const std::vector<Variant> variants = chosen_variants(arguments);
+    const metg::Options options = metg::parse(int(arguments.size()), arguments.data());
     auto session = ashlar::Session::local(
         {.workers = std::uint32_t(options.cores), .threads_per_worker = 1, .progress = false});
     for (const std::string& name : options.patterns) {
       for (const int width : options.widths) {
         const metg::Pattern pattern{metg::kind_of(name), width, options.steps};
-        std::map<long, ashlar::Graph> graphs;
-        metg::measure("ashlar", options, pattern, [&](long iterations) {
-          auto found = graphs.find(iterations);
-          if (found == graphs.end()) {
-            found = graphs.emplace(iterations, graph_of(pattern, iterations)).first;
-          }
-          return metg::seconds_of([&] { session.run(found->second).wait(); });
-        });
+        for (const Variant variant : variants) measure(session, options, pattern, variant);
       }
     }
     return 0;

@@ -1,3 +1,5 @@
+#include <CLI/CLI.hpp>
+
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
@@ -6,13 +8,12 @@
 #include <string>
 #include <vector>
 
+#include "../statistics.hpp"
 #include "drive.hpp"
 
 /// What a decision costs as the cluster grows: the scheduler engine alone, a stencil over time
 /// (three dependencies each), 100 to 10,000 workers. Prints a Markdown table, and with --svg draws
 /// the cost per task.
-///
-/// Usage: bench_scale [--tasks N] [--batch N] [--repetitions N] [--svg FILE] [WORKERS ...]
 namespace {
 
 using namespace ashlar::bench;
@@ -22,39 +23,8 @@ struct Options {
   std::uint32_t batch = 64;
   int repetitions = 3;
   std::string svg;
-  std::vector<std::uint32_t> workers;
+  std::vector<std::uint32_t> workers{100, 316, 1000, 3162, 10000};
 };
-
-Options read(int argc, char** argv) {
-  Options options;
-  for (int i = 1; i < argc; ++i) {
-    const std::string word = argv[i];
-    const bool has_value = i + 1 < argc;
-    if (word == "--tasks" && has_value) {
-      options.tasks = static_cast<std::uint32_t>(std::atoi(argv[++i]));
-    } else if (word == "--batch" && has_value) {
-      options.batch = static_cast<std::uint32_t>(std::atoi(argv[++i]));
-    } else if (word == "--repetitions" && has_value) {
-      options.repetitions = std::atoi(argv[++i]);
-    } else if (word == "--svg" && has_value) {
-      options.svg = argv[++i];
-    } else if (std::atoi(word.c_str()) > 0) {
-      options.workers.push_back(static_cast<std::uint32_t>(std::atoi(word.c_str())));
-    } else {
-      std::fprintf(stderr,
-                   "usage: bench_scale [--tasks N] [--batch N] [--repetitions N] "
-                   "[--svg FILE] [WORKERS ...]\n");
-      std::exit(2);
-    }
-  }
-  if (options.workers.empty()) options.workers = {100, 316, 1000, 3162, 10000};
-  return options;
-}
-
-double median(std::vector<double> values) {
-  std::ranges::sort(values);
-  return values[values.size() / 2];
-}
 
 struct Point {
   std::uint32_t workers = 0;
@@ -161,7 +131,14 @@ class Drawing {
 }  // namespace
 
 int main(int argc, char** argv) {
-  Options options = read(argc, argv);
+  Options options;
+  CLI::App app("What a decision costs as the cluster grows.");
+  app.add_option("--tasks", options.tasks)->capture_default_str();
+  app.add_option("--batch", options.batch, "tasks of a report")->capture_default_str();
+  app.add_option("--repetitions", options.repetitions)->capture_default_str();
+  app.add_option("--svg", options.svg, "file for a drawing of the cost per task");
+  app.add_option("WORKERS", options.workers)->check(CLI::Range(1, 100'000))->capture_default_str();
+  CLI11_PARSE(app, argc, argv);
   std::ranges::sort(options.workers);
   std::printf(
       "| workers | tasks | decisions/s | µs per task | µs per task to take in the graph "

@@ -1,29 +1,26 @@
+#include <CLI/CLI.hpp>
+
 #include <algorithm>
 #include <cstdio>
-#include <cstdlib>
 #include <vector>
 
+#include "../statistics.hpp"
 #include "drive.hpp"
 
 /// How many tasks a second the scheduler engine decides, alone: a stencil over time (three
 /// dependencies each), workers that answer at once, in batches. Prints the median of several
 /// repetitions and the bytes of state per task (graph included).
-namespace {
-
-double median(std::vector<double> values) {
-  std::ranges::sort(values);
-  return values[values.size() / 2];
-}
-
-}  // namespace
-
 int main(int argc, char** argv) {
   using namespace ashlar::bench;
-  const auto tasks = static_cast<std::uint32_t>(argc > 1 ? std::atoi(argv[1]) : 1'000'000);
+  std::uint32_t tasks = 1'000'000;
   Cluster cluster;
-  if (argc > 2) cluster.workers = static_cast<std::uint32_t>(std::atoi(argv[2]));
-  if (argc > 3) cluster.batch = static_cast<std::uint32_t>(std::atoi(argv[3]));
-  const int repetitions = argc > 4 ? std::atoi(argv[4]) : 5;
+  int repetitions = 5;
+  CLI::App app("How many tasks a second the scheduler engine decides.");
+  app.add_option("--tasks", tasks)->capture_default_str();
+  app.add_option("--workers", cluster.workers)->capture_default_str();
+  app.add_option("--batch", cluster.batch, "tasks of a report")->capture_default_str();
+  app.add_option("--repetitions", repetitions)->capture_default_str();
+  CLI11_PARSE(app, argc, argv);
   const std::uint32_t width = 1000;
   const double heap_before = heap_in_use();
   const auto graph = stencil(width, std::max(tasks / width, 1u));

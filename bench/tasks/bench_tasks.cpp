@@ -21,8 +21,11 @@
 
 #include <cerrno>
 
+#include "../statistics.hpp"
+
 namespace {
 
+namespace bench = ashlar::bench;
 using Clock = std::chrono::steady_clock;
 
 void nothing() {}
@@ -34,13 +37,6 @@ double seconds_of(const std::function<void()>& f) {
   const auto begin = Clock::now();
   f();
   return std::chrono::duration<double>(Clock::now() - begin).count();
-}
-
-void print(const char* name, std::vector<double> values, const char* unit) {
-  std::sort(values.begin(), values.end());
-  std::printf("%-52s %12.2f %-8s [%.2f … %.2f] of %zu\n", name, values[values.size() / 2], unit,
-              values.front(), values.back(), values.size());
-  std::fflush(stdout);
 }
 
 ashlar::Graph empty_tasks(int count) {
@@ -89,8 +85,7 @@ std::vector<double> round_trips(ashlar::Session& session, int repeats) {
                           throw std::runtime_error("wrong result");
                       }));
     }
-    std::nth_element(times.begin(), times.begin() + trips / 2, times.end());
-    if (r >= 0) medians.push_back(times[trips / 2]);
+    if (r >= 0) medians.push_back(bench::median(times));
   }
   return medians;
 }
@@ -135,8 +130,7 @@ std::vector<double> ping_pongs(bool polls, int repeats) {
                         }
                       }));
     }
-    std::nth_element(times.begin(), times.begin() + trips / 2, times.end());
-    if (r >= 0) medians.push_back(times[trips / 2]);
+    if (r >= 0) medians.push_back(bench::median(times));
   }
   close(mine);
   close(events);
@@ -173,28 +167,31 @@ int main(int argc, char** argv) {
         session.submit<next>(1).get();
         values.push_back(std::chrono::duration<double, std::milli>(Clock::now() - begin).count());
       }
-      print("session start to first result", values, "ms");
+      bench::print("session start to first result", values, "ms");
     }
     auto session = ashlar::Session::local(options);
     if (wants("empty")) {
-      print("empty tasks from one graph", rates(session, empty_tasks(count), repeats), "k/s");
+      bench::print("empty tasks from one graph", rates(session, empty_tasks(count), repeats),
+                   "k/s");
     }
     if (wants("stencil")) {
       constexpr int width = 100;
-      print("stencil over time, 3 dependencies each",
-            rates(session, stencil(width, count / width), repeats), "k/s");
+      bench::print("stencil over time, 3 dependencies each",
+                   rates(session, stencil(width, count / width), repeats), "k/s");
     }
     if (wants("roundtrip")) {
-      print("submit(fn).get(), spinning while active", round_trips(session, repeats), "us");
-      print("  bytes there and back between processes, polling", ping_pongs(true, repeats), "us");
+      bench::print("submit(fn).get(), spinning while active", round_trips(session, repeats), "us");
+      bench::print("  bytes there and back between processes, polling", ping_pongs(true, repeats),
+                   "us");
     }
     session.close();
     if (wants("blocking")) {
       auto sleeper = options;
       sleeper.spin = {};
       auto sleepy = ashlar::Session::local(sleeper);
-      print("submit(fn).get(), never spinning", round_trips(sleepy, repeats), "us");
-      print("  bytes there and back between processes, sleeping", ping_pongs(false, repeats), "us");
+      bench::print("submit(fn).get(), never spinning", round_trips(sleepy, repeats), "us");
+      bench::print("  bytes there and back between processes, sleeping", ping_pongs(false, repeats),
+                   "us");
     }
     return 0;
   } catch (const std::exception& error) {

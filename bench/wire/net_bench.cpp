@@ -45,7 +45,7 @@ struct Pair {
     auto listener = Listener::open(io, Address::parse(address),
                                    [this](std::shared_ptr<Link> link) { right = link; });
     connect(io, listener->address(), 1000,
-            [this](std::shared_ptr<Link> link, const std::string&) { left = link; });
+            [this](std::shared_ptr<Link> link, const NoLink&) { left = link; });
     while (!left || !right) io.run_one();
     left->start(at_left);
     right->start(at_right);

@@ -228,8 +228,8 @@ struct SaveOptions {
 /// element per chunk: the bytes written. Computing a part of it writes the whole file.
 ///
 /// Until all is written the file is called PATH.partial-…; then it takes its name, replacing what
-/// is there. When the computation fails or its session ends, it is removed; only a program that
-/// is killed leaves it behind.
+/// is there. When the computation fails or its session ends, it is removed. What a program that is
+/// killed leaves behind goes when one on its host writes the same file again.
 /// Errors of computing it: BadInput when the file cannot be made; Overloaded when the disk is too
 /// small.
 Array save_npy(const std::string& path, const Array& array, const SaveOptions& options = {},

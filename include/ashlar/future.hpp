@@ -8,6 +8,7 @@
 #include <chrono>
 #include <concepts>
 #include <functional>
+#include <string>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -82,6 +83,18 @@ class Future {
   /// Errors: as get(); BadInput for what no run makes (put) or several do (gather_async).
   RunReport report() const { return datum().report(); }
 
+  /// Says, for people, what the task that makes the value waits for; or where it went and why, what
+  /// the next best worker would have meant, and what of its inputs is there. For a whole run
+  /// (compute_async, wait_async, GraphRun::done): how far it is, and what bounds it or bounded it.
+  ///
+  /// Asks the scheduler: costs it microseconds, and may be asked at any time, also when all is
+  /// over. The scheduler remembers the runs that ended last. Not to be called from then().
+  /// Errors: BadInput for what no task makes (put, gather_async); Disconnected; Unsupported by a
+  /// scheduler of an older version.
+  std::string explain() const;
+  /// The same without waiting.
+  Future<std::string> explain_async() const;
+
   bool is_valid() const { return datum_ != nullptr; }
 
   /// Not for programs.
@@ -95,6 +108,16 @@ class Future {
 
   detail::DatumHandle datum_;
 };
+
+template <class T>
+Future<std::string> Future<T>::explain_async() const {
+  return Future<std::string>(datum().explain());
+}
+
+template <class T>
+std::string Future<T>::explain() const {
+  return explain_async().get();
+}
 
 namespace detail {
 template <class T>

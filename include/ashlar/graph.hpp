@@ -18,6 +18,7 @@
 namespace ashlar {
 
 class Graph;
+class SessionTasks;
 namespace detail {
 class GraphData;
 }  // namespace detail
@@ -168,7 +169,21 @@ class Graph {
                   detail::EncodableValue value);
   void want_output(const detail::NodeRef& node);
 
-  std::unique_ptr<detail::GraphData> data_;
+  friend class SessionTasks;
+  std::shared_ptr<detail::GraphData> data_;
+};
+
+/// A graph that a session runs again and again; SessionTasks::compile makes it. It shares the
+/// graph's tasks and inputs, and keeps them: bind() of the graph gives the next run its inputs.
+/// Copies are handles of the same one. Threads: one at a time, together with the graph.
+class CompiledGraph {
+ public:
+  /// Not for programs.
+  explicit CompiledGraph(std::shared_ptr<detail::GraphData> data) : data_(std::move(data)) {}
+  detail::GraphData& data() const { return *data_; }
+
+ private:
+  std::shared_ptr<detail::GraphData> data_;
 };
 
 /// One run of a graph. Copies are handles of the same run.
@@ -186,16 +201,30 @@ class GraphRun {
     return Future<T>(data_[position_of(node.ref())]);
   }
 
-  /// The end of the whole run: ready when every task has ended. A task that fails takes with it
-  /// only what reads its result; then get() throws what failed first. cancel() stops what has not run; report() says how it went.
+  /// The end of the whole run: ready when every task has ended. get() throws what failed first:
+  /// with it ended only what reads it. cancel() stops what has not run; report() says how it went.
   Future<void> done() const { return Future<void>(end_); }
   void wait() const { done().get(); }
+
+  /// What bounds the run, or bounded it; what one of its tasks waits for, or where it went and why,
+  /// wanted or not. As Future::explain. Errors: BadInput for a node of another graph or an input.
+  std::string explain() const { return explain_async().get(); }
+  Future<std::string> explain_async() const { return done().explain_async(); }
+  template <class T>
+  std::string explain(const Node<T>& node) const {
+    return explain_async(node).get();
+  }
+  template <class T>
+  Future<std::string> explain_async(const Node<T>& node) const {
+    return Future<std::string>(end_->explain(task_of(node.ref())));
+  }
 
   /// Not for programs.
   const std::vector<detail::DatumHandle>& wanted_data() const { return data_; }
 
  private:
   std::size_t position_of(const detail::NodeRef& node) const;
+  std::uint32_t task_of(const detail::NodeRef& node) const;
 
   const void* graph_;
   std::shared_ptr<const std::vector<std::uint32_t>> wanted_;

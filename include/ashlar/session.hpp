@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -30,6 +31,12 @@ struct LocalOptions {
   std::uint32_t workers = 0;             ///< 0: as many as usable cores, at most 8
   std::uint32_t threads_per_worker = 0;  ///< 0: usable cores / workers, at least one
   std::uint64_t memory_per_worker = 0;   ///< bytes; 0: nine tenths of the usable memory, shared
+  /// Folder for data that the workers' memory has no room for; empty: $TMPDIR, else /var/tmp.
+  /// Nothing stays there when the workers end, however they do.
+  std::string spill_dir = {};
+  /// Disk space for such data of each worker, in bytes; 0: none, data stay in memory; not given:
+  /// half of what is free there, shared.
+  std::optional<std::uint64_t> spill_per_worker = {};
   /// How long a waiting process polls before it sleeps, while answers come that fast: to sleep and
   /// be woken takes 50 to 200 us, by machine. Zero: never poll.
   std::chrono::nanoseconds spin = std::chrono::microseconds(200);
@@ -43,6 +50,9 @@ struct LocalOptions {
   std::string worker_program = {};
   std::string log_level = "off";  ///< debug, info, warning, error, off
   std::string log_file = {};      ///< empty: standard error
+  /// File for all that the scheduler is told and does, from which `ashlar replay` replays it and
+  /// `ashlar calibrate` learns; empty: none. About 250 bytes a task.
+  std::string event_log = {};
 };
 
 struct ConnectOptions {
@@ -103,6 +113,27 @@ class Session : public SessionTasks {
   /// What computing the array would take on this session's workers.
   Plan plan(const Array& array) const;
 
+  /// Says, for people, how far the session's run is that goes on, or how the last one went, and
+  /// what bounds it or bounded it: the longest chain of tasks, the workers, one worker, a link,
+  /// memory, too few ready tasks. A Future's or a GraphRun's own explain tells of one task or run.
+  ///
+  /// Not to be called from Future::then. Errors: as Future::explain.
+  std::string explain() const { return explain_async().get(); }
+  /// The same of what makes a persisted array, or of a future.
+  /// Errors: besides, BadInput for an array that is not persisted or has no elements.
+  std::string explain(const Array& array) const { return explain_async(array).get(); }
+  template <class T>
+  std::string explain(const Future<T>& future) const {
+    return future.explain();
+  }
+  /// The same without waiting.
+  Future<std::string> explain_async() const;
+  Future<std::string> explain_async(const Array& array) const;
+  template <class T>
+  Future<std::string> explain_async(const Future<T>& future) const {
+    return future.explain_async();
+  }
+
   /// How the last compute, persist or run went that was waited for, or whose Future was asked by
   /// get(). Where several go on at once, ask each: compute's `report`, or Future::report.
   RunReport report() const;
@@ -111,8 +142,8 @@ class Session : public SessionTasks {
   std::size_t worker_count() const;
 
   /// What a local session's scheduler has learnt, as a table for people: for each kernel the calls,
-  /// the predicted time and how sure that is; for each worker how slow it is, and what else its host
-  /// does. Not to be called from Future::then.
+  /// the predicted time and how sure that is; for each worker how slow it is, and what else its
+  /// host does; what the links between hosts carry. Not to be called from Future::then.
   /// Errors: Unsupported when the scheduler is elsewhere; Disconnected.
   std::string learned() const;
 

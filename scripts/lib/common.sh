@@ -13,6 +13,7 @@ jobs=${ASHLAR_JOBS:-$(nproc)}
 packages=(
   cmake ninja-build g++ pkg-config ccache python3
   capnproto libcapnp-dev libssl-dev libeigen3-dev libopenblas-dev libspdlog-dev libfmt-dev
+  liblz4-dev libxxhash-dev
   libcli11-dev libtomlplusplus-dev nlohmann-json3-dev libcereal-dev
   libgtest-dev libgmock-dev libbenchmark-dev iproute2
 )

@@ -28,6 +28,17 @@ struct MatmulOptions {
 /// Multiplies two .npy files into a third; workers read and write their chunks themselves.
 int matmul(const MatmulOptions& options);
 
+struct ExplainOptions {
+  std::string scheduler;  ///< address
+  std::string token;
+  std::optional<std::uint32_t> session;  ///< none: all
+  std::optional<std::uint32_t> run;      ///< none: all of them
+  std::optional<std::uint32_t> task;     ///< none: the run as a whole
+};
+
+/// Prints how a scheduler's runs are, what bounds a run, or where a task is and why.
+int explain(const ExplainOptions& options);
+
 struct SimulateOptions {
   std::string graph;    ///< of the suite, or a file
   std::string cluster;  ///< file
@@ -42,6 +53,19 @@ struct SimulateOptions {
 
 /// Runs a graph on a described cluster in virtual time and prints what it takes.
 int simulate(const SimulateOptions& options);
+
+struct CalibrateOptions {
+  std::string out = "machine.toml";
+  std::uint32_t workers = 0;  ///< 0: as Session::local has it, as for threads
+  std::uint32_t threads = 0;
+  std::string event_log;  ///< of a run to learn from; empty: a job of its own is run
+};
+
+/// Measures this machine, or learns from a recorded run, and writes a file for `simulate`.
+int calibrate(const CalibrateOptions& options);
+
+/// Gives fresh engines the events of a scheduler's log, and says whether they do what was done.
+int replay(const std::string& path);
 
 /// Adds the tasks of shared libraries. Errors: BadInput for one that cannot be loaded or has no
 /// ashlar_name_tasks.

@@ -27,8 +27,8 @@ constexpr std::size_t outputs_max = 4096;
 /// Reads the tasks in the file's order: a task's inputs come before it.
 class Reader {
  public:
-  Reader(const std::string& path, const std::map<std::string, double>& rates)
-      : path_(path), rates_(rates) {}
+  Reader(const std::string& path, const KernelModels& models)
+      : path_(path), models_(models) {}
 
   simulate::Program read(const json& file) {
     place_ = "the file";
@@ -101,12 +101,12 @@ class Reader {
                     std::optional<double> flops) const {
     if (const auto seconds = number(task, "seconds", seconds_max)) return *seconds;
     if (!flops) refuse("needs \"seconds\" or \"flops\"");
-    const auto rate = rates_.find(kernel);
-    if (rate == rates_.end()) {
+    const auto model = models_.find(kernel);
+    if (model == models_.end()) {
       refuse("has flops but no seconds: give the rate of kernel \"" + kernel +
              "\" under [flops_per_s] in the cluster file");
     }
-    const double seconds = *flops / rate->second;
+    const double seconds = model->second.seconds(*flops, 0);
     if (!(seconds <= seconds_max))
       refuse("takes longer than " + std::to_string(seconds_max) + " s");
     return seconds;
@@ -182,7 +182,7 @@ class Reader {
   }
 
   const std::string& path_;
-  const std::map<std::string, double>& rates_;
+  const KernelModels& models_;
   std::string place_;
   std::map<std::string, std::uint32_t> kernels_;
   simulate::Program program_;
@@ -192,7 +192,7 @@ class Reader {
 }  // namespace
 
 simulate::Program load_graph(const std::string& path,
-                             const std::map<std::string, double>& flops_per_s) {
+                             const KernelModels& kernels) {
   std::ifstream stream(path);
   if (!stream)
     throw BadInput(path + ": cannot be read; expected a graph file, see docs/simulate.md");
@@ -204,7 +204,7 @@ simulate::Program load_graph(const std::string& path,
     const auto at = text.find("at line");
     throw BadInput(path + ": no JSON " + (at == std::string::npos ? text : text.substr(at)));
   }
-  return Reader(path, flops_per_s).read(file);
+  return Reader(path, kernels).read(file);
 }
 
 }  // namespace ashlar::apps

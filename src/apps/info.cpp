@@ -4,7 +4,9 @@
 #include "apps/commands.hpp"
 #include "kernels/blas.hpp"
 #include "protocol/messages.hpp"
+#include "runtime/clock.hpp"
 #include "session/machine.hpp"
+#include "telemetry/load_sampler.hpp"
 
 namespace ashlar::apps {
 
@@ -12,6 +14,29 @@ namespace {
 /// Below this share of the processor's peak a BLAS is not the one made for it.
 constexpr double blas_share_min = 0.6;
 constexpr double check_seconds = 0.5;
+/// From this share of the cores on, those who keep them busy may be what makes a BLAS slow.
+constexpr double disturbance_min = 0.25;
+
+/// The share of this process's cores that others kept busy.
+double disturbance(const telemetry::Load& load) {
+  const double all = load.cores_busy_percent, own = load.cpu_percent;
+  return load.cores == 0 ? 0 : (all - own) / (100.0 * load.cores);
+}
+
+void warn_of_slow_blas(double disturbed) {
+  std::printf("warning       the BLAS reaches less than %.0f %% of the processor's peak",
+              100 * blas_share_min);
+  if (disturbed >= disturbance_min) {
+    std::printf(
+        ", but other processes kept %.0f %%\n              of the cores busy meanwhile: look again "
+        "when the machine is idle. If it stays slow",
+        100 * disturbed);
+  }
+  std::printf(
+      ":\n              it may be too old to know this processor. Try OPENBLAS_CORETYPE (such as "
+      "SkylakeX\n              or Zen), a newer OpenBLAS, or another BLAS.\n");
+}
+
 }  // namespace
 
 int info() {
@@ -22,17 +47,14 @@ int info() {
   std::printf("memory        %.1f GiB usable\n",
               static_cast<double>(session::usable_memory()) / (1 << 30));
   kernels::blas_use_one_thread();
+  telemetry::LoadSampler sampler;
+  sampler.sample(runtime::now());
   const double peak = kernels::measure_fma_peak_gflops();
   const double reached = kernels::measure_gflops(check_seconds);
   std::printf("self-check    dgemm %.1f GFLOP/s on one core, FMA peak %.1f GFLOP/s (%.0f %%)\n",
               reached, peak, 100 * reached / peak);
-  if (reached < blas_share_min * peak) {
-    std::printf(
-        "warning       the BLAS reaches less than %.0f %% of the processor's peak: it may be too "
-        "old to know this\n              processor. Try OPENBLAS_CORETYPE (such as SkylakeX or "
-        "Zen), a newer OpenBLAS, or another BLAS.\n",
-        100 * blas_share_min);
-  }
+  if (reached < blas_share_min * peak)
+    warn_of_slow_blas(disturbance(sampler.sample(runtime::now())));
   return 0;
 }
 

@@ -58,12 +58,16 @@ std::string is_number(const std::string& value) {
 }
 
 struct Arguments {
+  ashlar::apps::CalibrateOptions calibrate;
+  ashlar::apps::ExplainOptions explain;
   ashlar::apps::MatmulOptions matmul;
   ashlar::apps::SimulateOptions simulate;
   ashlar::session::SchedulerOptions scheduler;
   ashlar::session::WorkerOptions worker;
   std::uint64_t memory = 0;
+  std::uint64_t spill = 0;
   std::string token_file;
+  std::string event_log;
   std::vector<std::string> libraries;
   std::vector<std::string> resources;
 };
@@ -102,6 +106,8 @@ void add_scheduler(CLI::App& app, Arguments& arguments) {
   command->add_option("--log-level", o.log_level, "debug, info, warning, error, off")
       ->capture_default_str();
   command->add_option("--log-file", o.log_file, "instead of standard error")->check(is_given);
+  command->add_option("--event-log", o.event_log, "file for what happens and is done; see replay")
+      ->check(is_given);
 }
 
 void add_worker(CLI::App& app, Arguments& arguments) {
@@ -110,6 +116,11 @@ void add_worker(CLI::App& app, Arguments& arguments) {
   command->add_option("--scheduler", o.scheduler, "its address")->check(is_given)->required();
   command->add_option("--slots", o.slots, "tasks at once; default: usable cores");
   command->add_option("--memory", arguments.memory, "limit, such as 8GiB")
+      ->transform(CLI::AsSizeValue(false));
+  command->add_option("--spill-dir", o.spill_dir, "folder for data that memory has no room for")
+      ->check(is_given);
+  command
+      ->add_option("--spill-limit", arguments.spill, "disk space for them, such as 100GiB; 0: none")
       ->transform(CLI::AsSizeValue(false));
   command->add_option("--listen", o.listen_host, "this host's name or address for other hosts")
       ->check(is_given);
@@ -147,10 +158,50 @@ void add_simulate(CLI::App& app, Arguments& arguments) {
   command->add_option("--trace", o.trace, "file for a trace that Perfetto shows")->check(is_given);
 }
 
+void add_calibrate(CLI::App& app, Arguments& arguments) {
+  auto& o = arguments.calibrate;
+  CLI::App* command = app.add_subcommand("calibrate", "measure this machine for simulate");
+  command->add_option("--out", o.out, "the file for --cluster of simulate")
+      ->check(is_given)
+      ->capture_default_str();
+  auto* workers = command->add_option("--workers", o.workers, "worker processes to measure with");
+  auto* threads = command->add_option("--threads", o.threads, "threads of each worker");
+  command->add_option("--event-log", o.event_log, "learn from this instead of a job of its own")
+      ->check(is_given)
+      ->excludes(workers)
+      ->excludes(threads);
+}
+
+void add_replay(CLI::App& app, Arguments& arguments) {
+  CLI::App* command =
+      app.add_subcommand("replay", "check that a scheduler's event log gives the same actions");
+  command->add_option("LOG", arguments.event_log, "file that --event-log of a scheduler wrote")
+      ->required();
+}
+
+void add_explain(CLI::App& app, Arguments& arguments) {
+  auto& o = arguments.explain;
+  CLI::App* command = app.add_subcommand(
+      "explain", "how a scheduler's runs are, what bounds one, where a task is and why");
+  command->add_option("--scheduler", o.scheduler, "its address")->check(is_given)->required();
+  auto* session = command->add_option("--session", o.session, "only this one; default: all");
+  auto* run =
+      command->add_option("--run", o.run, "what bounds this run of the session")->needs(session);
+  command->add_option("--task", o.task, "where this task of the run is, and why")->needs(run);
+  command->add_option("--token-file", arguments.token_file, "file with the scheduler's token")
+      ->check(is_given);
+}
+
 int run(CLI::App& app, Arguments& arguments) {
   const std::string token = read_token(arguments.token_file);
   if (app.got_subcommand("info")) return ashlar::apps::info();
   if (app.got_subcommand("simulate")) return ashlar::apps::simulate(arguments.simulate);
+  if (app.got_subcommand("calibrate")) return ashlar::apps::calibrate(arguments.calibrate);
+  if (app.got_subcommand("replay")) return ashlar::apps::replay(arguments.event_log);
+  if (app.got_subcommand("explain")) {
+    arguments.explain.token = token;
+    return ashlar::apps::explain(arguments.explain);
+  }
   if (app.got_subcommand("matmul")) {
     arguments.matmul.token = token;
     return ashlar::apps::matmul(arguments.matmul);
@@ -175,6 +226,7 @@ int run(CLI::App& app, Arguments& arguments) {
   }
   arguments.worker.token = token;
   arguments.worker.memory_limit = arguments.memory;
+  if (worker->count("--spill-limit") > 0) arguments.worker.spill_limit = arguments.spill;
   return ashlar::session::serve_scheduler(arguments.worker, tasks);
 }
 
@@ -185,17 +237,27 @@ int main(int argc, char** argv) {
   CLI::App app("Ashlar runs task graphs on worker processes.", "ashlar");
   app.set_version_flag("--version", ASHLAR_VERSION);
   app.require_subcommand(1);
+  app.failure_message([](const CLI::App*, const CLI::Error& error) {
+    const bool is_number = error.get_name() == "ConversionError";
+    return "ashlar: " + std::string(error.what()) + (is_number ? ": expected a number" : "") +
+           "; see ashlar --help\n";
+  });
   Arguments arguments;
   app.add_subcommand("info", "this build, this machine, and a self-check of the BLAS");
+  add_calibrate(app, arguments);
+  add_explain(app, arguments);
   add_matmul(app, arguments);
   add_simulate(app, arguments);
+  add_replay(app, arguments);
   add_scheduler(app, arguments);
   add_worker(app, arguments);
   const std::string word = argc > 1 ? argv[1] : "-";
   const auto is_meant = [&](CLI::App* command) { return command->check_name(word); };
   if (word[0] != '-' && app.get_subcommands(is_meant).empty()) {
-    std::cerr << "ashlar: unknown command \"" << word
-              << "\": expected info, matmul, scheduler, simulate or worker; see ashlar --help\n";
+    std::cerr
+        << "ashlar: unknown command \"" << word
+        << "\": expected calibrate, explain, info, matmul, replay, scheduler, simulate or worker; "
+           "see ashlar --help\n";
     return 1;
   }
   CLI11_PARSE(app, argc, argv);

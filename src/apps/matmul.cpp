@@ -7,6 +7,7 @@
 #include "apps/commands.hpp"
 #include "runtime/loop.hpp"
 #include "runtime/stop_signals.hpp"
+#include "scheduler/scheduler_engine.hpp"
 
 namespace ashlar::apps {
 
@@ -24,9 +25,16 @@ Array load_matrix(const std::string& path) {
   Array matrix = load_npy(path);
   if (matrix.ndim() != 2) {
     throw BadInput(path + ": a matrix has 2 dimensions, this array has shape " +
-                   to_string(matrix.shape()));
+                   to_string(matrix.shape()) + "; reshape it with NumPy first");
   }
   return matrix;
+}
+
+void check_factors(const MatmulOptions& options, const Shape& a, const Shape& b) {
+  if (a[1] == b[0]) return;
+  throw BadInput(options.a + " " + to_string(a) + " times " + options.b + " " + to_string(b) +
+                 ": columns of the first (" + std::to_string(a[1]) + ") and rows of the second (" +
+                 std::to_string(b[0]) + ") must be equal; swap the files, or transpose one");
 }
 
 /// Errors: BadInput for a size asked for that is larger than both matrices.
@@ -52,10 +60,21 @@ Session open_session(const MatmulOptions& options) {
                          .progress = !options.is_quiet});
 }
 
+/// Says so if a run would wait for workers.
+void announce_wait(const Session& session, const MatmulOptions& options) {
+  if (options.is_quiet || session.worker_count() > 0) return;
+  constexpr std::int64_t ns_per_s = 1'000'000'000;
+  std::cerr << "ashlar: no worker is at " << options.scheduler << " yet; waiting up to "
+            << scheduler::Limits{}.no_worker_wait.ns / ns_per_s
+            << " s for one; start some with: ashlar worker --scheduler " << options.scheduler
+            << '\n';
+}
+
 }  // namespace
 
 int matmul(const MatmulOptions& options) {
   const Shape a_shape = load_matrix(options.a).shape(), b_shape = load_matrix(options.b).shape();
+  check_factors(options, a_shape, b_shape);
   const std::int64_t chunk = chunk_size(options, a_shape, b_shape);
   const Array a = load_npy(options.a, {.chunks = clipped_chunks(a_shape, chunk)});
   const Array b = load_npy(options.b, {.chunks = clipped_chunks(b_shape, chunk)});
@@ -69,6 +88,7 @@ int matmul(const MatmulOptions& options) {
     interrupting_signal = signal;
     session.close();
   });
+  announce_wait(session, options);
   RunReport report;
   try {
     if (options.out.empty()) {

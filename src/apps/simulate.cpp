@@ -64,9 +64,11 @@ Program program_of(const SimulateOptions& options, const ClusterFile& cluster) {
     return program;
   }
   if (options.graph.find_first_of("./") == std::string::npos) {
-    throw BadInput("--graph " + options.graph + ": expected " + known + "or a .json file");
+    throw BadInput("--graph " + options.graph + ": expected " + known +
+                   "or a .json file, or the .log of a run");
   }
-  return load_graph(options.graph, cluster.flops_per_s);
+  if (options.graph.ends_with(".log")) return load_recorded_graph(options.graph, cluster.kernels);
+  return load_graph(options.graph, cluster.kernels);
 }
 
 scheduler::PolicyKind policy_of(const std::string& name) {
@@ -127,7 +129,8 @@ int simulate(const SimulateOptions& options) {
   const double ratio = found.bound_seconds > 0 ? found.makespan_seconds / found.bound_seconds : 1;
   std::printf("graph         %s, %u tasks, %zu kernels\n", options.graph.c_str(),
               program->graph.task_count(), program->graph.kernels.size());
-  std::printf("cluster       %zu hosts, %llu slots, policy %s\n", cluster.hosts.size(),
+  std::printf("cluster       %u hosts, %llu slots, policy %s\n",
+              machine->host_at(cluster.hosts.size() - 1) + 1,
               static_cast<unsigned long long>(slots), options.policy.c_str());
   std::printf("makespan      %.6g s\n", found.makespan_seconds);
   std::printf("lower bound   %.6g s, makespan over bound %.3f\n", found.bound_seconds, ratio);

@@ -44,7 +44,8 @@ Shape broadcast(const char* name, const Array& a, const Array& b) {
     if (left != right && left != 1 && right != 1) {
       throw BadInput(array::describe(name, a, b) + ": extents must be equal or 1, but dimension " +
                      std::to_string(shape.size() - back) + " has " + std::to_string(left) +
-                     " and " + std::to_string(right));
+                     " and " + std::to_string(right) +
+                     "; slice, transpose or expand_dims one of them");
     }
     shape[shape.size() - back] = left == 1 ? right : left;
   }

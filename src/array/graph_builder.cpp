@@ -32,9 +32,42 @@ void copy_task(const TaskGraph& from, std::uint32_t task, TaskGraph& to) {
   to.moved_bytes.push_back(from.moved_bytes[task]);
   to.source.push_back(from.source[task]);
   to.reuse_input.push_back(from.reuse_input[task]);
-  if (!to.products.empty()) to.cell.push_back(from.cell[task]);
+  to.cell.push_back(from.cell[task]);
   to.output_bytes.push_back(from.output_bytes[task]);
   to.output_offsets.push_back(static_cast<std::uint32_t>(to.output_bytes.size()));
+}
+
+/// Drops products of which no task is left, and counts the cells of the other ones through anew.
+void drop_unused_products(TaskGraph& graph) {
+  std::vector<std::uint64_t> ends;
+  for (const graph::Product& product : graph.products) {
+    ends.push_back((ends.empty() ? 0 : ends.back()) + product.cells());
+  }
+  const auto product_of = [&](std::uint32_t cell) {
+    return static_cast<std::size_t>(std::ranges::upper_bound(ends, cell) - ends.begin());
+  };
+  std::vector<bool> is_used(ends.size());
+  for (const std::uint32_t cell : graph.cell) {
+    if (cell != TaskGraph::no_cell) is_used[product_of(cell)] = true;
+  }
+  std::vector<std::uint64_t> dropped_before(ends.size());
+  std::vector<graph::Product> used;
+  std::uint64_t dropped = 0;
+  for (std::size_t p = 0; p < ends.size(); ++p) {
+    dropped_before[p] = dropped;
+    if (is_used[p]) {
+      used.push_back(graph.products[p]);
+    } else {
+      dropped += graph.products[p].cells();
+    }
+  }
+  graph.products = std::move(used);
+  for (std::uint32_t& cell : graph.cell) {
+    if (cell != TaskGraph::no_cell) {
+      cell -= static_cast<std::uint32_t>(dropped_before[product_of(cell)]);
+    }
+  }
+  if (graph.products.empty()) graph.cell.clear();
 }
 
 }  // namespace
@@ -124,6 +157,7 @@ Lowered GraphBuilder::finish(std::vector<LoweredRoot> roots) && {
     out->input_offsets.push_back(static_cast<std::uint32_t>(out->inputs.size()));
     copy_task(graph_, task, *out);
   }
+  drop_unused_products(*out);
   for (auto& root : roots) {
     for (auto& ref : root.data) {
       ref = datum_of(ref);

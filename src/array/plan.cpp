@@ -65,10 +65,6 @@ std::string seconds(double value) {
   return digits(value) + " s";
 }
 
-}  // namespace
-
-namespace {
-
 std::vector<PlannedProduct> plan_products(const TaskGraph& graph, const PlanOptions& options) {
   std::vector<PlannedProduct> planned;
   if (options.hosts < 2) return planned;
@@ -148,11 +144,11 @@ Plan Array::plan(const PlanOptions& options) const {
 
 std::string to_string(const Plan& plan) {
   using array::seconds;
-  std::string products;
   using array::with_unit;
   const auto line = [](const char* name, const std::string& value) {
     return std::string(name) + value + "\n";
   };
+  std::string products;
   for (const PlannedProduct& product : plan.products) {
     products += line("product m x n x k      ", array::text_of(product, plan.hosts));
   }

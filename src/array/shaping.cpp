@@ -228,12 +228,14 @@ Array max(const Array& x, const ReduceOptions& options, std::source_location whe
 
 Array matmul(const Array& a, const Array& b, std::source_location where) {
   if (a.ndim() != 2 || b.ndim() != 2) {
-    throw BadInput(array::describe("matmul", a, b) + ": both must have two dimensions");
+    throw BadInput(array::describe("matmul", a, b) +
+                   ": both must have two dimensions; give one of fewer another with expand_dims");
   }
   if (a.shape()[1] != b.shape()[0]) {
     throw BadInput(array::describe("matmul", a, b) + ": columns of the first (" +
                    std::to_string(a.shape()[1]) + ") and rows of the second (" +
-                   std::to_string(b.shape()[0]) + ") must be equal");
+                   std::to_string(b.shape()[0]) +
+                   ") must be equal; swap the factors, or transpose one");
   }
   const DType dtype = array::promote(a.dtype(), b.dtype());
   if (dtype == DType::boolean || dtype == DType::uint8) {

@@ -60,6 +60,11 @@ void DriverEngine::State::on(const SubmitAsked& event) {
   run.externals = submitted.externals;
   protocol::SubmitRun message = submitted;
   message.deliver = event.bring_home;
+  if (!limits.keeps_templates) message.template_number = protocol::no_template;
+  if (message.template_number != protocol::no_template &&
+      !templates.insert(message.template_number).second) {
+    message.graph = nullptr;
+  }
   send(std::move(message));
 }
 
@@ -72,6 +77,12 @@ std::shared_ptr<const Failure> DriverEngine::State::failure_of(
     if (!entry->second.failure->is_ours_alone) return entry->second.failure;
   }
   return nullptr;
+}
+
+void DriverEngine::State::on(const DropTemplateAsked& event) {
+  if (templates.erase(event.number) > 0 && lost == nullptr) {
+    send(protocol::DropTemplates{session, {event.number}});
+  }
 }
 
 void DriverEngine::State::on(const CancelAsked& event) {
@@ -194,6 +205,10 @@ void DriverEngine::State::on(const Tick&) {
   }
 }
 
+void DriverEngine::State::on(const ExplainAsked& event) {
+  if (lost == nullptr) send(event.question);
+}
+
 void DriverEngine::State::told(const protocol::PeerInfo& message) {
   hosts[message.peer] = message.endpoint.host_identity;
   act(KnowPeer{message});
@@ -284,8 +299,7 @@ void DriverEngine::State::told(const protocol::PutDataUnused& message) {
 }
 
 void DriverEngine::State::told(const protocol::DataLost& message) {
-  const auto failure =
-      std::make_shared<Failure>(Failure{message.kind, message.reason});
+  const auto failure = std::make_shared<Failure>(Failure{message.kind, message.reason});
   for (const DatumId& id : message.data) {
     const auto entry = data.find(id);
     if (entry == data.end() || entry->second.place == Place::here) continue;
@@ -296,6 +310,10 @@ void DriverEngine::State::told(const protocol::DataLost& message) {
 void DriverEngine::State::told(const protocol::Heartbeat&) {}
 
 void DriverEngine::State::told(const protocol::ClusterSize& message) { act(KnowCluster{message}); }
+
+void DriverEngine::State::told(const protocol::Explanation& message) {
+  act(Explained{message.request, message.text});
+}
 
 void DriverEngine::State::finish_if_complete(std::uint32_t run) {
   const auto found = runs.find(run);

@@ -17,10 +17,16 @@ namespace ashlar::driver {
 
 /// The program asks for a run. `bring_home`: its wanted outputs are to be brought into this
 /// process as they are made (compute, futures), else they stay on the workers (persist).
-/// The engine sets SubmitRun::deliver accordingly. Run numbers are not reused.
+/// The engine sets SubmitRun::deliver accordingly. Run numbers are not reused. With a template
+/// number there is a graph, too: the engine sends it once. Each graph has a number of its own.
 struct SubmitAsked {
   protocol::SubmitRun run;
   bool bring_home = true;
+};
+
+/// No run will name this template any more.
+struct DropTemplateAsked {
+  std::uint32_t number = 0;
 };
 
 struct CancelAsked {
@@ -40,6 +46,11 @@ struct BringAsked {
 /// The program is done with these data: its own or the workers' copies may go.
 struct ReleaseAsked {
   std::vector<DatumId> data;
+};
+
+/// The program wants something explained.
+struct ExplainAsked {
+  protocol::Explain question;
 };
 
 struct FromScheduler {
@@ -65,8 +76,9 @@ struct SchedulerLost {
 
 struct Tick {};
 
-using Event = std::variant<SubmitAsked, CancelAsked, PutAsked, BringAsked, ReleaseAsked,
-                           FromScheduler, Arrived, FetchFailed, SchedulerLost, Tick>;
+using Event =
+    std::variant<SubmitAsked, CancelAsked, PutAsked, BringAsked, ReleaseAsked, FromScheduler,
+                 Arrived, FetchFailed, SchedulerLost, Tick, DropTemplateAsked, ExplainAsked>;
 
 // ---- actions: ordered commands ---------------------------------------------------------------
 
@@ -136,8 +148,15 @@ struct KnowCluster {
   protocol::ClusterSize size;
 };
 
-using Action = std::variant<ToScheduler, StartFetch, AbandonFetch, Deliver, Exists, DatumFailed,
-                            RunFinished, Progress, DropDatum, KnowPeer, ForgetPeer, KnowCluster>;
+/// The answer to what was asked under this number. None comes once the scheduler is lost.
+struct Explained {
+  std::uint64_t request = 0;
+  std::string text;
+};
+
+using Action =
+    std::variant<ToScheduler, StartFetch, AbandonFetch, Deliver, Exists, DatumFailed, RunFinished,
+                 Progress, DropDatum, KnowPeer, ForgetPeer, KnowCluster, Explained>;
 using Actions = std::vector<Action>;
 
 // ---- the engine ------------------------------------------------------------------------------
@@ -149,6 +168,8 @@ struct Limits {
   Duration push_wait = Duration::milliseconds(500);
   /// Failed fetches of one datum before it is given up.
   std::uint32_t fetch_attempts = 8;
+  /// The scheduler knows templates; else every run takes its graph along.
+  bool keeps_templates = true;
 };
 
 /// How results come home: which data to pull, in which order, and what is still owed to the

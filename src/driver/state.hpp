@@ -56,6 +56,7 @@ struct DriverEngine::State {
   std::map<DatumId, Datum> data;
   std::map<PeerId, std::string> hosts;  ///< of known peers
   std::set<DatumId> queue;
+  std::set<std::uint32_t> templates;  ///< that the scheduler was sent
   std::uint32_t fetches = 0;
   std::deque<std::pair<Instant, DatumId>> expected;  ///< pushes waited for, oldest first
   std::shared_ptr<const Failure> lost;               ///< the scheduler is
@@ -72,6 +73,7 @@ struct DriverEngine::State {
   // driver_engine.cpp
   void on(const SubmitAsked& event);
   void on(const CancelAsked& event);
+  void on(const DropTemplateAsked& event);
   void on(const PutAsked& event);
   void on(const BringAsked& event);
   void on(const ReleaseAsked& event);
@@ -80,6 +82,7 @@ struct DriverEngine::State {
   void on(const FetchFailed& event);
   void on(const SchedulerLost& event);
   void on(const Tick& event);
+  void on(const ExplainAsked& event);
   void told(const protocol::PeerInfo& message);
   void told(const protocol::PeerGone& message);
   void told(const protocol::DataReady& message);
@@ -89,6 +92,7 @@ struct DriverEngine::State {
   void told(const protocol::DataLost& message);
   void told(const protocol::Heartbeat& message);
   void told(const protocol::ClusterSize& message);
+  void told(const protocol::Explanation& message);
   void end_step();
   void finish_if_complete(std::uint32_t run);
   std::shared_ptr<const Failure> failure_of(const std::vector<DatumId>& externals) const;

@@ -53,9 +53,10 @@ std::uint32_t part_of(std::uint64_t position, std::uint32_t parts, std::uint32_t
 ProcessGrid best_grid(const Product& product, std::uint32_t hosts, double memory_bytes,
                       bool may_have_layers) {
   ProcessGrid best;
-  for (std::uint32_t rows = 1; rows <= hosts; ++rows) {
+  for (std::uint32_t rows = 1; rows <= std::min(hosts, product.rows); ++rows) {
     if (hosts % rows != 0) continue;
-    for (std::uint32_t columns = 1; columns <= hosts / rows; ++columns) {
+    const std::uint32_t columns_max = std::min(hosts / rows, product.columns);
+    for (std::uint32_t columns = 1; columns <= columns_max; ++columns) {
       if (hosts / rows % columns != 0) continue;
       const ProcessGrid grid{rows, columns, hosts / rows / columns};
       if (grid.layers > 1 && !may_have_layers) continue;

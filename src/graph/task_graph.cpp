@@ -68,19 +68,34 @@ std::string check_lengths(const TaskGraph& graph) {
   return {};
 }
 
-std::string check_cells(const TaskGraph& graph) {
+std::string check_product(const Product& product) {
+  for (const auto& [side, chunks, extent] :
+       {std::tuple{"m", product.rows, product.m}, std::tuple{"n", product.columns, product.n},
+        std::tuple{"k", product.inner, product.k}}) {
+    constexpr std::uint64_t extent_max = std::uint64_t{1} << 62;
+    if (chunks == 0 || extent < chunks || extent > extent_max) {
+      return std::to_string(extent) + " elements in " + std::to_string(chunks) + " chunks along " +
+             side;
+    }
+  }
+  return product.element_bytes == 0 ? "elements of no bytes" : "";
+}
+
+std::string check_products(const TaskGraph& graph) {
+  if (graph.products.size() > graph.kernel.size()) {
+    return "more products than tasks: " + std::to_string(graph.products.size());
+  }
   std::uint64_t cells = 0;
-  for (const Product& product : graph.products) {
+  for (std::size_t i = 0; i < graph.products.size(); ++i) {
+    const Product& product = graph.products[i];
+    const std::string name = "product " + std::to_string(i) + " of the graph: ";
+    if (auto wrong = check_product(product); !wrong.empty()) return name + wrong;
     // Of 96 bits: counted one factor at a time.
     const std::uint64_t chunks = std::uint64_t{product.rows} * product.columns;
-    if (chunks > count_max || product.cells() > count_max ||
-        (cells += product.cells()) > count_max) {
-      return "too many cells of products";
+    if (chunks > count_max || chunks * product.inner > count_max - cells) {
+      return name + "too many cells, with those before it";
     }
-    constexpr std::uint64_t extent_max = std::uint64_t{1} << 62;
-    if (std::max({product.m, product.n, product.k}) > extent_max) {
-      return "a product's extent is out of range";
-    }
+    cells += product.cells();
   }
   for (std::size_t t = 0; t < graph.cell.size(); ++t) {
     if (graph.cell[t] != TaskGraph::no_cell && graph.cell[t] >= cells) {
@@ -121,16 +136,26 @@ std::string check_task(const TaskGraph& graph, std::uint32_t task) {
   return {};
 }
 
+/// The first task that reads from itself or a later one; task_count() if none does.
+std::uint32_t first_out_of_order(const TaskGraph& graph) {
+  for (std::uint32_t t = 0; t < graph.task_count(); ++t) {
+    for (const std::uint32_t datum : graph.inputs_of(t)) {
+      if (datum < graph.output_count() && datum >= graph.output_offsets[t]) return t;
+    }
+  }
+  return graph.task_count();
+}
+
 /// Kahn's algorithm: what is left over lies on a cycle or behind one.
 std::string check_cycles(const TaskGraph& graph) {
   // Graphs whose inputs come from earlier tasks, the common case, have no cycle.
-  bool is_ascending = true;
-  for (std::uint32_t t = 0; t < graph.task_count() && is_ascending; ++t) {
-    for (const std::uint32_t datum : graph.inputs_of(t)) {
-      if (datum < graph.output_count() && datum >= graph.output_offsets[t]) is_ascending = false;
-    }
+  const std::uint32_t out_of_order = first_out_of_order(graph);
+  if (out_of_order == graph.task_count()) return {};
+  if (!graph.products.empty()) {
+    return label(graph, out_of_order) +
+           " reads from itself or a later task: expected tasks after what they read, as the graph "
+           "has products of matrices";
   }
-  if (is_ascending) return {};
 
   const auto users = consumers(graph);
   std::vector<std::uint32_t> missing(graph.task_count(), 0);
@@ -157,7 +182,7 @@ std::string check_cycles(const TaskGraph& graph) {
 
 std::string validate(const TaskGraph& graph) {
   if (auto wrong = check_lengths(graph); !wrong.empty()) return wrong;
-  if (auto wrong = check_cells(graph); !wrong.empty()) return wrong;
+  if (auto wrong = check_products(graph); !wrong.empty()) return wrong;
   for (std::uint32_t t = 0; t < graph.task_count(); ++t) {
     if (auto wrong = check_task(graph, t); !wrong.empty()) return wrong;
   }

@@ -49,8 +49,9 @@ struct TaskGraph {
   /// Position among the task's inputs of the one whose buffer output 0 may take over when that
   /// input dies with the task; no_input for none; or empty.
   std::vector<std::uint32_t> reuse_input;
-  /// The cell of `products` that the task does, or the first of several; no_cell for none; or empty.
-  /// Cells are counted through, product after product. A hint to where tasks with common data go.
+  /// The cell of `products` that the task does, or the first of several; no_cell for none; or
+  /// empty. Cells are counted through, product after product. A hint to where tasks with common
+  /// data go.
   std::vector<std::uint32_t> cell;
 
   std::vector<std::uint64_t> output_bytes;     ///< per output datum; dynamic_bytes: kernel decides

@@ -24,12 +24,31 @@ void refuse_npy(const std::string& path, const std::string& finding) {
   throw BadInput("file \"" + path + "\": " + finding);
 }
 
-NpyDescriptor::NpyDescriptor(const std::string& path, int flags)
-    : path_(path), descriptor_(::open(path.c_str(), flags | O_CLOEXEC | O_NONBLOCK, 0666)) {
-  if (path.find('\0') != std::string::npos) refuse_npy(path, "its name has a null character");
-  if (!descriptor_.is_open()) {
-    refuse_npy(path, std::string("cannot be opened: ") + std::strerror(errno));
+namespace {
+/// What is wrong, and what to do.
+std::string why_not_open(int error) {
+  const std::string finding = std::string("cannot be opened: ") + std::strerror(error);
+  switch (error) {
+    case ENOENT:
+    case ENOTDIR:
+      return finding + "; check the path, which this host and those of the workers must see alike";
+    case EACCES:
+    case EPERM:
+    case EROFS:
+      return finding + "; ask for the right to, or choose another path";
+    default:
+      return finding;
   }
+}
+}  // namespace
+
+NpyDescriptor::NpyDescriptor(const std::string& path, int flags) : path_(path) {
+  // What is behind it neither opening sees nor who reads the error.
+  if (const auto null = path.find('\0'); null != std::string::npos) {
+    refuse_npy(path.substr(0, null), "its name goes on behind a null character; leave that out");
+  }
+  descriptor_ = store::FileDescriptor(::open(path.c_str(), flags | O_CLOEXEC | O_NONBLOCK, 0666));
+  if (!descriptor_.is_open()) refuse_npy(path, why_not_open(errno));
   struct stat status = {};
   if (::fstat(descriptor_.get(), &status) != 0 || !S_ISREG(status.st_mode)) {
     refuse_npy(path, "it is not a regular file");

@@ -37,10 +37,15 @@ class Listener {
   virtual Address address() const = 0;
 };
 
+/// Why there is no link.
+struct NoLink {
+  std::string reason;       ///< names the address; unless nobody listens, with a remedy
+  bool is_refused = false;  ///< nobody listens there: what to start is for the caller to say
+};
+
 /// Connects; calls `done` once on the io_context with a link, or with nullptr and a reason.
 void connect(boost::asio::io_context& io, const Address& address, int timeout_ms,
-             std::function<void(std::shared_ptr<Link>, const std::string& reason)> done,
-             Limits limits = {});
+             std::function<void(std::shared_ptr<Link>, const NoLink&)> done, Limits limits = {});
 
 /// A name that two processes share exactly when they can share memory and abstract Unix
 /// sockets: boot id, network namespace and user.

@@ -23,10 +23,13 @@ using Tcp = boost::asio::ip::tcp;
 /// A Unix listener whose queue is full is asked again after this long.
 constexpr auto full_queue_rest = std::chrono::milliseconds(5);
 
+constexpr const char* check_network =
+    "; check the address, the network between the hosts and their firewalls";
+
 /// One call of connect(): tries the addresses of a name in turn. Kept by its handlers.
 class Connecting final : public std::enable_shared_from_this<Connecting> {
  public:
-  using Done = std::function<void(std::shared_ptr<Link>, const std::string&)>;
+  using Done = std::function<void(std::shared_ptr<Link>, const NoLink&)>;
 
   Connecting(boost::asio::io_context& io, Address address, Done done, Limits limits)
       : io_(io),
@@ -41,7 +44,8 @@ class Connecting final : public std::enable_shared_from_this<Connecting> {
   void start(int timeout_ms) {
     deadline_.expires_after(std::chrono::milliseconds(timeout_ms));
     deadline_.async_wait([self = shared_from_this(), timeout_ms](const auto& error) {
-      if (!error) self->fail("no answer within " + std::to_string(timeout_ms) + " ms");
+      if (error) return;
+      self->fail("no answer within " + std::to_string(timeout_ms) + " ms" + self->remedy());
     });
     if (address_.kind == Address::Kind::local) return start_local();
     boost::system::error_code is_name;
@@ -62,7 +66,7 @@ class Connecting final : public std::enable_shared_from_this<Connecting> {
     try {
       natives_.push_back(native_local_address(address_));
     } catch (const BadInput& error) {
-      return finish(nullptr, error.what());
+      return finish(nullptr, {error.what()});
     }
     try_next();
   }
@@ -75,14 +79,17 @@ class Connecting final : public std::enable_shared_from_this<Connecting> {
 
   void resolved(const boost::system::error_code& error, const Tcp::resolver::results_type& found) {
     if (is_done_) return;
-    if (error) return fail("the name \"" + address_.host + "\" is not known: " + error.message());
+    if (error) {
+      return fail("the name \"" + address_.host + "\" is not known: " + error.message() +
+                  "; check its spelling, or give the host's IP address");
+    }
     for (const auto& entry : found) add(entry.endpoint());
     try_next();
   }
 
   void try_next() {
     if (is_done_) return;
-    if (tried_ == natives_.size()) return fail(error_text(last_error_));
+    if (tried_ == natives_.size()) return fail_last();
     const NativeAddress& native = natives_[tried_++];
     Descriptor socket = open_socket(native.storage.ss_family);
     if (!socket.is_open()) return failed_once(errno);
@@ -122,7 +129,7 @@ class Connecting final : public std::enable_shared_from_this<Connecting> {
     if (error == 0 && is_self_connected(socket.get())) error = ECONNREFUSED;
     if (error != 0) return failed_once(error);
     if (address_.kind == Address::Kind::local && !is_peer_of_same_user(socket.get()))
-      return fail("it belongs to another user");
+      return fail("it belongs to another user; use one of your own");
     finish(Link::adopt(io_, socket.release(), limits_), {});
   }
 
@@ -138,11 +145,20 @@ class Connecting final : public std::enable_shared_from_this<Connecting> {
     return here.size == there.size && std::memcmp(&here.storage, &there.storage, here.size) == 0;
   }
 
-  void fail(const std::string& why) {
-    finish(nullptr, "cannot connect to " + address_.to_string() + ": " + why);
+  void fail_last() {
+    const bool is_refused = last_error_ == ECONNREFUSED || last_error_ == ENOENT;
+    fail(error_text(last_error_) + (is_refused ? "" : remedy()), is_refused);
   }
 
-  void finish(std::shared_ptr<Link> link, std::string reason) {
+  std::string remedy() const {
+    return address_.kind == Address::Kind::local ? "; check the address" : check_network;
+  }
+
+  void fail(const std::string& why, bool is_refused = false) {
+    finish(nullptr, {"cannot connect to " + address_.to_string() + ": " + why, is_refused});
+  }
+
+  void finish(std::shared_ptr<Link> link, NoLink why_not) {
     if (is_done_) return;
     is_done_ = true;
     boost::system::error_code ignored;
@@ -151,7 +167,7 @@ class Connecting final : public std::enable_shared_from_this<Connecting> {
     deadline_.cancel();
     rest_.cancel();
     boost::asio::post(io_, [done = std::move(done_), link = std::move(link),
-                            reason = std::move(reason)] { done(link, reason); });
+                            why_not = std::move(why_not)] { done(link, why_not); });
   }
 
   boost::asio::io_context& io_;
@@ -171,8 +187,7 @@ class Connecting final : public std::enable_shared_from_this<Connecting> {
 }  // namespace
 
 void connect(boost::asio::io_context& io, const Address& address, int timeout_ms,
-             std::function<void(std::shared_ptr<Link>, const std::string& reason)> done,
-             Limits limits) {
+             std::function<void(std::shared_ptr<Link>, const NoLink&)> done, Limits limits) {
   std::make_shared<Connecting>(io, address, std::move(done), limits)->start(timeout_ms);
 }
 

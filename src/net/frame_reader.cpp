@@ -87,7 +87,7 @@ std::string FrameReader::advance(std::size_t count, FrameSink& sink) {
 std::string FrameReader::problem_with(const FrameHeader& header) const {
   if (header.magic != FrameHeader::magic_plain && !is_with_descriptor(header) &&
       header.magic != FrameHeader::magic_ring_taken)
-    return "not an Ashlar frame";
+    return "not an Ashlar frame; is another program at the other end?";
   const std::uint64_t control_max =
       is_trusted_ ? limits_.control_bytes : limits_.untrusted_control_bytes;
   if (header.control_bytes > control_max)

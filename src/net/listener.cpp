@@ -25,6 +25,12 @@ constexpr int accepted_per_turn_max = 64;
 
 [[noreturn]] void refuse(const Address& address, int error) {
   std::string remedy;
+  struct stat file {};
+  const bool is_local = address.kind != Address::Kind::tcp;
+  if (is_local && ::lstat(address.host.c_str(), &file) == 0 && !S_ISSOCK(file.st_mode)) {
+    throw Disconnected("cannot listen on " + address.to_string() +
+                       ": there is a file of that name; choose another name");
+  }
   if (error == EADDRINUSE)
     remedy = address.kind == Address::Kind::tcp
                  ? "; stop who uses it, or choose another port (0: any free one)"

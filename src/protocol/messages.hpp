@@ -53,6 +53,8 @@ struct Hello {
   std::uint64_t memory_limit = 0;    ///< workers: bytes
   std::vector<std::string> kernels;  ///< workers: names; assignments refer to positions here
   std::vector<std::pair<std::string, double>> resources;  ///< workers
+  bool keeps_templates = true;  ///< workers: it knows RunTemplate and DropTemplates
+  bool returns_loans = false;   ///< on peer links: LoansWanted may be sent
   /// Workers: positions in `kernels` of those without side effects, which may run twice.
   std::vector<std::uint32_t> repeatable;
   friend bool operator==(const Hello&, const Hello&) = default;
@@ -68,9 +70,12 @@ struct ClusterSize {
 /// The answer to Hello when the link is accepted.
 struct Welcome {
   std::uint32_t protocol_version = version;
-  PeerId peer;        ///< the newcomer's id (peer links: the answering peer's id)
-  SessionId session;  ///< drivers only
-  ClusterSize cluster;  ///< drivers only; ClusterSize says when it changes
+  PeerId peer;                  ///< the newcomer's id (peer links: the answering peer's id)
+  SessionId session;            ///< drivers only
+  ClusterSize cluster;          ///< drivers only; ClusterSize says when it changes
+  bool keeps_templates = true;  ///< drivers only: SubmitRun may name a template
+  bool explains = true;         ///< drivers only: it answers Explain
+  bool returns_loans = false;   ///< on peer links: LoansWanted may be sent
   friend bool operator==(const Welcome&, const Welcome&) = default;
 };
 
@@ -106,16 +111,27 @@ struct Heartbeat {
 
 // ---- driver -> scheduler ---------------------------------------------------------------------
 
+/// Templates that a session has at once, at most. (Beyond that a graph is run and not kept.)
+inline constexpr std::uint32_t templates_max = 64;
+/// Their graphs have so many tasks together, at most.
+inline constexpr std::uint64_t template_tasks_max = std::uint64_t{1} << 18;
+inline constexpr std::uint32_t no_template = ~std::uint32_t{0};
+
 /// Runs a graph. External datum i of the graph is `externals[i]`.
+///
+/// With a template number the scheduler keeps the graph, and where its tasks ran, under this
+/// number (chosen by the driver, never reused). A later run that names the number has no graph:
+/// the kept one is meant.
 struct SubmitRun {
   std::uint32_t run = 0;
-  std::shared_ptr<const graph::TaskGraph> graph;
+  std::shared_ptr<const graph::TaskGraph> graph;  ///< null: as kept under template_number
   std::vector<DatumId> externals;
   /// Workers push wanted outputs to the driver as they are made, where that costs nothing (same
   /// host) or little (few bytes); see PushInPlace.
   bool deliver = false;
   /// The results are of use only together: the first failure ends the run.
   bool ends_on_failure = false;
+  std::uint32_t template_number = no_template;
 };
 
 /// Stops a run: tasks not started never are, results are dropped.
@@ -143,8 +159,30 @@ struct LocateData {
   friend bool operator==(const LocateData&, const LocateData&) = default;
 };
 
-using DriverToScheduler =
-    std::variant<SubmitRun, CancelRun, PutData, ReleaseData, LocateData, Heartbeat>;
+/// The session's templates of these numbers are needed no more: by a driver, or told to workers.
+struct DropTemplates {
+  SessionId session;  ///< to workers; from drivers the link's is meant
+  std::vector<std::uint32_t> numbers;
+  friend bool operator==(const DropTemplates&, const DropTemplates&) = default;
+};
+
+enum class Subject : std::uint8_t { cluster, run, task };
+
+/// Asks for a text that explains how all runs are, what bounds a run, or where a task is and why.
+/// Answered by Explanation, also about what is not known.
+struct Explain {
+  static constexpr std::uint32_t latest = ~std::uint32_t{0};
+
+  std::uint64_t request = 0;  ///< chosen by the driver, for the answer
+  Subject subject = Subject::run;
+  SessionId session = {};      ///< of a cluster: only this one; else none means the driver's own
+  std::uint32_t run = latest;  ///< run and task: latest is one that goes on, else the last one
+  std::uint32_t task = 0;      ///< task
+  friend bool operator==(const Explain&, const Explain&) = default;
+};
+
+using DriverToScheduler = std::variant<SubmitRun, CancelRun, PutData, ReleaseData, LocateData,
+                                       Heartbeat, DropTemplates, Explain>;
 
 // ---- scheduler -> driver ---------------------------------------------------------------------
 
@@ -178,7 +216,7 @@ struct WorkerShare {
   std::string name;
   std::uint32_t slots = 0;
   std::uint64_t tasks = 0;
-  std::int64_t busy_ns = 0;  ///< summed over its slots
+  std::int64_t busy_ns = 0;     ///< summed over its slots
   std::int64_t present_ns = 0;  ///< of the makespan, it was there; 0: all of it
   friend bool operator==(const WorkerShare&, const WorkerShare&) = default;
 };
@@ -204,6 +242,10 @@ struct RunStats {
   std::uint64_t local_bytes = 0;      ///< read by workers from other processes of their host
   std::uint64_t remote_bytes = 0;     ///< and from other hosts
   std::vector<WorkerShare> workers;
+  std::uint64_t template_tasks = 0;  ///< placed as in an earlier run of the same graph
+  std::string bound_by;  ///< for people, the greatest first: "critical path 97 %"; or empty
+  std::uint64_t spilled_bytes = 0;  ///< written to disk by workers, to make room in memory
+  std::uint64_t loaded_bytes = 0;   ///< and read back
   RebalanceStats rebalance;
   friend bool operator==(const RunStats&, const RunStats&) = default;
 };
@@ -244,8 +286,16 @@ struct DataLost {
   friend bool operator==(const DataLost&, const DataLost&) = default;
 };
 
-using SchedulerToDriver = std::variant<PeerInfo, PeerGone, DataReady, RunEnded, RunProgress,
-                                       PutDataUnused, DataLost, Heartbeat, ClusterSize>;
+/// The answer to Explain.
+struct Explanation {
+  std::uint64_t request = 0;
+  std::string text;
+  friend bool operator==(const Explanation&, const Explanation&) = default;
+};
+
+using SchedulerToDriver =
+    std::variant<PeerInfo, PeerGone, DataReady, RunEnded, RunProgress, PutDataUnused, DataLost,
+                 Heartbeat, ClusterSize, Explanation>;
 
 // ---- scheduler -> worker ---------------------------------------------------------------------
 
@@ -274,7 +324,22 @@ struct AssignTasks {
   std::vector<std::uint32_t> outputs;       ///< datum indices in `run`
   std::vector<std::uint64_t> output_bytes;  ///< TaskGraph::dynamic_bytes: the kernel decides
   std::vector<std::byte> params;
+  /// The worker keeps these tasks under this number of the run's session, in place of what it may
+  /// have kept there, for RunTemplate.
+  std::uint32_t template_number = no_template;
   friend bool operator==(const AssignTasks&, const AssignTasks&) = default;
+};
+
+/// Tasks as in the AssignTasks that the worker keeps under this number, for another run: the same
+/// tasks with the same attempts, their data those of the new run.
+struct RunTemplate {
+  RunId run;
+  std::uint32_t template_number = no_template;
+  // One entry for each input entry there that is not of the run itself, in order.
+  std::vector<DatumId> inputs;
+  std::vector<std::uint64_t> input_bytes;
+  std::vector<PeerId> input_holder;
+  friend bool operator==(const RunTemplate&, const RunTemplate&) = default;
 };
 
 /// Drops assignments: a task not started never is; one that runs is finished and its outputs are
@@ -306,7 +371,7 @@ struct Shutdown {
 };
 
 using SchedulerToWorker = std::variant<PeerInfo, PeerGone, AssignTasks, RevokeTasks, FreeData,
-                                       Relocate, Shutdown, Heartbeat>;
+                                       Relocate, Shutdown, Heartbeat, RunTemplate, DropTemplates>;
 
 // ---- worker -> scheduler ---------------------------------------------------------------------
 
@@ -334,8 +399,10 @@ struct TaskFailed {
 struct DataAcquired {
   RunId run;
   std::vector<DatumId> data;
-  std::uint64_t local_bytes = 0;   ///< of them, from processes of the same host
-  std::uint64_t remote_bytes = 0;  ///< of them, from other hosts
+  std::uint64_t local_bytes = 0;    ///< of them, from processes of the same host
+  std::uint64_t remote_bytes = 0;   ///< of them, from other hosts
+  std::uint64_t spilled_bytes = 0;  ///< written to disk since the last such message
+  std::uint64_t loaded_bytes = 0;   ///< read back from it
   friend bool operator==(const DataAcquired&, const DataAcquired&) = default;
 };
 
@@ -361,12 +428,13 @@ struct SlotsHeld {
 
 /// Nothing runs on the worker, and these tasks wait for room under its memory limit: for outputs,
 /// or for an input that is to be fetched. Holds until the worker reports something else, or is
-/// told something.
+/// told something. Without tasks: it goes on after all.
 struct MemoryShort {
   std::uint64_t received = 0;  ///< the scheduler's messages seen, but heartbeats
   std::uint64_t memory_used = 0;
   std::vector<DatumId> tasks;        ///< run and task
   std::vector<std::uint64_t> bytes;  ///< that each needs
+  std::string spill_error;           ///< why the disk does not help, if it should
   friend bool operator==(const MemoryShort&, const MemoryShort&) = default;
 };
 
@@ -442,7 +510,13 @@ struct LeaseReturned {
   friend bool operator==(const LeaseReturned&, const LeaseReturned&) = default;
 };
 
+/// What the other side reads here for tasks that have not started stands in the way of what others
+/// wait for: it is to return these leases, and to copy what it asks for from now on for them.
+struct LoansWanted {
+  friend bool operator==(const LoansWanted&, const LoansWanted&) = default;
+};
+
 using PeerMessage = std::variant<Fetch, FetchCancel, ArenaShared, FetchInPlace, FetchBytes,
-                                 FetchRefused, PushInPlace, PushBytes, LeaseReturned>;
+                                 FetchRefused, PushInPlace, PushBytes, LeaseReturned, LoansWanted>;
 
 }  // namespace ashlar::protocol

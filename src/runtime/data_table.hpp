@@ -4,6 +4,7 @@
 #include <optional>
 #include <unordered_map>
 #include <utility>
+#include <vector>
 
 #include "base/ids.hpp"
 #include "store/buffer.hpp"
@@ -35,6 +36,14 @@ class DataTable {
     std::optional<store::Buffer> buffer(std::move(it->second));
     data_.erase(it);
     return buffer;
+  }
+  /// Those that lie in other processes' memory.
+  std::vector<DatumId> leased() const {
+    std::vector<DatumId> found;
+    for (const auto& [id, buffer] : data_) {
+      if (buffer && !buffer.is_own()) found.push_back(id);
+    }
+    return found;
   }
   std::size_t size() const { return data_.size(); }
 

@@ -14,27 +14,26 @@ namespace ashlar::runtime {
 
 namespace {
 
-std::pair<std::shared_ptr<net::Link>, std::string> try_dial(Loop& loop,
-                                                            const net::Address& address,
+std::pair<std::shared_ptr<net::Link>, net::NoLink> try_dial(Loop& loop, const net::Address& address,
                                                             Duration timeout) {
   struct Outcome {
     std::atomic<bool> is_done{false};
     std::shared_ptr<net::Link> link;
-    std::string reason;
+    net::NoLink why_not;
   };
   const auto outcome = std::make_shared<Outcome>();
   loop.dispatch([&loop, &address, timeout, outcome] {
     net::connect(loop.io(), address, static_cast<int>(timeout.ns / 1'000'000),
-                 [outcome](std::shared_ptr<net::Link> link, const std::string& reason) {
+                 [outcome](std::shared_ptr<net::Link> link, const net::NoLink& why_not) {
                    outcome->link = std::move(link);
-                   outcome->reason = reason;
+                   outcome->why_not = why_not;
                    outcome->is_done = true;
                  });
   });
   const bool is_done = loop.drive_until([&] { return outcome->is_done.load(); },
                                         now() + timeout + Duration::seconds(1));
-  if (!is_done) return {nullptr, "cannot connect to " + address.to_string() + ": no answer"};
-  return {std::move(outcome->link), outcome->reason};
+  if (!is_done) return {nullptr, {"cannot connect to " + address.to_string() + ": no answer"}};
+  return {std::move(outcome->link), outcome->why_not};
 }
 
 }  // namespace
@@ -49,12 +48,13 @@ std::shared_ptr<net::Link> dial(Loop& loop, const std::string& text, Duration ti
     const auto local = net::Address::parse(local_address_of_port(address.port));
     if (auto link = try_dial(loop, local, timeout).first) return link;
   }
-  auto [link, reason] = try_dial(loop, address, timeout);
-  if (!link) {
-    throw Disconnected(reason + "; start a scheduler there with `ashlar scheduler --listen " +
-                       text + "`, or check the address");
-  }
-  return link;
+  auto [link, why_not] = try_dial(loop, address, timeout);
+  if (link) return link;
+  const std::string remedy = why_not.is_refused ? "; start a scheduler there with `ashlar "
+                                                  "scheduler --listen " +
+                                                      text + "`, or check the address"
+                                                : "";
+  throw Disconnected(why_not.reason + remedy);
 }
 
 std::string own_host_towards(const std::string& text) {

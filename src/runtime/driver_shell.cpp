@@ -45,11 +45,10 @@ protocol::Hello DriverShell::hello() const {
 
 void DriverShell::join(SchedulerShell& scheduler) {
   scheduler_ = &scheduler;
-  const auto session =
-      scheduler.open_session(hello(), [this](protocol::SchedulerToDriver message) {
-        events_.push_back(driver::FromScheduler{std::move(message)});
-      });
-  joined(session.session, session.driver);
+  const auto session = scheduler.open_session(hello(), [this](protocol::SchedulerToDriver message) {
+    events_.push_back(driver::FromScheduler{std::move(message)});
+  });
+  joined(session.session, session.driver, true);
 }
 
 void DriverShell::join(std::shared_ptr<net::Link> link) {
@@ -60,11 +59,13 @@ void DriverShell::join(std::shared_ptr<net::Link> link) {
   link_->send({wire::encode(wire::Handshake(hello())), {}, {}, -1});
 }
 
-void DriverShell::joined(SessionId session, PeerId self) {
+void DriverShell::joined(SessionId session, PeerId self, bool keeps_templates) {
   session_ = session;
   exchange_.set_self(self);
-  engine_ = std::make_unique<driver::DriverEngine>(session, driver::Limits{},
-                                                   exchange_.endpoint().host_identity);
+  driver::Limits limits;
+  limits.keeps_templates = keeps_templates;
+  engine_ =
+      std::make_unique<driver::DriverEngine>(session, limits, exchange_.endpoint().host_identity);
   is_joined_ = true;
 }
 
@@ -172,6 +173,7 @@ void DriverShell::perform(driver::Action& action) {
     void operator()(driver::KnowPeer& a) { shell.exchange_.know_peer(a.info); }
     void operator()(driver::ForgetPeer& a) { shell.exchange_.forget_peer(a.peer); }
     void operator()(driver::KnowCluster& a) { shell.observer_.on_cluster_size(a.size); }
+    void operator()(driver::Explained& a) { shell.observer_.on_explained(a.request, a.text); }
   };
   std::visit(Visitor{*this}, action);
 }
@@ -194,6 +196,14 @@ void DriverShell::on_asked(PeerId peer, std::uint64_t request, DatumId datum) {
     promise->second.push_back({peer, request});
   } else {
     exchange_.answer(peer, request, datum);
+  }
+}
+
+/// Results that the program keeps must not keep a worker's memory, which has a limit.
+void DriverShell::on_loans_wanted(PeerId) {
+  constexpr std::uint64_t bytes_at_once = std::uint64_t{256} << 20;
+  for (const DatumId& datum : exchange_.copy_loans(bytes_at_once)) {
+    observer_.on_moved(datum, *table_.find(datum));
   }
 }
 
@@ -220,7 +230,8 @@ std::span<std::byte> DriverShell::on_frame(std::span<const std::byte> control,
       link_->close("refused: " + refusal->reason);
     } else if (auto* welcome = std::get_if<protocol::Welcome>(&*decoded.message)) {
       observer_.on_cluster_size(welcome->cluster);
-      joined(welcome->session, welcome->peer);
+      explains_ = welcome->explains;
+      joined(welcome->session, welcome->peer, welcome->keeps_templates);
     }
   } else {
     auto decoded = wire::decode_scheduler_to_driver(control);
@@ -234,10 +245,15 @@ std::span<std::byte> DriverShell::on_frame(std::span<const std::byte> control,
 }
 
 void DriverShell::on_closed(const std::string& reason) {
+  std::string why = reason;
+  if (is_joined_) {
+    why = std::string("lost the scheduler at ").append(link_->peer_name());
+    why.append(": ").append(reason).append("; see its log, and connect again once it runs");
+  }
   link_ = nullptr;
-  log_.warning("lost the scheduler: " + reason);
-  events_.push_back(driver::SchedulerLost{reason});
-  observer_.on_disconnected(reason);
+  log_.warning(why);
+  events_.push_back(driver::SchedulerLost{why});
+  observer_.on_disconnected(why);
 }
 
 }  // namespace ashlar::runtime

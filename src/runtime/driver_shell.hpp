@@ -29,11 +29,14 @@ class DriverEvents {
   virtual ~DriverEvents() = default;
   /// The datum is in this process: its bytes.
   virtual void on_deliver(DatumId datum, const store::Buffer& buffer) = 0;
+  /// A delivered datum's bytes are elsewhere now: the former buffer is to be let go.
+  virtual void on_moved(DatumId datum, const store::Buffer& buffer) = 0;
   virtual void on_exists(DatumId datum) = 0;
   virtual void on_datum_failed(DatumId datum, ErrorKind kind, const std::string& error) = 0;
   virtual void on_run_finished(const driver::RunFinished& finished) = 0;
   virtual void on_progress(const driver::Progress& progress) = 0;
   virtual void on_cluster_size(const protocol::ClusterSize& size) = 0;
+  virtual void on_explained(std::uint64_t request, const std::string& text) = 0;
   virtual void on_disconnected(const std::string& reason) = 0;
 };
 
@@ -58,6 +61,8 @@ class DriverShell : private ExchangeEvents, private net::LinkEvents {
   bool is_joined() const { return is_joined_; }
   /// Valid once joined.
   SessionId session() const { return session_; }
+  /// The scheduler answers Explain. Valid once joined.
+  bool explains() const { return explains_; }
 
   /// Ends the session: its runs stop, its data are freed. On the turn.
   void leave();
@@ -86,7 +91,7 @@ class DriverShell : private ExchangeEvents, private net::LinkEvents {
   bool process();
   void perform(driver::Action& action);
   void to_scheduler(protocol::DriverToScheduler message);
-  void joined(SessionId session, PeerId self);
+  void joined(SessionId session, PeerId self, bool keeps_templates);
   void disconnected(const std::string& reason);
   void tick();
   protocol::Hello hello() const;
@@ -96,6 +101,7 @@ class DriverShell : private ExchangeEvents, private net::LinkEvents {
   void on_fetch_failed(DatumId datum, PeerId peer) override;
   void on_asked(PeerId peer, std::uint64_t request, DatumId datum) override;
   void on_unasked(PeerId peer, std::uint64_t request) override;
+  void on_loans_wanted(PeerId peer) override;
   void on_pushed(DatumId datum, std::uint64_t bytes, bool is_local) override;
 
   std::span<std::byte> on_frame(std::span<const std::byte> control, std::uint64_t payload_bytes,
@@ -115,6 +121,7 @@ class DriverShell : private ExchangeEvents, private net::LinkEvents {
   SchedulerShell* scheduler_ = nullptr;
   std::shared_ptr<net::Link> link_;
   SessionId session_;
+  bool explains_ = true;  ///< one of this process does
   Instant last_heard_;
   std::atomic<bool> is_joined_{false};
   bool has_left_ = false;

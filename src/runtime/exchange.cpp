@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstring>
 #include <random>
 #include <type_traits>
 #include <variant>
@@ -19,6 +20,32 @@ namespace ashlar::runtime {
 struct Exchange::Returned {
   std::mutex mutex;
   std::vector<std::pair<std::weak_ptr<PeerLink>, std::uint64_t>> leases;
+};
+
+/// Data that others have read, noted by whichever thread lets go of them.
+struct Exchange::Read {
+  std::mutex mutex;
+  std::vector<DatumId> data;
+};
+
+/// A buffer that somebody elsewhere reads; in the end it is noted, when the buffer is let go.
+struct Exchange::Given {
+  struct Notice {
+    Notice(std::shared_ptr<Read> where, DatumId id) : read(std::move(where)), datum(id) {}
+    Notice(Notice&&) noexcept = default;
+    Notice& operator=(Notice&&) = delete;
+    ~Notice() {
+      if (!read) return;
+      const std::lock_guard lock(read->mutex);
+      read->data.push_back(datum);
+    }
+
+    std::shared_ptr<Read> read;
+    DatumId datum;
+  };
+
+  Notice notice;
+  store::Buffer buffer;
 };
 
 /// One link to a peer: what was asked on it, what was given on it.
@@ -37,6 +64,7 @@ class Exchange::PeerLink : public net::LinkEvents,
       hello.role = protocol::Role::peer;
       hello.peer = exchange_.self_;
       hello.token = exchange_.options_.token;
+      hello.returns_loans = true;
       link_->trust();
       link_->send({wire::encode(wire::Handshake(std::move(hello))), {}, {}, -1});
     }
@@ -123,10 +151,11 @@ class Exchange::PeerLink : public net::LinkEvents,
   bool is_closed_ = false;
   bool is_local_ = false;  ///< to a process of this host
   bool has_shared_arena_ = false;
+  bool returns_loans_ = false;  ///< the peer understands LoansWanted
   std::shared_ptr<net::Link> link_;
   std::vector<net::Frame> waiting_;                 ///< until connected
   std::map<std::uint64_t, DatumId> asked_;          ///< our requests
-  std::map<std::uint64_t, store::Buffer> leases_;   ///< what the peer reads in our arena
+  std::map<std::uint64_t, Given> leases_;            ///< what the peer reads in our arena
   protocol::Fetch asking_;            ///< gathered during a turn
   protocol::FetchInPlace giving_;     ///< likewise
   protocol::LeaseReturned returning_;  ///< likewise
@@ -141,6 +170,7 @@ class Exchange::PeerLink : public net::LinkEvents,
       }
       const auto* welcome = std::get_if<protocol::Welcome>(&*decoded.message);
       if (welcome == nullptr || welcome->peer != peer_) return link_->close("not the peer meant");
+      returns_loans_ = welcome->returns_loans;
     } else {
       const auto* hello = std::get_if<protocol::Hello>(&*decoded.message);
       if (hello == nullptr || hello->role != protocol::Role::peer) {
@@ -154,9 +184,11 @@ class Exchange::PeerLink : public net::LinkEvents,
         return;
       }
       peer_ = hello->peer;
+      returns_loans_ = hello->returns_loans;
       exchange_.incoming_[peer_] = this;
       protocol::Welcome welcome;
       welcome.peer = exchange_.self_;
+      welcome.returns_loans = true;
       link_->trust();
       link_->send({wire::encode(wire::Handshake(welcome)), {}, {}, -1});
       link_->share_memory();
@@ -179,9 +211,10 @@ class Exchange::PeerLink : public net::LinkEvents,
   void handle(const protocol::FetchInPlace& m) {
     for (std::size_t i = 0; i < m.requests.size(); ++i) {
       const std::uint64_t request = m.requests[i];
-      if (const auto datum = forget_request(request)) {
-        accept_in_place(*datum, request, m.offsets[i], m.bytes[i]);
-        exchange_.events_.on_fetched(*datum, m.bytes[i], true, true);
+      if (const auto fetch = forget_request(request)) {
+        accept_in_place(fetch->datum, request, m.offsets[i], m.bytes[i]);
+        if (fetch->is_copied) exchange_.copy(fetch->datum);
+        exchange_.events_.on_fetched(fetch->datum, m.bytes[i], !fetch->is_copied, true);
       } else {
         returning_.requests.push_back(request);
         exchange_.gather_on(*this);
@@ -209,8 +242,8 @@ class Exchange::PeerLink : public net::LinkEvents,
   }
 
   void handle(const protocol::FetchRefused& m) {
-    if (const auto datum = forget_request(m.request)) {
-      exchange_.events_.on_fetch_failed(*datum, peer_);
+    if (const auto fetch = forget_request(m.request)) {
+      exchange_.events_.on_fetch_failed(fetch->datum, peer_);
     }
   }
 
@@ -218,13 +251,21 @@ class Exchange::PeerLink : public net::LinkEvents,
     for (const auto request : m.requests) leases_.erase(request);
   }
 
-  std::optional<DatumId> forget_request(std::uint64_t request) {
+  void handle(const protocol::LoansWanted&) { exchange_.events_.on_loans_wanted(peer_); }
+
+  struct Asked {
+    DatumId datum;
+    bool is_copied = false;
+  };
+  std::optional<Asked> forget_request(std::uint64_t request) {
     const auto it = asked_.find(request);
     if (it == asked_.end()) return std::nullopt;
     const DatumId datum = it->second;
     asked_.erase(it);
+    const auto fetching = exchange_.fetching_.find(datum);
+    const bool is_copied = fetching != exchange_.fetching_.end() && fetching->second.is_copied;
     exchange_.fetching_.erase(datum);
-    return datum;
+    return Asked{datum, is_copied};
   }
 
   void accept_in_place(DatumId datum, std::uint64_t lease, std::uint64_t offset,
@@ -254,9 +295,9 @@ class Exchange::PeerLink : public net::LinkEvents,
     if (payload_is_push_) {
       exchange_.table_.put(payload_datum_, std::move(buffer));
       exchange_.events_.on_pushed(payload_datum_, bytes, is_local_);
-    } else if (const auto datum = forget_request(payload_request_)) {
-      exchange_.table_.put(*datum, std::move(buffer));
-      exchange_.events_.on_fetched(*datum, bytes, false, is_local_);
+    } else if (const auto fetch = forget_request(payload_request_)) {
+      exchange_.table_.put(fetch->datum, std::move(buffer));
+      exchange_.events_.on_fetched(fetch->datum, bytes, false, is_local_);
     }
   }
 
@@ -290,7 +331,8 @@ Exchange::Exchange(Loop& loop, std::shared_ptr<store::Arena> arena, DataTable& t
       events_(events),
       log_(log),
       options_(std::move(options)),
-      returned_(std::make_shared<Returned>()) {
+      returned_(std::make_shared<Returned>()),
+      read_(std::make_shared<Read>()) {
   auto on_link = [this](std::shared_ptr<net::Link> link) { accept(std::move(link)); };
   endpoint_.host_identity = net::host_identity();
   listeners_.push_back(
@@ -356,13 +398,13 @@ Exchange::PeerLink* Exchange::outgoing(PeerId peer) {
   link->is_local_ = text.starts_with("unix:");
   links_.push_back(link);
   outgoing_[peer] = link.get();
-  const auto done = [link](std::shared_ptr<net::Link> connected, const std::string& reason) {
+  const auto done = [link](std::shared_ptr<net::Link> connected, const net::NoLink& why_not) {
     if (link->is_closed_) {
       if (connected) connected->detach();
     } else if (connected) {
       link->connected(std::move(connected));
     } else {
-      link->closed(reason);
+      link->closed(why_not.reason);
     }
   };
   try {
@@ -375,7 +417,7 @@ Exchange::PeerLink* Exchange::outgoing(PeerId peer) {
   return link.get();
 }
 
-void Exchange::start_fetch(DatumId datum, PeerId peer) {
+void Exchange::start_fetch(DatumId datum, PeerId peer, bool is_copied) {
   PeerLink* link = outgoing(peer);
   if (link == nullptr) {
     events_.on_fetch_failed(datum, peer);
@@ -383,7 +425,7 @@ void Exchange::start_fetch(DatumId datum, PeerId peer) {
   }
   const std::uint64_t request = next_request_++;
   link->asked_[request] = datum;
-  fetching_[datum] = {peer, request};
+  fetching_[datum] = {peer, request, is_copied};
   link->asking_.requests.push_back(request);
   link->asking_.data.push_back(datum);
   gather_on(*link);
@@ -401,20 +443,33 @@ void Exchange::abandon_fetch(DatumId datum) {
   }
 }
 
-void Exchange::give(PeerLink& link, std::uint64_t number, DatumId datum, bool is_push) {
+Exchange::Given Exchange::given(DatumId datum) const {
   const store::Buffer* buffer = table_.find(datum);
-  if (buffer == nullptr) {
+  const bool is_followed =
+      options_.follows_reads && buffer != nullptr && buffer->size() > options_.inline_bytes;
+  return {{is_followed ? read_ : nullptr, datum}, buffer == nullptr ? store::Buffer() : *buffer};
+}
+
+std::vector<DatumId> Exchange::take_read() {
+  const std::lock_guard lock(read_->mutex);
+  return std::exchange(read_->data, {});
+}
+
+void Exchange::give(PeerLink& link, std::uint64_t number, DatumId datum, bool is_push) {
+  if (table_.find(datum) == nullptr) {
     if (!is_push) link.send(protocol::FetchRefused{number});
     return;
   }
-  const auto bytes = buffer->bytes();
-  if (link.is_local_ && buffer->is_own() && bytes.size() > options_.inline_bytes) {
+  Given data = given(datum);
+  const auto bytes = data.buffer.bytes();
+  if (link.is_local_ && data.buffer.is_own() && bytes.size() > options_.inline_bytes) {
     if (!link.has_shared_arena_) {
       link.has_shared_arena_ = true;
       link.send(protocol::ArenaShared{0, arena_->capacity()}, {}, {},
                 arena_->descriptor().get());
     }
-    link.leases_[number] = *buffer;
+    link.leases_.erase(number);
+    link.leases_.emplace(number, std::move(data));
     const std::uint64_t offset = arena_->offset_of(bytes.data());
     if (is_push) {
       link.send(protocol::PushInPlace{number, datum, 0, offset, bytes.size()});
@@ -427,7 +482,7 @@ void Exchange::give(PeerLink& link, std::uint64_t number, DatumId datum, bool is
     return;
   }
   bytes_sent_ += bytes.size();
-  const auto owner = std::make_shared<store::Buffer>(*buffer);
+  const auto owner = std::make_shared<Given>(std::move(data));
   if (is_push) {
     link.send(protocol::PushBytes{datum, bytes.size()}, bytes, owner);
   } else {
@@ -437,7 +492,8 @@ void Exchange::give(PeerLink& link, std::uint64_t number, DatumId datum, bool is
 
 void Exchange::answer(PeerId peer, std::uint64_t request, DatumId datum) {
   const auto it = incoming_.find(peer);
-  if (it != incoming_.end()) give(*it->second, request, datum, false);
+  if (it == incoming_.end()) return void(given(datum));  // the peer is gone: read, as it were
+  give(*it->second, request, datum, false);
 }
 
 void Exchange::refuse(PeerId peer, std::uint64_t request) {
@@ -445,15 +501,46 @@ void Exchange::refuse(PeerId peer, std::uint64_t request) {
   if (it != incoming_.end()) it->second->send(protocol::FetchRefused{request});
 }
 
+void Exchange::recall_loans() {
+  for (const auto& link : links_) {
+    if (link->returns_loans_ && !link->leases_.empty()) link->send(protocol::LoansWanted{});
+  }
+}
+
+std::vector<DatumId> Exchange::copy_loans(std::uint64_t bytes_max) {
+  std::vector<DatumId> copied;
+  for (const DatumId& datum : table_.leased()) {
+    const std::uint64_t bytes = table_.find(datum)->size();
+    if (!copied.empty() && bytes > bytes_max) break;
+    try {
+      copy(datum);
+    } catch (const Overloaded& error) {
+      log_.warning("what a worker wants back stays there: " + std::string(error.what()));
+      break;
+    }
+    copied.push_back(datum);
+    bytes_max -= std::min(bytes_max, bytes);
+  }
+  return copied;
+}
+
+/// What is read in a peer's arena comes into this one.
+void Exchange::copy(const DatumId& datum) {
+  const auto from = table_.find(datum)->bytes();
+  store::Buffer own = store::Buffer::allocate(arena_, from.size());
+  std::memcpy(own.writable().data(), from.data(), from.size());
+  table_.put(datum, std::move(own));
+}
+
 void Exchange::push(PeerId peer, DatumId datum) {
   const auto info = infos_.find(peer);
   const store::Buffer* buffer = table_.find(datum);
-  if (info == infos_.end() || buffer == nullptr) return;
-  if (!protocol::is_pushed(endpoint_.host_identity, info->second.endpoint.host_identity,
-                           buffer->size())) {
-    return;
-  }
-  if (PeerLink* link = outgoing(peer)) give(*link, next_lease_++, datum, true);
+  const bool is_due = info != infos_.end() && buffer != nullptr &&
+                      protocol::is_pushed(endpoint_.host_identity,
+                                          info->second.endpoint.host_identity, buffer->size());
+  PeerLink* link = is_due ? outgoing(peer) : nullptr;
+  if (link == nullptr) return void(given(datum));
+  give(*link, next_lease_++, datum, true);
 }
 
 void Exchange::flush() {

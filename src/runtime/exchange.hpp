@@ -33,6 +33,8 @@ class ExchangeEvents {
   virtual void on_asked(PeerId peer, std::uint64_t request, DatumId datum) = 0;
   /// One request, or all of a peer's (worker::FetchUnasked::all), needs no answer any more.
   virtual void on_unasked(PeerId peer, std::uint64_t request) = 0;
+  /// The peer wants back what is read in its memory and not used now.
+  virtual void on_loans_wanted(PeerId peer) = 0;
   /// A datum came unasked and is in the table now.
   virtual void on_pushed(DatumId datum, std::uint64_t bytes, bool is_local) = 0;
 };
@@ -53,6 +55,8 @@ class Exchange {
     /// costs two messages more.
     std::uint64_t inline_bytes = 4096;
     int connect_timeout_ms = 5000;
+    /// Whether it is of interest when others have read what they were given; see take_read().
+    bool follows_reads = false;
   };
 
   Exchange(Loop& loop, std::shared_ptr<store::Arena> arena, DataTable& table,
@@ -69,15 +73,25 @@ class Exchange {
   /// Closes links to the peer; fetches from it fail.
   void forget_peer(PeerId peer);
 
-  void start_fetch(DatumId datum, PeerId peer);
+  /// `is_copied`: into this process's own memory, also where it could be read in place.
+  void start_fetch(DatumId datum, PeerId peer, bool is_copied = false);
   void abandon_fetch(DatumId datum);
   void answer(PeerId peer, std::uint64_t request, DatumId datum);
   void refuse(PeerId peer, std::uint64_t request);
+  /// Asks whoever reads in this arena, and understands it, for what is not used now.
+  void recall_loans();
+  /// Copies data that are read in peers' arenas into the own one, up to so many bytes and as far as
+  /// there is room: their leases are returned when nobody uses them any more. Says which.
+  std::vector<DatumId> copy_loans(std::uint64_t bytes_max);
   /// Pushes a datum of the table, if it is small or the peer is on this host.
   void push(PeerId peer, DatumId datum);
 
   /// Sends what was gathered, and returns leases that were dropped. A turn hook's last step.
   void flush();
+
+  /// Data of more than Options::inline_bytes that were given by answer() or push() and are no longer
+  /// read since the last call: once for each time.
+  std::vector<DatumId> take_read();
 
   std::uint64_t bytes_sent() const { return bytes_sent_; }
   std::uint64_t bytes_received() const { return bytes_received_; }
@@ -85,10 +99,14 @@ class Exchange {
  private:
   class PeerLink;
   struct Returned;
+  struct Read;
+  struct Given;
 
   PeerLink* outgoing(PeerId peer);
   void accept(std::shared_ptr<net::Link> link);
+  Given given(DatumId datum) const;
   void give(PeerLink& link, std::uint64_t number, DatumId datum, bool is_push);
+  void copy(const DatumId& datum);
   void gather_on(PeerLink& link);
   void remove(PeerLink* link);
 
@@ -110,11 +128,13 @@ class Exchange {
   struct Fetching {
     PeerId peer;
     std::uint64_t request = 0;
+    bool is_copied = false;
   };
   std::map<DatumId, Fetching> fetching_;
   std::uint64_t next_request_ = 1;
   std::uint64_t next_lease_ = std::uint64_t{1} << 63;
   std::shared_ptr<Returned> returned_;
+  std::shared_ptr<Read> read_;
   std::vector<std::weak_ptr<PeerLink>> gathered_on_;  ///< have something for the turn's end
   std::uint64_t bytes_sent_ = 0;
   std::uint64_t bytes_received_ = 0;

@@ -203,6 +203,13 @@ bool Loop::may_go_on_crowded(Instant time) {
   return true;
 }
 
+void Loop::prepare_rest() {
+  InTurn mark(this);
+  bool is_any = false;
+  for (auto& hook : rest_hooks_) is_any = hook() || is_any;
+  if (is_any) run_hooks();
+}
+
 void Loop::wait_for_events(Instant deadline) {
   const Instant begin = now();
   if (options_.spin.ns > 0 && usual_gap_ <= options_.spin && begin >= no_spin_before_ &&
@@ -222,6 +229,7 @@ void Loop::wait_for_events(Instant deadline) {
     }
   }
   if (turn() || is_wanted_) return;
+  prepare_rest();
   if (!links_.await()) {
     InTurn mark(this);
     if (deadline == never) {
@@ -257,7 +265,8 @@ bool Loop::drive_until(const std::function<bool()>& done, Instant deadline) {
     InTurn mark(this);
     run_hooks();
   }
-  while (!done() && !is_stopping_ && now() < deadline) {
+  const auto is_late = [deadline] { return deadline != never && now() >= deadline; };
+  while (!done() && !is_stopping_ && !is_late()) {
     wait_for_events(deadline);
     if (guests_waiting_ > 0) guests_.notify_all();
   }

@@ -51,6 +51,10 @@ class Loop {
   /// start() only.
   void add_turn_hook(std::function<bool()> hook) { hooks_.push_back(std::move(hook)); }
 
+  /// Adds a hook that is called before whoever has the turn sleeps: what waits for company must go
+  /// now. Returns whether the turn hooks have something to do for it. Before start() only.
+  void add_rest_hook(std::function<bool()> hook) { rest_hooks_.push_back(std::move(hook)); }
+
   /// Asked before polling: false when there is no core to spare for it. Before start() only.
   void set_may_spin(std::function<bool()> may_spin) { may_spin_ = std::move(may_spin); }
 
@@ -94,6 +98,7 @@ class Loop {
   bool turn(Poll poll = Poll::all);
   bool run_hooks();
   void wait_for_events(Instant deadline);
+  void prepare_rest();
   void note_gap(Duration gap);
   bool may_go_on_crowded(Instant time);
 
@@ -103,6 +108,7 @@ class Loop {
   boost::asio::executor_work_guard<boost::asio::io_context::executor_type> keep_{
       io_.get_executor()};
   std::vector<std::function<bool()>> hooks_;
+  std::vector<std::function<bool()>> rest_hooks_;
   std::function<bool()> may_spin_;
 
   std::mutex mutex_;

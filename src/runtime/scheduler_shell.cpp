@@ -172,6 +172,8 @@ void SchedulerShell::lose(Connection& connection, const std::string& reason) {
     log_.info("lost " + connection.hello_.name + ": " + death.reason);
   } else {
     ++lost_newcomers_;
+    log_.info("closed a connection of " + connection.link_->peer_name() +
+              " that introduced nobody: " + reason);
   }
   const auto it =
       std::find_if(connections_.begin(), connections_.end(),
@@ -216,15 +218,13 @@ void SchedulerShell::tick() {
     const Instant time = now();
     const auto connections = connections_;
     for (const auto& connection : connections) {
-      const Duration limit =
-          connection->is_introduced_ ? options_.silence_max : introduction_max;
+      const Duration limit = connection->is_introduced_ ? options_.silence_max : introduction_max;
       if (time - connection->last_heard_ > limit) {
         connection->link_->close("silent for " + std::to_string(limit.ns / 1'000'000) + " ms");
       } else if (connection->is_introduced_) {
-        const auto beat =
-            connection->hello_.role == protocol::Role::worker
-                ? wire::encode(protocol::SchedulerToWorker(protocol::Heartbeat{}))
-                : wire::encode(protocol::SchedulerToDriver(protocol::Heartbeat{}));
+        const auto beat = connection->hello_.role == protocol::Role::worker
+                              ? wire::encode(protocol::SchedulerToWorker(protocol::Heartbeat{}))
+                              : wire::encode(protocol::SchedulerToDriver(protocol::Heartbeat{}));
         connection->link_->send({beat, {}, {}, -1});
       }
     }
@@ -239,7 +239,9 @@ bool SchedulerShell::process() {
   std::vector<scheduler::Event> events;
   events.swap(events_);
   actions_.clear();
-  engine_.step(events, now(), actions_);
+  const Instant time = now();
+  engine_.step(events, time, actions_);
+  if (options_.on_step) options_.on_step(events, time, actions_);
   for (auto& action : actions_) perform(action);
   closed_.clear();
   tell_cluster_size();

@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -37,6 +38,9 @@ class SchedulerShell {
     /// Told of each worker's end: turns it into words ("killed by signal 9"), and says what it was
     /// running if that is known. May be empty.
     std::function<Death(const protocol::Hello&, const std::string& reason)> certify_death;
+    /// Told of each step of the engine; may be empty.
+    std::function<void(std::span<const scheduler::Event>, Instant, const scheduler::Actions&)>
+        on_step;
     /// Told of each change in the number of workers; may be empty.
     std::function<void(std::size_t workers)> on_workers;
   };

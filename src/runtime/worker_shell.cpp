@@ -19,9 +19,12 @@ namespace ashlar::runtime {
 
 namespace {
 
+constexpr Instant never{std::numeric_limits<std::int64_t>::max()};
 constexpr auto tick_interval = std::chrono::milliseconds(100);
 /// A scheduler that has said nothing for so long is taken for dead.
 constexpr Duration silence_max = Duration::seconds(10);
+/// What is done is told in batches, when tasks are short.
+constexpr Duration report_delay = Duration::microseconds(100);
 /// A slot reports what it has finished before the next task when this long has passed.
 constexpr Duration report_interval = Duration::microseconds(50);
 /// The limit holds for what the engine has set aside. The store needs addresses beyond it: for gaps
@@ -76,10 +79,23 @@ class WorkerShell::Outputs : public kernels::OutputBuffers {
   const std::shared_ptr<store::Arena>& arena_;
 };
 
+namespace {
+
+WorkerShell::Options following_reads(WorkerShell::Options options) {
+  options.exchange.follows_reads = true;
+  options.limits.untracked_bytes = options.exchange.inline_bytes;
+  options.limits.taken_bytes = store::Arena::block_bytes;
+  options.limits.report_delay = report_delay;
+  options.limits.can_spill = options.spill.has_value();
+  return options;
+}
+
+}  // namespace
+
 WorkerShell::WorkerShell(const kernels::Registry& registry, telemetry::Log& log, Options options)
     : registry_(registry),
       log_(log),
-      options_(std::move(options)),
+      options_(following_reads(std::move(options))),
       arena_(std::make_shared<store::Arena>(store::Arena::Options{
           .capacity = addresses_per_byte * options_.memory_limit + addresses_min,
           .memory = options_.memory_limit})),
@@ -91,7 +107,15 @@ WorkerShell::WorkerShell(const kernels::Registry& registry, telemetry::Log& log,
     jobs_[i] = std::make_unique<Job>();
     free_jobs_.push_back(static_cast<std::uint32_t>(i));
   }
+  if (options_.spill) {
+    spiller_ = std::make_unique<Spiller>(arena_, *options_.spill, [this] { loop_.wake(); });
+  }
   loop_.add_turn_hook([this] { return process(); });
+  loop_.add_rest_hook([this] {
+    if (!engine_ || engine_->report_due() == never) return false;
+    events_.push_back(worker::Resting{});
+    return true;
+  });
   kernels::ComputeSlots::Callbacks callbacks;
   callbacks.run = [this](kernels::ComputeSlots::Job job) { run(job); };
   callbacks.completed = [this] {
@@ -99,7 +123,6 @@ WorkerShell::WorkerShell(const kernels::Registry& registry, telemetry::Log& log,
     if (loop_.is_held()) loop_.wake();
   };
   callbacks.drive = [this](std::stop_token stop) {
-    constexpr Instant never{std::numeric_limits<std::int64_t>::max()};
     has_slots_.wait(false);
     loop_.drive_until([&] { return slots_->has_queued() || stop.stop_requested(); }, never);
     return true;
@@ -255,18 +278,21 @@ void WorkerShell::publish(Job& job, worker::TaskEnded& ended) {
 }
 
 bool WorkerShell::process() {
-  last_turn_ns_.store(now().ns, std::memory_order_relaxed);
+  const Instant time = now();
+  last_turn_ns_.store(time.ns, std::memory_order_relaxed);
   if (!engine_) {
     exchange_.flush();
     return false;
   }
   collect_completed();
+  collect_moved();
+  if (events_.empty() && time >= engine_->report_due()) events_.push_back(worker::Tick{});
   const bool has_events = !events_.empty();
   if (has_events) {
-    std::vector<worker::Event> events;
-    events.swap(events_);
+    taken_events_.swap(events_);
     actions_.clear();
-    engine_->step(events, now(), actions_);
+    engine_->step(taken_events_, time, actions_);
+    taken_events_.clear();
     for (auto& action : actions_) perform(action);
     if (!starting_.empty()) {
       slots_->submit(starting_);
@@ -284,11 +310,11 @@ void WorkerShell::perform(worker::Action& action) {
       if (shell.link_) shell.link_->send({wire::encode(a.message), {}, {}, -1});
     }
     void operator()(worker::StartTask& a) { shell.start(a); }
-    void operator()(worker::StartFetch& a) { shell.exchange_.start_fetch(a.datum, a.peer); }
-    void operator()(worker::AbandonFetch& a) { shell.exchange_.abandon_fetch(a.datum); }
-    void operator()(worker::AnswerFetch& a) {
-      shell.exchange_.answer(a.peer, a.request, a.datum);
+    void operator()(worker::StartFetch& a) {
+      shell.exchange_.start_fetch(a.datum, a.peer, a.is_copied);
     }
+    void operator()(worker::AbandonFetch& a) { shell.exchange_.abandon_fetch(a.datum); }
+    void operator()(worker::AnswerFetch& a) { shell.exchange_.answer(a.peer, a.request, a.datum); }
     void operator()(worker::RefuseFetch& a) { shell.exchange_.refuse(a.peer, a.request); }
     void operator()(worker::PushDatum& a) { shell.exchange_.push(a.driver, a.datum); }
     void operator()(worker::DropDatum& a) { shell.table_.drop(a.datum); }
@@ -296,8 +322,49 @@ void WorkerShell::perform(worker::Action& action) {
     void operator()(worker::ForgetPeer& a) { shell.exchange_.forget_peer(a.peer); }
     void operator()(worker::Exit& a) { shell.end(a.reason, true); }
     void operator()(worker::WithdrawTask& a) { shell.withdraw(a.handle); }
+    void operator()(worker::SpillDatum& a) { shell.spill(a); }
+    void operator()(worker::LoadDatum& a) {
+      shell.loading_[a.copy] = a.datum;
+      shell.spiller_->load(a.copy);
+    }
+    void operator()(worker::RecallLoans&) { shell.exchange_.recall_loans(); }
+    void operator()(worker::DropCopy& a) {
+      shell.loading_.erase(a.copy);
+      shell.spiller_->drop(a.copy);
+    }
   };
   std::visit(Visitor{*this}, action);
+}
+
+void WorkerShell::spill(const worker::SpillDatum& action) {
+  const store::Buffer* buffer = table_.find(action.datum);
+  ASHLAR_CHECK(buffer != nullptr, "a datum to be written is not in the store");
+  spiller_->spill(action.copy, *buffer);
+}
+
+/// What came from disk or went there, and what others have read.
+void WorkerShell::collect_moved() {
+  for (const DatumId& datum : exchange_.take_read()) events_.push_back(worker::ReadDone{datum});
+  if (!spiller_) return;
+  for (Spiller::Result& result : spiller_->take_done()) {
+    if (!result.error.empty()) log_.warning(result.error);
+    if (!result.is_load) {
+      if (result.error.empty()) {
+        events_.push_back(worker::SpillDone{result.copy});
+      } else {
+        events_.push_back(worker::SpillFailed{result.copy, std::move(result.error)});
+      }
+      continue;
+    }
+    const auto load = loading_.find(result.copy);
+    if (!result.error.empty()) {
+      events_.push_back(worker::LoadFailed{result.copy, std::move(result.error)});
+    } else {
+      if (load != loading_.end()) table_.put(load->second, std::move(result.buffer));
+      events_.push_back(worker::LoadDone{result.copy});
+    }
+    if (load != loading_.end()) loading_.erase(load);
+  }
 }
 
 std::uint32_t WorkerShell::free_job() {
@@ -332,23 +399,24 @@ void WorkerShell::start(const worker::StartTask& action) {
 }
 
 void WorkerShell::run(std::uint32_t position) {
-  if (now().ns - last_turn_ns_.load(std::memory_order_relaxed) > report_interval.ns) {
+  Instant begin = now();
+  if (begin.ns - last_turn_ns_.load(std::memory_order_relaxed) > report_interval.ns) {
     loop_.try_turn();
+    begin = now();
   }
   if (jobs_[position]->task.expected_ns > static_cast<std::uint64_t>(options_.loop.linger.ns)) {
     loop_.stand_in();
   }
   Job& job = *jobs_[position];
   options_.record.begin(position, job.task.run, job.task.task);
-  const Instant begin = now();
   slot_time_.begin(begin);
   try {
     if (job.kernel == nullptr || !job.kernel->cpu) {
       throw Unsupported("this worker has no such kernel");
     }
     Outputs outputs(job, arena_);
-    const kernels::Call call{job.task.params,       job.input_bytes, job.task.output_bytes,
-                             outputs,               job.reuse_input};
+    const kernels::Call call{job.task.params, job.input_bytes, job.task.output_bytes, outputs,
+                             job.reuse_input};
     job.kernel->cpu(call);
     for (std::size_t i = 0; i < job.outputs.size(); ++i) {
       const std::uint64_t announced = job.task.output_bytes[i];
@@ -369,8 +437,7 @@ void WorkerShell::run(std::uint32_t position) {
   options_.record.end(position);
 }
 
-void WorkerShell::on_fetched(DatumId datum, std::uint64_t bytes, bool is_in_place,
-                             bool is_local) {
+void WorkerShell::on_fetched(DatumId datum, std::uint64_t bytes, bool is_in_place, bool is_local) {
   events_.push_back(worker::FetchDone{datum, bytes, is_in_place, is_local});
 }
 
@@ -385,6 +452,8 @@ void WorkerShell::on_asked(PeerId peer, std::uint64_t request, DatumId datum) {
 void WorkerShell::on_unasked(PeerId peer, std::uint64_t request) {
   events_.push_back(worker::FetchUnasked{peer, request});
 }
+
+void WorkerShell::on_loans_wanted(PeerId peer) { events_.push_back(worker::LoansWanted{peer}); }
 
 void WorkerShell::on_pushed(DatumId datum, std::uint64_t, bool) {
   log_.warning("a peer pushed a datum to this worker; dropped");
@@ -405,10 +474,8 @@ std::span<std::byte> WorkerShell::on_frame(std::span<const std::byte> control,
       end("refused by the scheduler: " + refusal->reason, false);
     } else if (auto* welcome = std::get_if<protocol::Welcome>(&*decoded.message)) {
       exchange_.set_self(welcome->peer);
-      worker::Limits limits = options_.limits;
-      limits.taken_bytes = store::Arena::block_bytes;
       engine_ = std::make_unique<worker::WorkerEngine>(welcome->peer, options_.slots,
-                                                       options_.memory_limit, limits,
+                                                       options_.memory_limit, options_.limits,
                                                        exchange_.endpoint().host_identity);
     }
   } else {
@@ -423,8 +490,10 @@ std::span<std::byte> WorkerShell::on_frame(std::span<const std::byte> control,
 }
 
 void WorkerShell::on_closed(const std::string& reason) {
+  std::string why = std::string("lost the scheduler at ").append(link_->peer_name());
+  why.append(": ").append(reason).append("; see its log, and start this worker again once it runs");
   link_ = nullptr;
-  end("lost the scheduler: " + reason, false);
+  end(why, false);
 }
 
 }  // namespace ashlar::runtime

@@ -4,9 +4,11 @@
 
 #include <atomic>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <condition_variable>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -18,6 +20,7 @@
 #include "runtime/loop.hpp"
 #include "runtime/run_record.hpp"
 #include "runtime/slot_time.hpp"
+#include "runtime/spiller.hpp"
 #include "store/arena.hpp"
 #include "telemetry/load_sampler.hpp"
 #include "telemetry/log.hpp"
@@ -36,6 +39,8 @@ class WorkerShell : private ExchangeEvents, private net::LinkEvents {
     std::string name;
     std::uint32_t slots = 1;
     std::uint64_t memory_limit = 0;
+    /// Where data go when memory is short; none: they stay.
+    std::optional<store::SpillFile::Options> spill;
     std::vector<std::pair<std::string, double>> resources;
     RunRecord record;  ///< or empty
   };
@@ -74,6 +79,8 @@ class WorkerShell : private ExchangeEvents, private net::LinkEvents {
   void collect_completed();
   void release(std::uint32_t position);
   void withdraw(std::uint32_t handle);
+  void spill(const worker::SpillDatum& action);
+  void collect_moved();
   void publish(Job& job, worker::TaskEnded& ended);
   void end(const std::string& reason, bool is_orderly);
   void tick();
@@ -85,6 +92,7 @@ class WorkerShell : private ExchangeEvents, private net::LinkEvents {
   void on_fetch_failed(DatumId datum, PeerId peer) override;
   void on_asked(PeerId peer, std::uint64_t request, DatumId datum) override;
   void on_unasked(PeerId peer, std::uint64_t request) override;
+  void on_loans_wanted(PeerId peer) override;
   void on_pushed(DatumId datum, std::uint64_t bytes, bool is_local) override;
 
   std::span<std::byte> on_frame(std::span<const std::byte> control, std::uint64_t payload_bytes,
@@ -100,6 +108,7 @@ class WorkerShell : private ExchangeEvents, private net::LinkEvents {
   DataTable table_;
   Loop loop_;
   Exchange exchange_;
+  std::map<std::uint64_t, DatumId> loading_;  ///< by copy
   std::shared_ptr<net::Link> link_;
   std::unique_ptr<worker::WorkerEngine> engine_;
   boost::asio::steady_timer timer_;
@@ -108,7 +117,7 @@ class WorkerShell : private ExchangeEvents, private net::LinkEvents {
   SlotTime slot_time_;
   std::uint64_t samples_ = 0;
 
-  std::vector<worker::Event> events_;
+  std::vector<worker::Event> events_, taken_events_;  ///< to come, and within process()
   worker::Actions actions_;
   std::vector<std::unique_ptr<Job>> jobs_;       ///< fixed size: slots read it without a lock
   std::vector<std::uint32_t> free_jobs_;
@@ -121,6 +130,7 @@ class WorkerShell : private ExchangeEvents, private net::LinkEvents {
   bool has_ended_ = false;
   End end_;
 
+  std::unique_ptr<Spiller> spiller_;
   std::unique_ptr<kernels::ComputeSlots> slots_;
   std::atomic<bool> has_slots_{false};           ///< slots begin before slots_ is set
 };

@@ -1,7 +1,10 @@
 #include <algorithm>
+#include <optional>
+#include <utility>
 
 #include "scheduler/core.hpp"
 #include "scheduler/owners.hpp"
+#include "scheduler/placement/order.hpp"
 
 namespace ashlar::scheduler {
 
@@ -152,7 +155,12 @@ bool Core::place_task(Run& run, std::uint32_t task) {
   const TaskClass& wanted = run.tasks.classes()[run.tasks.at(task).task_class];
   const graph::TaskGraph& g = *run.graph;
   inputs_.clear();
-  for (const std::uint32_t name : g.inputs_of(task)) inputs_.push_back(&datum(run.resolve(name)));
+  made_ns_.clear();
+  for (const std::uint32_t name : g.inputs_of(task)) {
+    const DataRef ref = run.resolve(name);
+    inputs_.push_back(&datum(ref));
+    made_ns_.push_back(unmade_ns(ref));
+  }
   const std::uint32_t reused =
       g.reuse_input.empty() ? graph::TaskGraph::no_input : g.reuse_input[task];
   const Datum* taken_over = reused == graph::TaskGraph::no_input ? nullptr : inputs_[reused];
@@ -165,13 +173,15 @@ bool Core::place_task(Run& run, std::uint32_t task) {
   const Pool& pool = workers_.pool(workers_.pool_of(wanted.requirement));
   const bool is_root = inputs_.empty();
   const PeerIndex sibling = is_root && run.sibling_left > 0 ? run.sibling : no_peer;
-  const PeerIndex worker =
-      policy_->choose(view(), {entry_of(run, task), inputs_, taken_over, output_bytes, task_ns,
-                               pool, workers_.requirement(wanted.requirement), sibling,
+  const Choice choice =
+      policy_->choose(view(), {entry_of(run, task), inputs_, made_ns_, taken_over, output_bytes,
+                               task_ns, pool, workers_.requirement(wanted.requirement), sibling,
                                is_root ? recent_root_worker_ : no_peer,
                                run.planned.empty() ? no_peer : run.planned[task],
                                run.owner_of(task), run.owned_left, class_ns_});
+  const PeerIndex worker = choice.worker;
   if (worker == no_peer) return false;
+  run.decisions[task].note(choice, now_ - run.submitted);
   const std::int64_t there_ns =
       class_ns_.empty() ? task_ns : class_ns_[workers_.at(worker).worker_class];
   if (!workers_.has_room(worker, limits_.holder_windows)) {
@@ -181,6 +191,15 @@ bool Core::place_task(Run& run, std::uint32_t task) {
   if (is_root) take_root(run, pool, worker);
   assign(run, task, worker, there_ns);
   return true;
+}
+
+/// For how long an available datum will not be made yet: not beyond what its worker has to do.
+std::int64_t Core::unmade_ns(DataRef ref) const {
+  const Run& run = run_at(ref.run);
+  const Datum& d = run.data[ref.index];
+  if (d.is_made) return 0;
+  const std::int64_t due_ns = (run.tasks.at(run.producer[ref.index]).due - now_).ns;
+  return std::clamp(due_ns, std::int64_t{0}, workers_.load_ns(d.primary));
 }
 
 placement::View Core::view() const { return {workers_, replicas_, links_, kept_, limits_}; }
@@ -201,12 +220,30 @@ void Core::plan(Run& run) {
 }
 
 void Core::give_to_owners(Run& run) {
-  if (run.graph->products.empty()) return;
-  EqualHosts on = equal_hosts(workers_);
-  on.may_have_layers = has_long_cells(*run.graph, submission(run).task_ns, limits_.window_time);
+  if (run.graph->products.empty() || !policy_->minds_owners()) return;
+  const EqualHosts on = placement::hosts_for_products(view(), submission(run));
   run.owners = owners_of(*run.graph, run.consumers, on);
+  level(run, on.hosts);
+}
+
+/// Hosts came or went.
+void Core::level_runs() {
+  if (std::exchange(level_membership_, workers_.membership()) == workers_.membership()) return;
+  std::optional<EqualHosts> on;
+  for (const auto& run : runs_) {
+    if (!run || run->owners.empty() || run->is_ended) continue;
+    if (!on) on = equal_hosts(workers_);
+    level(*run, on->hosts);
+  }
+}
+
+void Core::level(Run& run, const std::vector<std::uint32_t>& hosts) {
+  const auto is_to_do = [&run](std::uint32_t task) { return is_unfinished(run.tasks.state(task)); };
+  const auto heir_of = [&run](std::uint32_t task) { return run.heir_of(task); };
+  level_owners(run.owners, {*run.graph, is_to_do, heir_of}, hosts);
+  run.owned_left.clear();
   for (std::uint32_t t = 0; t < run.owners.size(); ++t) {
-    if (is_unfinished(run.tasks.state(t))) count_owned(run, t, true);
+    if (is_to_do(t)) count_owned(run, t, true);
   }
 }
 
@@ -258,6 +295,7 @@ void Core::assign(Run& run, std::uint32_t task, PeerIndex worker, std::int64_t t
   record.expected_ns = expected_on(worker, task_ns);
   const std::uint32_t requirement = run.tasks.classes()[record.task_class].requirement;
   workers_.take(worker, workers_.requirement(requirement), record.expected_ns);
+  record.due = now_ + Duration{workers_.load_ns(worker)};
   const std::uint32_t reuse = reuse_for(run, task, worker);
   record.takes_over = reuse != graph::TaskGraph::no_input;
   transition(run, task, TaskState::assigned);
@@ -355,6 +393,10 @@ std::uint32_t Core::reuse_for(Run& run, std::uint32_t task, PeerIndex worker) {
   if (run.graph->reuse_input.empty()) return graph::TaskGraph::no_input;
   const std::uint32_t position = run.graph->reuse_input[task];
   if (position == graph::TaskGraph::no_input) return position;
+  // What a template says must hold for the external data of every run.
+  if (run.is_instantiated && run.graph->inputs_of(task)[position] >= run.output_count()) {
+    return graph::TaskGraph::no_input;
+  }
   const Datum& d = datum(run.resolve(run.graph->inputs_of(task)[position]));
   const bool dies_here =
       d.uses == 1 && !d.is_wanted && d.primary == worker && d.replicas == ReplicaPool::end;

@@ -26,9 +26,11 @@ Core::Core(const Limits& limits, std::uint64_t seed)
       links_(limits.remote_bandwidth),
       costs_({limits.assumed_flop_rate, limits.assumed_byte_rate}),
       outbox_(workers_),
-      policy_(placement::make_policy(limits.policy, seed)) {}
+      policy_(placement::make_policy(limits.policy, seed)),
+      ended_runs_({limits.ended_runs, limits.ended_run_bytes}) {}
 
 void Core::step(std::span<const Event> events, Instant now, Actions& actions) {
+  slot_time_.pass(now - now_, {workers_.usable_slots(), workers_.idle_slots(), short_slots()});
   now_ = now;
   ++steps_;
   outbox_.begin(actions);
@@ -38,15 +40,21 @@ void Core::step(std::span<const Event> events, Instant now, Actions& actions) {
   apply_failures();
   fail_what_cannot_run();
   workers_.settle();
+  level_runs();
   for (const std::uint32_t slot : std::exchange(new_runs_, {})) {
-    plan(run_at(slot));
-    give_to_owners(run_at(slot));
+    Run& run = run_at(slot);
+    run.is_new = false;
+    if (instantiate(run)) continue;
+    release_roots(run);
+    plan(run);
+    give_to_owners(run);
   }
   place();
   rebalance();
   if (std::exchange(has_ticked_, false)) relieve_memory();
   send_ready();
   send_progress();
+  answer_questions();
   for (auto& [session, message] : last_words_) {
     if (is_open(session)) outbox_.to_driver(session, std::move(message));
   }
@@ -89,6 +97,8 @@ Run& Core::adopt(std::unique_ptr<Run> run) {
   free_slots_.pop_back();
   run->sequence = next_sequence_++;
   run->submitted = run->last_done = now_;
+  run->membership = workers_.membership();
+  run->slot_time = slot_time_;
   run_slots_[run->id] = run->slot;
   unfinished_ += run->tasks.unfinished();
   Session& session = session_of(*run);
@@ -200,10 +210,14 @@ void Core::make_available(DataRef ref, PeerIndex primary) {
   Datum& d = datum(ref);
   ASHLAR_CHECK(d.primary == no_peer, "a datum gets its first holder");
   d.primary = primary;
-  for_consumers(ref, [this](Run& run, std::uint32_t task) {
-    if (run.tasks.state(task) != TaskState::waiting) return;
-    if (--run.tasks.edit(task).blocked == 0) transition(run, task, TaskState::assignable);
-  });
+  for_consumers(ref, [this](Run& run, std::uint32_t task) { unblock(run, task); });
+}
+
+/// An input that the task waited for is available.
+void Core::unblock(Run& run, std::uint32_t task) {
+  if (run.tasks.state(task) != TaskState::waiting) return;
+  if (--run.tasks.edit(task).blocked > 0 || run.is_new) return;
+  transition(run, task, TaskState::assignable);
 }
 
 void Core::finish_if_done(Run& run) {
@@ -211,6 +225,7 @@ void Core::finish_if_done(Run& run) {
   if (run.is_ended) {
     erasable_.push_back(run.slot);
   } else if (run.causes.empty()) {
+    remember_placement(run);
     send_ended(run, protocol::RunOutcome::done, ErrorKind::task_failed, {});
   } else {
     const Cause& first = *run.causes.front();
@@ -219,7 +234,9 @@ void Core::finish_if_done(Run& run) {
 }
 
 void Core::send_ended(Run& run, protocol::RunOutcome outcome, ErrorKind kind, std::string error) {
+  run.slot_time = slot_time_of(run);
   run.is_ended = true;
+  run.ended = now_;
   erasable_.push_back(run.slot);
   if (!is_open(run.id.session)) return;
   protocol::RunEnded message{run.id.number, outcome, kind, std::move(error), {}};
@@ -230,6 +247,10 @@ void Core::send_ended(Run& run, protocol::RunOutcome outcome, ErrorKind kind, st
   stats.makespan_ns = (run.last_done - run.submitted).ns;
   stats.local_bytes = run.local_bytes;
   stats.remote_bytes = run.remote_bytes;
+  stats.template_tasks = run.is_instantiated ? run.tasks.size() : 0;
+  if (run.tasks.size() > 1) stats.bound_by = bounds_of(run, false).line();
+  stats.spilled_bytes = run.spilled_bytes;
+  stats.loaded_bytes = run.loaded_bytes;
   stats.rebalance = run.rebalance;
   for (const Share& share : run.shares) {
     const Peer& worker = workers_.at(share.worker);
@@ -301,7 +322,7 @@ void Core::erase(Run& run) {
   }
   const std::uint32_t slot = run.slot;
   run_slots_.erase(run.id);
-  runs_[slot].reset();
+  keep_ended(std::move(runs_[slot]));
   free_slots_.push_back(slot);
 }
 

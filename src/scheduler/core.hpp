@@ -3,25 +3,33 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
+#include <ostream>
 #include <set>
 #include <string>
 #include <vector>
 
+#include "scheduler/bounds.hpp"
 #include "scheduler/cost_model.hpp"
+#include "scheduler/ended_runs.hpp"
 #include "scheduler/kept_tasks.hpp"
 #include "scheduler/link_model.hpp"
 #include "scheduler/outbox.hpp"
 #include "scheduler/placement/policy.hpp"
 #include "scheduler/run.hpp"
 #include "scheduler/scheduler_engine.hpp"
+#include "scheduler/slot_account.hpp"
+#include "scheduler/template.hpp"
 
 namespace ashlar::scheduler {
 
 /// The scheduler's state and what may happen to it. The member functions are spread over files
 /// by occasion: core.cpp what everything rests on, driver_events.cpp, worker_events.cpp,
 /// lineage.cpp losses, failures.cpp what ends without a result, assign.cpp placement, memory.cpp
-/// want of memory, inspect.cpp explanations and checks, load.cpp what hosts are busy with,
-/// rebalance.cpp and twins.cpp what is done when times turn out other than predicted.
+/// want of memory, inspect.cpp checks, load.cpp what hosts are busy with, rebalance.cpp and
+/// twins.cpp what is done when times turn out other than predicted, templates.cpp repeated
+/// graphs; explain_task.cpp, explain_run.cpp, run_bounds.cpp and learned.cpp what people want to
+/// know.
 class Core {
  public:
   Core(const Limits& limits, std::uint64_t seed);
@@ -33,6 +41,7 @@ class Core {
   std::size_t worker_count() const { return workers_.worker_count(); }
   std::size_t state_bytes() const;
   std::string story(RunId run, std::uint32_t task) const;
+  std::string explain(const protocol::Explain& question, SessionId asker) const;
   std::string learned() const;
   std::string dump() const;
   std::uint64_t digest() const;
@@ -52,6 +61,8 @@ class Core {
     std::int64_t highest_run = -1;  ///< a number above was never used
     std::int64_t task_ns = 0;       ///< what its tasks took …
     std::int64_t twin_ns = 0;       ///< … and what twins were predicted to take beside
+    std::map<std::uint32_t, Template> templates;
+    std::uint64_t template_tasks = 0;  ///< of all templates
   };
   /// Of a whole run, or of one task.
   struct Failure {
@@ -110,6 +121,7 @@ class Core {
   template <class Visit>
   void for_consumers(DataRef ref, Visit visit);
   void make_available(DataRef ref, PeerIndex primary);
+  void unblock(Run& run, std::uint32_t task);
   void finish_if_done(Run& run);
   void send_ended(Run& run, protocol::RunOutcome outcome, ErrorKind kind, std::string error);
   void send_ready();
@@ -128,12 +140,19 @@ class Core {
   void on_driver(SessionId session, const protocol::PutData& message);
   void on_driver(SessionId session, const protocol::ReleaseData& message);
   void on_driver(SessionId session, const protocol::LocateData& message);
+  void on_driver(SessionId session, const protocol::Explain& message) {
+    questions_.emplace_back(session, message);
+  }
   void on_driver(SessionId, const protocol::Heartbeat&) {}
+  void on_driver(SessionId session, const protocol::DropTemplates& message);
   bool is_new_run(SessionId session, std::uint32_t number);
-  std::string check_submission(SessionId session, const protocol::SubmitRun& message);
-  void bind_externals(Run& run, const std::vector<DatumId>& externals);
+  std::string check_graph(const protocol::SubmitRun& message, const Template* kept) const;
+  std::string check_externals(SessionId session, const protocol::SubmitRun& message,
+                              const graph::TaskGraph& graph);
   void raise_priorities(const Run& run);
-  void unblock_roots(Run& run);
+  void bind_externals(Run& run, const std::vector<DatumId>& externals);
+  void count_blocked(Run& run);
+  void release_roots(Run& run);
   void refuse_run(SessionId session, std::uint32_t number, std::string text);
 
   // worker_events.cpp
@@ -175,6 +194,7 @@ class Core {
   std::vector<Queued> queue_of(PeerIndex worker);
   void predict_starts(PeerIndex worker, std::vector<Queued>& queue) const;
   bool steal_from(PeerIndex victim, std::vector<Thief>& thieves);
+  std::int64_t lateness_ns(const Run& run, std::uint32_t task, std::int64_t end_ns) const;
   bool is_movable(const Run& run, std::uint32_t task) const;
   bool could_run(const Run& run, std::uint32_t task, PeerIndex worker) const;
   std::int64_t time_on(const Run& run, std::uint32_t task, PeerIndex worker) const;
@@ -184,7 +204,7 @@ class Core {
   std::vector<Thief>::iterator first_to_finish(const Run& run, std::uint32_t task,
                                                std::vector<Thief>& thieves,
                                                std::int64_t& finish_ns);
-  void move(Run& run, std::uint32_t task, PeerIndex to);
+  void move(Run& run, std::uint32_t task, const Choice& choice);
   void hand_over(Run& run, std::uint32_t task, PeerIndex from, PeerIndex to);
   bool is_read_on(DataRef ref, PeerIndex worker);
   void judge_steal(Run& run, std::uint32_t task);
@@ -193,7 +213,8 @@ class Core {
 
   // twins.cpp
   void speculate();
-  bool straggles(const Run& run, std::uint32_t task, Duration running) const;
+  bool straggles(const Run& run, std::uint32_t task, Duration running);
+  bool waits_for_transfers(const Run& run, std::uint32_t task);
   void start_twin(Run& run, const Queued& late, std::vector<Thief> able);
   const Placed* find_twin(const Run& run, std::uint32_t task) const;
   Attempt latest_attempt(const Run& run, std::uint32_t task) const;
@@ -209,7 +230,7 @@ class Core {
   void forget_taken(DataRef ref, PeerIndex worker);
   void drain_unavailable();
   void block_consumers(DataRef ref);
-  void revoke(Run& run, std::uint32_t task);
+  void revoke(Run& run, std::uint32_t task, Moved why);
   void void_tasks(PeerIndex worker, const WorkerLost& event);
   void count_killed(PeerIndex worker, std::vector<DataRef> assigned, const WorkerLost& event);
   void keep_suspects(PeerIndex worker, std::vector<DataRef>& assigned, const WorkerLost& event);
@@ -251,10 +272,13 @@ class Core {
   void let_go(Run& run, std::uint32_t task);
   void let_go_all(PeerIndex worker);
   void dismiss_leaving();
+  std::int64_t unmade_ns(DataRef ref) const;
   placement::View view() const;
   placement::Submission submission(const Run& run) const;
   void plan(Run& run);
   void give_to_owners(Run& run);
+  void level_runs();
+  void level(Run& run, const std::vector<std::uint32_t>& hosts);
   void count_owned(Run& run, std::uint32_t task, bool is_to_do);
   std::int64_t predicted_ns(const Run& run, std::uint32_t task,
                             std::uint32_t worker_class = CostModel::any_class) const;
@@ -267,7 +291,73 @@ class Core {
   PeerIndex holder_for(const Datum& datum, PeerIndex worker);
   std::uint32_t reuse_for(Run& run, std::uint32_t task, PeerIndex worker);
 
+  // templates.cpp
+  Template* find_template(SessionId session, std::uint32_t number);
+  Template* keep_template(SessionId session, const protocol::SubmitRun& message);
+  std::unique_ptr<Run> new_run(RunId id, std::shared_ptr<const graph::TaskGraph> graph,
+                               Template* kept);
+  bool instantiate(Run& run);
+  bool is_suited(const Template& kept, const Run& run);
+  std::vector<PeerIndex> hot_workers() const;
+  void place_as_before(Run& run, Template& kept);
+  void keep_placed(Run& run, Template& kept);
+  void place_as_kept(Run& run, const Template& kept);
+  protocol::RunTemplate describe_externals(Run& run, const Template::Part& part);
+  void wake_watchers(Run& run);
+  void remember_placement(Run& run);
+  bool is_repeatable(const Run& run) const;
+  void watch_balance(const Run& run, Template& kept);
+  double imbalance_of(const Run& run, std::int64_t& excess_ns) const;
+  void forget_placement(SessionId session, std::uint32_t number, Template& kept);
+  void forget_templates(SessionId session);
+  void check_templates() const;
+  // explain_task.cpp
+  struct TaskRef {
+    const Run* run = nullptr;
+    std::uint32_t task = 0;
+  };
+  std::string story(const Run& run, std::uint32_t task) const;
+  bool is_live(const Run& run) const { return run_slots_.contains(run.id); }
+  std::string peer_name(PeerIndex peer) const;
+  std::string label_of(const Run& run, std::uint32_t task) const;
+  std::string state_text(const Run& run, std::uint32_t task) const;
+  std::string assigned_text(const Run& run, std::uint32_t task) const;
+  std::string why_not_placed(const Run& run, std::uint32_t task) const;
+  std::string why_no_room(const Run& run, std::uint32_t task, const Pool& pool) const;
+  std::string decision_text(const Run& run, std::uint32_t task) const;
+  void tell_inputs(std::ostream& out, const Run& run, std::uint32_t task) const;
+  void tell_what_holds_up(std::ostream& out, const Run& run, std::uint32_t task) const;
+  std::optional<TaskRef> what_holds_up(const Run& run, std::uint32_t task) const;
+  std::string kind_of(const Run& run, std::uint32_t task) const;
+  std::string load_text(PeerIndex worker) const;
+  std::string needs_text(const Requirement& needs) const;
+
+  // explain_run.cpp
+  const Run* find_kept_run(RunId id) const;
+  RunId last_run_of(SessionId session) const;
+  std::string explain_run(RunId id) const;
+  std::string explain_run(const Run& run) const;
+  std::string overview(SessionId only, SessionId asker) const;
+  std::string headline(const Run& run) const;
+  std::string unknown_run(RunId id) const;
+  void answer_questions();
+  void keep_ended(std::unique_ptr<Run> run);
+
+  // run_bounds.cpp
+  Bounds bounds_of(const Run& run, bool is_detailed) const;
+  Duration length_of(const Run& run) const;
+  SlotAccount slot_time_of(const Run& run) const;
+  void add_busiest(const Run& run, Bounds& bounds) const;
+  void add_links(const Run& run, Bounds& bounds) const;
+  std::uint64_t elapsed_of(const Run& run, std::uint32_t task,
+                           std::optional<std::uint32_t>* before) const;
+  std::string path_text(const Run& run) const;
+
+  // learned.cpp
+  void tell_links(std::ostream& out) const;
+
   // memory.cpp
+  std::uint64_t short_slots();
   struct Shortage {
     std::uint32_t run = DataRef::no_run;
     std::uint32_t task = 0;
@@ -276,6 +366,7 @@ class Core {
     std::uint64_t used = 0;   ///< by all workers that are short
     std::uint64_t limit = 0;  ///< of them
     std::uint32_t workers = 0;
+    std::string spill_error;  ///< of the worker that the task is on
   };
   bool is_held_up(const Run& run, std::uint32_t task);
   bool is_stuck_on_memory();
@@ -298,6 +389,9 @@ class Core {
   CostModel costs_;
   Outbox outbox_;
   std::unique_ptr<placement::Policy> policy_;
+  SlotAccount slot_time_;                 ///< since ever
+  std::vector<PeerIndex> short_workers_;  ///< that said that tasks of theirs wait for memory
+  EndedRuns ended_runs_;
 
   std::map<SessionId, Session> sessions_;
   SessionId highest_session_{0};
@@ -335,11 +429,14 @@ class Core {
   std::vector<DataRef> doomed_;      ///< run and task of those that read what is lost
   std::vector<std::uint32_t> hurt_;  ///< runs whose tasks ended without a result
   std::vector<std::pair<SessionId, protocol::SchedulerToDriver>> last_words_;
+  std::vector<std::pair<SessionId, protocol::Explain>> questions_;
   CausePtr last_told_;  ///< by the last of them, if that is a DataLost
   std::vector<SessionId> closed_sessions_;
   std::vector<std::uint32_t> new_runs_;
+  std::uint64_t level_membership_ = 0;  ///< of the workers, for which owners are meant
   std::vector<std::uint32_t> parked_;
   std::vector<PeerIndex> freed_;        ///< workers that have fewer tasks than before
+  std::vector<std::int64_t> made_ns_;   ///< scratch of place_task …
   std::vector<const Datum*> inputs_;    ///< scratch of place_task …
   std::vector<std::int64_t> class_ns_;  ///< … predicted, by class of workers
 };

@@ -31,6 +31,7 @@ void Core::on(const SessionClosed& event) {
     fail(run, protocol::RunOutcome::cancelled, gone);
     for (std::uint32_t d = 0; d < run.data.size(); ++d) unpin({run.slot, d});
   }
+  forget_templates(event.session);
   closed_sessions_.push_back(event.session);
 }
 
@@ -49,13 +50,19 @@ bool Core::is_new_run(SessionId session, std::uint32_t number) {
   return false;
 }
 
-std::string Core::check_submission(SessionId session, const protocol::SubmitRun& message) {
-  if (!message.graph) return "the run has no graph";
-  if (auto wrong = graph::validate(*message.graph); !wrong.empty()) return wrong;
-  if (message.externals.size() != message.graph->external_count()) {
-    return "external data of the graph: expected " +
-           std::to_string(message.graph->external_count()) + ", got " +
-           std::to_string(message.externals.size());
+std::string Core::check_graph(const protocol::SubmitRun& message, const Template* kept) const {
+  if (message.graph) return graph::validate(*message.graph);
+  if (kept != nullptr) return {};
+  return message.template_number == protocol::no_template
+             ? "the run has no graph"
+             : "no graph is kept under number " + std::to_string(message.template_number);
+}
+
+std::string Core::check_externals(SessionId session, const protocol::SubmitRun& message,
+                                  const graph::TaskGraph& graph) {
+  if (message.externals.size() != graph.external_count()) {
+    return "external data of the graph: expected " + std::to_string(graph.external_count()) +
+           ", got " + std::to_string(message.externals.size());
   }
   for (std::size_t i = 0; i < message.externals.size(); ++i) {
     const DatumId id = message.externals[i];
@@ -74,39 +81,39 @@ void Core::refuse_run(SessionId session, std::uint32_t number, std::string text)
   Session& opened = sessions_.at(session);
   opened.highest_run = std::max(opened.highest_run, std::int64_t{number});
   last_words_.emplace_back(
-      session, protocol::RunEnded{number, protocol::RunOutcome::failed, ErrorKind::bad_input,
-                                  std::move(text), {}});
+      session,
+      protocol::RunEnded{
+          number, protocol::RunOutcome::failed, ErrorKind::bad_input, std::move(text), {}});
 }
 
 void Core::on_driver(SessionId session, const protocol::SubmitRun& message) {
   if (!is_new_run(session, message.run)) return;
-  if (auto wrong = check_submission(session, message); !wrong.empty()) {
+  Template* kept = find_template(session, message.template_number);
+  if (kept != nullptr && message.graph != nullptr) {
+    drop_peer(sessions_.at(session).driver,
+              "template " + std::to_string(message.template_number) + " was submitted before");
+    return;
+  }
+  std::string wrong = check_graph(message, kept);
+  if (wrong.empty()) {
+    // Kept whatever becomes of this run: the driver will not send it again.
+    if (kept == nullptr) kept = keep_template(session, message);
+    wrong = check_externals(session, message, message.graph ? *message.graph : *kept->graph);
+  }
+  if (!wrong.empty()) {
     refuse_run(session, message.run, std::move(wrong));
     return;
   }
-  const auto ranks = [this](const Run& made) { return policy_->ranks(view(), submission(made)); };
-  Run& run = adopt(make_run({session, message.run}, message.graph, workers_, ranks));
+  Run& run = adopt(new_run({session, message.run}, message.graph, kept));
+  if (kept != nullptr) run.template_number = message.template_number;
   run.delivers = message.deliver;
   run.ends_on_failure = message.ends_on_failure;
   bind_externals(run, message.externals);
   raise_priorities(run);
-  unblock_roots(run);
+  count_blocked(run);
   doom_readers_of_lost(run);
   new_runs_.push_back(run.slot);
   finish_if_done(run);
-}
-
-void Core::bind_externals(Run& run, const std::vector<DatumId>& externals) {
-  run.externals.resize(externals.size());
-  for (std::uint32_t i = 0; i < externals.size(); ++i) {
-    DataRef& ref = run.externals[i];
-    find_datum(externals[i], ref);
-    const auto uses = static_cast<std::uint32_t>(run.consumers.of(run.output_count() + i).size());
-    Run& owner = run_at(ref.run);
-    owner.watchers.insert({ref.index, run.slot, i});
-    owner.outside_uses += uses;
-    datum(ref).uses += uses;
-  }
 }
 
 /// Runs that a task of higher priority waits for are as urgent, and those that they wait for.
@@ -134,14 +141,49 @@ void Core::raise_priorities(const Run& run) {
   }
 }
 
-void Core::unblock_roots(Run& run) {
+void Core::bind_externals(Run& run, const std::vector<DatumId>& externals) {
+  run.externals.resize(externals.size());
+  for (std::uint32_t i = 0; i < externals.size(); ++i) {
+    DataRef& ref = run.externals[i];
+    find_datum(externals[i], ref);
+    const auto uses = static_cast<std::uint32_t>(run.consumers.of(run.output_count() + i).size());
+    Run& owner = run_at(ref.run);
+    owner.watchers.insert({ref.index, run.slot, i});
+    owner.outside_uses += uses;
+    datum(ref).uses += uses;
+  }
+}
+
+void Core::count_blocked(Run& run) {
   for (std::uint32_t t = 0; t < run.tasks.size(); ++t) {
     std::uint32_t blocked = 0;
     for (const std::uint32_t name : run.graph->inputs_of(t)) {
       blocked += name < run.output_count() || !datum(run.resolve(name)).is_available();
     }
     run.tasks.edit(t).blocked = blocked;
-    if (blocked == 0) transition(run, t, TaskState::assignable);
+  }
+}
+
+void Core::release_roots(Run& run) {
+  for (std::uint32_t t = 0; t < run.tasks.size(); ++t) {
+    const TaskRecord& record = run.tasks.at(t);
+    if (record.state == TaskState::waiting && record.blocked == 0) {
+      transition(run, t, TaskState::assignable);
+    }
+  }
+}
+
+void Core::on_driver(SessionId session, const protocol::DropTemplates& message) {
+  auto& templates = sessions_.at(session).templates;
+  for (const std::uint32_t number : message.numbers) {
+    const auto found = templates.find(number);
+    if (found == templates.end()) {
+      ++counters_.stale_events;
+      continue;
+    }
+    forget_placement(session, number, found->second);
+    sessions_.at(session).template_tasks -= found->second.graph->task_count();
+    templates.erase(found);
   }
 }
 
@@ -162,8 +204,7 @@ void Core::on_driver(SessionId session, const protocol::CancelRun& message) {
     return;
   }
   fail(*run, protocol::RunOutcome::cancelled,
-       std::make_shared<const Cause>(
-           Cause{ErrorKind::cancelled, run->label() + " was cancelled"}));
+       std::make_shared<const Cause>(Cause{ErrorKind::cancelled, run->label() + " was cancelled"}));
 }
 
 void Core::on_driver(SessionId session, const protocol::PutData& message) {

@@ -128,13 +128,12 @@ void Core::doom_readers_of_lost(Run& run) {
 void Core::tell_lost(DataRef ref, const CausePtr& cause) {
   const Run& run = run_at(ref.run);
   if (run.end_cause && !run.is_ended) return;
-  const bool is_next = last_told_ == cause && !last_words_.empty() &&
-                       last_words_.back().first == run.id.session;
-  auto* message =
-      is_next ? std::get_if<protocol::DataLost>(&last_words_.back().second) : nullptr;
+  const bool is_next =
+      last_told_ == cause && !last_words_.empty() && last_words_.back().first == run.id.session;
+  auto* message = is_next ? std::get_if<protocol::DataLost>(&last_words_.back().second) : nullptr;
   if (message == nullptr) {
-    auto& words = last_words_.emplace_back(run.id.session,
-                                           protocol::DataLost{{}, cause->text, cause->kind});
+    auto& words =
+        last_words_.emplace_back(run.id.session, protocol::DataLost{{}, cause->text, cause->kind});
     message = &std::get<protocol::DataLost>(words.second);
     last_told_ = cause;
   }

@@ -22,54 +22,12 @@ class Hash {
 
 std::size_t Core::state_bytes() const {
   std::size_t total = sizeof(Core) + workers_.bytes() + replicas_.bytes() + costs_.bytes() +
-                      runs_.capacity() * sizeof(runs_[0]);
+                      runs_.capacity() * sizeof(runs_[0]) + ended_runs_.bytes();
   for (const auto& run : runs_) total += run ? run->bytes() : 0;
+  for (const auto& [id, session] : sessions_) {
+    for (const auto& [number, kept] : session.templates) total += kept.bytes();
+  }
   return total;
-}
-
-std::string Core::story(RunId id, std::uint32_t task) const {
-  const auto found = run_slots_.find(id);
-  if (found == run_slots_.end()) return "run " + std::to_string(id.number) + " is not known";
-  const Run& run = run_at(found->second);
-  if (task >= run.tasks.size()) return run.label() + " has no task " + std::to_string(task);
-  const TaskRecord& record = run.tasks.at(task);
-  std::ostringstream out;
-  out << run.label(task) << ": " << name_of(record.state) << ", rank " << run.tasks.rank(task)
-      << ", attempt " << record.attempt;
-  if (record.is_kept) {
-    out << ", kept for worker " << workers_.at(record.worker).name << ", which is full";
-  } else if (record.worker != no_peer) {
-    out << ", last on worker " << workers_.at(record.worker).name;
-  }
-  if (const Placed* twin = find_twin(run, task)) {
-    out << ", straggles: begun again on worker " << workers_.at(twin->worker).name;
-  }
-  if (record.killed > 0) out << ", was in " << +record.killed << " workers that died";
-  for (const std::uint32_t name : run.graph->inputs_of(task)) {
-    const DataRef ref = run.resolve(name);
-    out << "\n  input " << name << ": ";
-    if (ref.run == DataRef::no_run) {
-      out << "gone";
-      continue;
-    }
-    const Datum& d = run_at(ref.run).data[ref.index];
-    out << (d.is_lost          ? "lost"
-            : d.is_made        ? "made, on "
-            : d.is_available() ? "to be made on "
-                               : "not there");
-    if (d.is_available()) out << workers_.at(d.primary).name;
-    if (name < run.output_count()) {
-      out << ", made by task " << run.producer[name] << " ("
-          << name_of(run.tasks.state(run.producer[name])) << ")";
-    }
-  }
-  if (record.state == TaskState::assignable) {
-    const TaskClass& task_class = run.tasks.classes()[record.task_class];
-    const Pool& pool = workers_.pool(workers_.pool_of(task_class.requirement));
-    out << "\n  workers that could run it: " << pool.members.size()
-        << ", with room now: " << pool.open.size();
-  }
-  return out.str();
 }
 
 std::string Core::dump() const {
@@ -89,6 +47,7 @@ std::string Core::dump() const {
       const auto state = static_cast<TaskState>(s);
       out << " " << run->tasks.count(state) << " " << name_of(state);
     }
+    if (run->is_instantiated) out << "; placed as template " << run->template_number;
     out << "; data pinned " << run->pinned << ", used by others " << run->outside_uses << "\n";
     for (std::uint32_t d = 0; d < run->data.size(); ++d) {
       const Datum& datum = run->data[d];
@@ -131,6 +90,13 @@ std::uint64_t Core::digest() const {
       for (std::uint32_t n = d.replicas; n != ReplicaPool::end; n = replicas_.at(n).next) {
         hash.add(replicas_.at(n).peer);
       }
+    }
+  }
+  for (const auto& [id, session] : sessions_) {
+    for (const auto& [number, kept] : session.templates) {
+      hash.add(std::uint64_t{id.value} << 32 | number);
+      hash.add(kept.is_with_workers);
+      for (const PeerIndex worker : kept.where) hash.add(worker);
     }
   }
   return hash.value();
@@ -286,6 +252,7 @@ void Core::check_uses() const {
 void Core::check_invariants() const {
   workers_.check_invariants();
   check_uses();
+  check_templates();
   std::uint64_t unfinished = 0;
   std::size_t replicas = 0;
   std::vector<std::uint64_t> incoming(workers_.size(), 0), outgoing(workers_.size(), 0);

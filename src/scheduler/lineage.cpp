@@ -64,7 +64,7 @@ void Core::block_consumers(DataRef ref) {
   for_consumers(ref, [this](Run& run, std::uint32_t task) {
     if (!is_unfinished(run.tasks.state(task))) return;
     if (run.tasks.state(task) == TaskState::assigned) {
-      revoke(run, task);
+      revoke(run, task, Moved::input_lost);
     } else if (run.tasks.state(task) == TaskState::assignable) {
       transition(run, task, TaskState::waiting);
     }
@@ -73,7 +73,8 @@ void Core::block_consumers(DataRef ref) {
 }
 
 /// Takes an assigned task back from its worker: it waits again. What it was to make will not be.
-void Core::revoke(Run& run, std::uint32_t task) {
+void Core::revoke(Run& run, std::uint32_t task, Moved why) {
+  run.decisions[task].moved = why;
   const TaskRecord& record = run.tasks.at(task);
   const PeerIndex worker = record.worker;
   outbox_.revoke(worker, run.id, task, record.attempt);
@@ -114,6 +115,7 @@ void Core::void_tasks(PeerIndex worker, const WorkerLost& event) {
     Run& run = run_at(entry.run);
     if (give_to_twin(run, entry.index)) continue;
     free_worker(run, entry.index);
+    run.decisions[entry.index].moved = Moved::worker_lost;
     transition(run, entry.index, TaskState::assignable);
   }
 }
@@ -152,8 +154,8 @@ void Core::count_killed(PeerIndex worker, std::vector<DataRef> assigned, const W
     ++counters_.tasks_failed;
     fail_task_later(run, entry.index,
                     run.label(entry.index) + ": took down " + std::to_string(record.killed) +
-                   " workers and is given up; the last was " + workers_.at(worker).name + ": " +
-                   event.reason);
+                        " workers and is given up; the last was " + workers_.at(worker).name +
+                        ": " + event.reason);
   }
 }
 
@@ -189,6 +191,7 @@ bool Core::run_again(Run& run, std::uint32_t task) {
     if (ref.run == DataRef::no_run || datum(ref).is_lost) return false;
   }
   ++counters_.tasks_recomputed;
+  run.decisions[task].moved = Moved::output_lost;
   std::uint32_t blocked = 0;
   for (const std::uint32_t name : inputs) {
     const DataRef ref = run.resolve(name);

@@ -25,6 +25,15 @@ class LinkModel {
   double sending(PeerIndex peer) const { return of(sending_, peer); }
   double usual() const { return common_.samples > 0 ? common_.rate : assumed_; }
 
+  /// What was learnt; without samples: nothing.
+  struct Rate {
+    double rate = 0;  ///< bytes a second
+    std::uint32_t samples = 0;
+  };
+  Rate learned_receiving(PeerIndex peer) const { return learned(receiving_, peer); }
+  Rate learned_sending(PeerIndex peer) const { return learned(sending_, peer); }
+  Rate learned_usual() const { return common_; }
+
   struct Transfer {
     DataRef datum;
     PeerIndex from = no_peer, to = no_peer;
@@ -38,10 +47,6 @@ class LinkModel {
   void forget() { *this = LinkModel(assumed_); }
 
  private:
-  struct Rate {
-    double rate = 0;
-    std::uint32_t samples = 0;
-  };
   struct Watch {
     Transfer transfer = {};  ///< `to`: no_peer when there is none
     Instant since;
@@ -51,6 +56,9 @@ class LinkModel {
 
   double of(const std::vector<Rate>& rates, PeerIndex peer) const {
     return peer < rates.size() && rates[peer].samples > 0 ? rates[peer].rate : usual();
+  }
+  static Rate learned(const std::vector<Rate>& rates, PeerIndex peer) {
+    return peer < rates.size() ? rates[peer] : Rate{};
   }
   Watch& watch_of(PeerIndex to) {
     if (to >= watches_.size()) watches_.resize(to + 1);

@@ -11,13 +11,49 @@ constexpr const char* remedy =
     "use smaller chunks, more workers or a higher memory limit for each, or keep fewer arrays "
     "on the workers at once";
 
-std::uint64_t output_bytes_of(const graph::TaskGraph& graph, std::uint32_t task) {
-  std::uint64_t total = 0;
-  for (std::uint32_t d = graph.output_offsets[task]; d < graph.output_offsets[task + 1]; ++d) {
-    const std::uint64_t bytes = graph.output_bytes[d];
-    if (bytes != graph::TaskGraph::dynamic_bytes) total += std::min(bytes, ~total);
+/// Data in memory at once; sizes that only the kernel knows are left out.
+struct Held {
+  std::uint64_t bytes = 0;
+  std::uint64_t largest = 0;  ///< of one datum
+
+  void add(std::uint64_t more) {
+    if (more == graph::TaskGraph::dynamic_bytes) return;
+    bytes += std::min(more, ~bytes);
+    largest = std::max(largest, more);
   }
-  return total;
+};
+
+Held outputs_of(const graph::TaskGraph& graph, std::uint32_t task) {
+  Held held;
+  for (std::uint32_t d = graph.output_offsets[task]; d < graph.output_offsets[task + 1]; ++d) {
+    held.add(graph.output_bytes[d]);
+  }
+  return held;
+}
+
+/// The outputs, and what the task reads of what its own run made; of an input that may be taken
+/// over only what is made of it.
+Held data_of(const graph::TaskGraph& graph, std::uint32_t task) {
+  Held held = outputs_of(graph, task);
+  const auto inputs = graph.inputs_of(task);
+  const std::uint32_t taken_over =
+      graph.reuse_input.empty() ? graph::TaskGraph::no_input : graph.reuse_input[task];
+  for (std::uint32_t i = 0; i < inputs.size(); ++i) {
+    const bool is_left_out =
+        std::find(inputs.begin(), inputs.begin() + i, inputs[i]) != inputs.begin() + i ||
+        i == taken_over || inputs[i] >= graph.output_count();
+    if (!is_left_out) held.add(graph.output_bytes[inputs[i]]);
+  }
+  return held;
+}
+
+/// How large the task's data may be, as a text.
+std::string remedy_for(const graph::TaskGraph& graph, std::uint32_t task, std::uint64_t limit) {
+  const Held held = data_of(graph, task);
+  const double share = static_cast<double>(held.largest) / static_cast<double>(held.bytes);
+  const auto most = static_cast<std::uint64_t>(share * static_cast<double>(limit));
+  return "use smaller chunks, for this task of at most " + std::to_string(most) +
+         " bytes each, or workers with a higher memory limit";
 }
 
 }  // namespace
@@ -27,6 +63,9 @@ void Core::on_worker(PeerIndex worker, const protocol::MemoryShort& message) {
     drop_peer(worker, "contradicts itself about its want of memory");
     return;
   }
+  if (message.tasks.empty()) return;  // it goes on after all
+  const bool is_listed = std::ranges::find(short_workers_, worker) != short_workers_.end();
+  if (!is_listed) short_workers_.push_back(worker);
   auto& shortage = workers_.edit(worker).shortage.emplace(message);
   if (!std::ranges::is_sorted(shortage.tasks)) {
     std::vector<std::pair<DatumId, std::uint64_t>> order;
@@ -38,6 +77,18 @@ void Core::on_worker(PeerIndex worker, const protocol::MemoryShort& message) {
       std::tie(shortage.tasks[i], shortage.bytes[i]) = order[i];
     }
   }
+}
+
+/// Slots in which nothing runs since tasks wait for memory.
+std::uint64_t Core::short_slots() {
+  std::erase_if(short_workers_, [this](PeerIndex worker) {
+    return !workers_.at(worker).is_alive || !workers_.at(worker).shortage;
+  });
+  std::uint64_t slots = 0;
+  for (const PeerIndex worker : short_workers_) {
+    if (workers_.at(worker).is_short()) slots += workers_.at(worker).slots;
+  }
+  return slots;
 }
 
 /// Whether an assigned task can certainly not start before another one has ended or data are
@@ -64,7 +115,9 @@ bool Core::is_held_up(const Run& run, std::uint32_t task) {
 /// That this is so when each task is held up: the first task to start against it would do so on a
 /// word from the scheduler, which a worker that is short has not been sent, or on the arrival of
 /// an input. Somebody made that input and had reported it, or started its task after it said that
-/// it could not; then this was not the first.
+/// it could not; then this was not the first. If it was made long ago, and a worker is short as it
+/// waits for it, whoever has it on disk has had no room to read it for longer than any transfer
+/// takes, and it too only waits.
 bool Core::is_stuck_on_memory() {
   bool is_any_short = false;
   for (PeerIndex p = 0; p < workers_.size(); ++p) is_any_short |= workers_.at(p).is_short();
@@ -103,6 +156,7 @@ Core::Shortage Core::total_shortage() {
         total.run = run->slot;
         total.task = id.index;
         total.bytes = worker.shortage->bytes[i];
+        total.spill_error = worker.shortage->spill_error;
       }
     }
   }
@@ -137,34 +191,48 @@ void Core::relieve_memory() {
                  std::to_string(total.tasks) + " tasks wait for memory on " +
                  std::to_string(total.workers) + " workers, which hold " +
                  std::to_string(total.used) + " of " + std::to_string(total.limit) +
-                 " bytes: " + remedy);
+                 " bytes: " + remedy +
+                 (total.spill_error.empty() ? "" : "; spilling failed: " + total.spill_error));
   apply_failures();
   workers_.settle();
   place();
 }
 
-/// Fails a run with a task whose outputs exceed the limit of every worker that could run it.
+/// Fails a run with a task whose outputs exceed the limit of every worker that could run it; where
+/// there is only one, whose inputs and outputs do.
 void Core::fail_too_large(Run& run) {
   if (run.tasks.count(TaskState::waiting) + run.tasks.count(TaskState::assignable) == 0) return;
-  std::vector<std::uint64_t> most;  // by class
+  struct Room {
+    std::uint64_t limit = 0;  ///< the highest; zero: no worker at all, which is another story
+    std::uint32_t workers = 0;
+  };
+  std::vector<Room> rooms;  // by class
   for (const TaskClass& task_class : run.tasks.classes()) {
-    std::uint64_t highest = 0;
+    Room& room = rooms.emplace_back();
     for (const PeerIndex p : workers_.pool(workers_.pool_of(task_class.requirement)).members) {
       const std::uint64_t limit = workers_.at(p).memory_limit;
-      highest = std::max(highest, limit == 0 ? ~std::uint64_t{0} : limit);
+      room.limit = std::max(room.limit, limit == 0 ? ~std::uint64_t{0} : limit);
+      ++room.workers;
     }
-    most.push_back(highest);
   }
   for (std::uint32_t t = 0; t < run.tasks.size(); ++t) {
     if (run.tasks.state(t) > TaskState::assignable) continue;
-    const std::uint64_t limit = most[run.tasks.at(t).task_class];
-    const std::uint64_t bytes = output_bytes_of(*run.graph, t);
-    if (limit == 0 || bytes <= limit) continue;  // zero: no worker at all, which is another story
+    const Room& room = rooms[run.tasks.at(t).task_class];
+    if (room.limit == 0) continue;
+    std::string why;
+    if (const Held held = outputs_of(*run.graph, t); held.bytes > room.limit) {
+      why = "its outputs take " + std::to_string(held.bytes) +
+            " bytes, more than any worker may hold (the highest limit is ";
+    } else if (room.workers == 1) {
+      const Held all = data_of(*run.graph, t);
+      if (all.bytes <= room.limit) continue;
+      why = "it reads and makes " + std::to_string(all.bytes) +
+            " bytes, more than the only worker may hold (its limit is ";
+    }
+    if (why.empty()) continue;
     fail_later(run, protocol::RunOutcome::failed, ErrorKind::overloaded,
-               run.label(t) + ": its outputs take " + std::to_string(bytes) +
-                   " bytes, more than any worker may hold (the highest limit is " +
-                   std::to_string(limit) +
-                   "): use smaller chunks, or workers with a higher memory limit");
+               run.label(t) + ": " + why + std::to_string(room.limit) +
+                   "): " + remedy_for(*run.graph, t, room.limit));
     return;
   }
 }

@@ -94,10 +94,20 @@ protocol::AssignTasks& Outbox::assignment(PeerIndex worker, RunId run) {
   return entry_of(gathered(worker).assignments, run);
 }
 
+void Outbox::drop_template(PeerIndex worker, SessionId session, std::uint32_t number) {
+  if (!workers_.at(worker).is_alive) return;
+  auto& messages = gathered(worker).templates_dropped;
+  if (messages.empty() || messages.back().session != session) messages.push_back({session, {}});
+  messages.back().numbers.push_back(number);
+}
+
 void Outbox::flush(PeerIndex index, Gathered& all) {
   all.is_open = false;
   const Peer& peer = workers_.at(index);
   if (peer.is_alive && peer.is_worker) {
+    for (auto& message : all.templates_dropped) {
+      to_worker(index, std::move(message));
+    }
     for (auto& message : all.revocations) {
       to_worker(index, std::move(message));
     }
@@ -105,6 +115,9 @@ void Outbox::flush(PeerIndex index, Gathered& all) {
       to_worker(index, protocol::FreeData{std::move(all.freed)});
     }
     for (auto& message : all.assignments) {
+      to_worker(index, std::move(message));
+    }
+    for (auto& message : all.templates) {
       to_worker(index, std::move(message));
     }
     if (!all.relocations.data.empty()) {
@@ -116,6 +129,8 @@ void Outbox::flush(PeerIndex index, Gathered& all) {
   all.revocations.clear();
   all.freed.clear();
   all.assignments.clear();
+  all.templates.clear();
+  all.templates_dropped.clear();
   all.relocations = {};
 }
 

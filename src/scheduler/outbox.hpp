@@ -9,7 +9,7 @@
 namespace ashlar::scheduler {
 
 /// Gathers what one step says to each worker, so that it leaves in few messages. For each worker
-/// the order is: revocations, then frees, then assignments, then relocations.
+/// the order is: templates dropped, revocations, frees, assignments, templates run, relocations.
 class Outbox {
  public:
   explicit Outbox(WorkerTable& workers) : workers_(workers) {}
@@ -33,6 +33,10 @@ class Outbox {
   void relocate(PeerIndex worker, DatumId datum, PeerIndex holder);
   /// The message to add a task to.
   protocol::AssignTasks& assignment(PeerIndex worker, RunId run);
+  void run_template(PeerIndex worker, protocol::RunTemplate message) {
+    gathered(worker).templates.push_back(std::move(message));
+  }
+  void drop_template(PeerIndex worker, SessionId session, std::uint32_t number);
 
   /// Makes actions of everything gathered.
   void flush();
@@ -47,6 +51,8 @@ class Outbox {
     std::vector<protocol::RevokeTasks> revocations;
     std::vector<DatumId> freed;
     std::vector<protocol::AssignTasks> assignments;
+    std::vector<protocol::RunTemplate> templates;
+    std::vector<protocol::DropTemplates> templates_dropped;
     protocol::Relocate relocations;
   };
   Gathered& gathered(PeerIndex peer);

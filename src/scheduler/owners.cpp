@@ -10,15 +10,39 @@ namespace {
 
 using graph::TaskGraph;
 
+/// The hosts of a layer wait for those of the layer before at the beginning of a product, and are
+/// waited for at its end, for a turn each. That is as nothing in a product of many turns, and worth
+/// it where moving data without layers is a good part of the time, or layers halve it.
+bool do_layers_pay(const graph::Product& product, const graph::ProcessGrid& flat,
+                   const graph::ProcessGrid& layered, const EqualHosts& on) {
+  constexpr double waiting_max = 0.04, moving_min = 0.2;  // of the time for the cells
+  const double chunks =
+      static_cast<double>(product.rows) / layered.rows * product.columns / layered.columns;
+  const double waiting = (layered.layers - 1) * on.slots / chunks;
+  const double cells_each = static_cast<double>(product.cells()) / flat.hosts();
+  const double seconds = cells_each * static_cast<double>(on.cell_ns) * 1e-9 / on.slots;
+  const double bytes = graph::moved_bytes(product, flat);
+  const double moving = bytes / flat.hosts() / on.bytes_per_second;
+  return waiting <= waiting_max || moving >= moving_min * seconds ||
+         bytes >= 2 * graph::moved_bytes(product, layered);
+}
+
+graph::ProcessGrid grid_for(const graph::Product& product, const EqualHosts& on) {
+  const auto hosts = static_cast<std::uint32_t>(on.hosts.size());
+  const auto flat = graph::best_grid(product, hosts, on.memory_bytes, false);
+  if (on.cell_ns == 0) return flat;
+  const auto layered = graph::best_grid(product, hosts, on.memory_bytes);
+  if (flat.hosts() == 0 || layered.layers < 2) return layered;
+  return do_layers_pay(product, flat, layered, on) ? layered : flat;
+}
+
 /// Where the cells of the products go: positions among the hosts.
 class Grids {
  public:
   Grids(const TaskGraph& graph, const EqualHosts& on) {
-    const auto hosts = static_cast<std::uint32_t>(on.hosts.size());
     std::uint64_t first = 0;
     for (const graph::Product& product : graph.products) {
-      parts_.push_back(
-          {first, product, graph::best_grid(product, hosts, on.memory_bytes, on.may_have_layers)});
+      parts_.push_back({first, product, grid_for(product, on)});
       first += product.cells();
     }
   }
@@ -117,6 +141,89 @@ class Makers {
   std::vector<std::uint64_t> bytes_;
 };
 
+/// Cells of one owner, each of which may take over the buffer of the one before.
+struct Chain {
+  std::uint32_t head = 0, length = 0;
+};
+
+class Leveller {
+ public:
+  Leveller(std::vector<std::uint32_t>& owners, const OwnedTasks& tasks,
+           const std::vector<std::uint32_t>& hosts)
+      : owners_(owners), tasks_(tasks), hosts_(hosts) {
+    for (const std::uint32_t host : hosts) {
+      if (host >= left_.size()) left_.resize(host + 1, 0), is_there_.resize(host + 1, false);
+      is_there_[host] = true;
+    }
+  }
+
+  void run() {
+    const std::vector<Chain> chains = find_chains();
+    std::uint64_t cells = 0;
+    for (const Chain& chain : chains) {
+      cells += chain.length;
+      if (is_there(owners_[chain.head])) left_[owners_[chain.head]] += chain.length;
+    }
+    const std::uint64_t fair = hosts_.empty() ? 0 : cells / hosts_.size();
+    for (std::size_t c = chains.size(); c-- > 0;) pass(chains[c], fair);
+    for (std::uint32_t& owner : owners_) {
+      if (owner != no_host && !is_there(owner)) owner = no_host;
+    }
+  }
+
+ private:
+  bool is_there(std::uint32_t host) const { return host < is_there_.size() && is_there_[host]; }
+
+  bool is_cell_of(std::uint32_t task, std::uint32_t owner) const {
+    return owners_[task] == owner && tasks_.graph.cell[task] != TaskGraph::no_cell &&
+           tasks_.is_to_do(task);
+  }
+
+  template <class Visit>
+  void for_chain(std::uint32_t head, Visit visit) const {
+    const std::uint32_t owner = owners_[head];
+    for (std::optional task = head; task && is_cell_of(*task, owner);) {
+      const std::optional<std::uint32_t> heir = tasks_.heir_of(*task);
+      visit(*task);
+      task = heir;
+    }
+  }
+
+  std::vector<Chain> find_chains() const {
+    std::vector<Chain> chains;
+    std::vector<bool> is_counted(owners_.size(), false);
+    for (std::uint32_t t = 0; t < owners_.size(); ++t) {
+      if (is_counted[t] || owners_[t] == no_host || !is_cell_of(t, owners_[t])) continue;
+      chains.push_back({t, 0});
+      for_chain(t, [&](std::uint32_t cell) {
+        is_counted[cell] = true;
+        ++chains.back().length;
+      });
+    }
+    return chains;
+  }
+
+  void pass(const Chain& chain, std::uint64_t fair) {
+    const std::uint32_t from = owners_[chain.head];
+    if (hosts_.empty()) return;
+    if (is_there(from) && left_[from] <= fair + chain.length / 2) return;
+    const std::uint32_t to =
+        *std::ranges::min_element(hosts_, {}, [&](auto h) { return left_[h]; });
+    if (is_there(from)) {
+      if (left_[to] + chain.length >= left_[from]) return;
+      left_[from] -= chain.length;
+    }
+    left_[to] += chain.length;
+    for_chain(chain.head, [&](std::uint32_t cell) { owners_[cell] = to; });
+  }
+
+  std::vector<std::uint32_t>& owners_;
+  const OwnedTasks& tasks_;
+  const std::vector<std::uint32_t>& hosts_;
+  std::vector<std::uint64_t> left_;  ///< cells, by host
+  std::vector<bool> is_there_;       ///< by host
+};
+
 }  // namespace
 
 EqualHosts equal_hosts(const WorkerTable& workers) {
@@ -152,16 +259,15 @@ EqualHosts equal_hosts(const WorkerTable& workers) {
   return found;
 }
 
-bool has_long_cells(const TaskGraph& graph,
-                    const std::function<std::int64_t(std::uint32_t task)>& task_ns,
-                    Duration least) {
+std::int64_t mean_cell_ns(const TaskGraph& graph,
+                          const std::function<std::int64_t(std::uint32_t task)>& task_ns) {
   std::int64_t tasks = 0, ns = 0;
   for (std::uint32_t t = 0; t < graph.cell.size(); ++t) {
     if (graph.cell[t] == TaskGraph::no_cell) continue;
     ++tasks;
     ns += task_ns(t);
   }
-  return ns >= tasks * least.ns;
+  return tasks == 0 ? 0 : ns / tasks;
 }
 
 std::vector<std::uint32_t> owners_of(const TaskGraph& graph, const graph::Consumers& consumers,
@@ -181,6 +287,11 @@ std::vector<std::uint32_t> owners_of(const TaskGraph& graph, const graph::Consum
     if (owner != no_host) owner = hosts[owner];
   }
   return owners;
+}
+
+void level_owners(std::vector<std::uint32_t>& owners, const OwnedTasks& tasks,
+                  const std::vector<std::uint32_t>& hosts) {
+  Leveller(owners, tasks, hosts).run();
 }
 
 std::vector<std::uint32_t> turns_of(const TaskGraph& graph, const graph::Consumers& consumers,

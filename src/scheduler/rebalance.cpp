@@ -167,19 +167,31 @@ bool Core::steal_from(PeerIndex victim, std::vector<Thief>& thieves) {
     const std::int64_t end = entry->start_ns + entry->task_ns;
     std::int64_t sooner = 0;
     const auto thief = first_to_finish(run, task, thieves, sooner);
-    if (thief == thieves.end() || end + heat - sooner < least_gain_ns(run, task, thief->worker)) {
+    const std::int64_t gain = std::min(end + heat - sooner, lateness_ns(run, task, end + heat));
+    if (thief == thieves.end() || gain < least_gain_ns(run, task, thief->worker)) {
       if (++refusals == refusals_max) break;
       continue;
     }
     const Peer& taker = workers_.at(thief->worker);
-    counters_.tasks_relieved += workers_.at(victim).load.is_hot() && !taker.load.is_hot();
-    move(run, task, thief->worker);
+    const bool is_relief = workers_.at(victim).load.is_hot() && !taker.load.is_hot();
+    counters_.tasks_relieved += is_relief;
+    move(run, task, {thief->worker, Reason::first_to_finish, victim, sooner, end});
+    run.decisions[task].moved = is_relief ? Moved::hot_host : Moved::stolen;
     steals_[entry->task] = {victim, now_ + Duration{end}, entry->starts_at};
     thief->taken_ns += time_on(run, task, thief->worker) / taker.slots;
     if (thief->taken_ns >= limits_.window_time.ns) thieves.erase(thief);
     if (++steals == steals_max) break;
   }
   return steals > 0;
+}
+
+/// How much later than was expected when it was placed the task would end, if it ended in so long.
+/// What goes as planned was compared with the others then.
+std::int64_t Core::lateness_ns(const Run& run, std::uint32_t task, std::int64_t end_ns) const {
+  const Decision& decision = run.decisions[task];
+  if (decision.finish_s <= 0) return end_ns;  // nobody asked
+  const double planned = 1e9 * static_cast<double>(decision.placed_s + decision.finish_s);
+  return (now_ - run.submitted).ns + end_ns - static_cast<std::int64_t>(planned);
 }
 
 /// Whether nothing but the task itself has to be done again elsewhere.
@@ -265,17 +277,19 @@ std::int64_t Core::least_gain_ns(const Run& run, std::uint32_t task, PeerIndex w
   const std::int64_t brings = bringing_ns(run, task, worker);
   const std::uint32_t owner = run.owner_of(task);
   const bool goes_back = owner != no_host && workers_.at(worker).host != owner;
-  return limits_.steal_gain.ns + takes / 4 + brings + (goes_back ? takes + brings : 0);
+  return limits_.steal_gain.ns + takes / 4 + 2 * brings + (goes_back ? takes + brings : 0);
 }
 
-void Core::move(Run& run, std::uint32_t task, PeerIndex to) {
+void Core::move(Run& run, std::uint32_t task, const Choice& choice) {
   const TaskRecord& record = run.tasks.at(task);
+  const PeerIndex to = choice.worker;
   const PeerIndex from = record.worker;
   outbox_.revoke(from, run.id, task, record.attempt);
   free_worker(run, task);
   hand_over(run, task, from, to);
   transition(run, task, TaskState::waiting);
   transition(run, task, TaskState::assignable);
+  run.decisions[task].note(choice, now_ - run.submitted);
   assign(run, task, to, predicted_ns(run, task, class_of(to)));
   ++counters_.tasks_stolen;
   ++run.rebalance.stolen;

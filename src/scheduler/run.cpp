@@ -75,6 +75,7 @@ std::unique_ptr<Run> make_run(RunId id, std::shared_ptr<const graph::TaskGraph> 
   run->producer = graph::producers(g);
   for (const std::string& kernel : g.kernels) run->kernel_ids.push_back(workers.kernel_id(kernel));
   make_tasks(*run, ranks(*run));
+  run->decisions.resize(g.task_count());
   group_tasks(*run, workers);
   for (std::uint32_t task = 0; task < g.task_count(); ++task) {
     run->roots += g.inputs_of(task).empty() ? 1 : 0;
@@ -112,6 +113,24 @@ Share& Run::share_of(PeerIndex worker) {
   return *shares.insert(at, Share{worker, 0, 0});
 }
 
+Traffic& Run::traffic_of(PeerIndex peer) {
+  const auto at = std::ranges::lower_bound(traffic, peer, {}, &Traffic::peer);
+  if (at != traffic.end() && at->peer == peer) return *at;
+  return *traffic.insert(at, Traffic{peer, 0, 0});
+}
+
+std::optional<std::uint32_t> Run::heir_of(std::uint32_t task) const {
+  if (graph->reuse_input.empty()) return std::nullopt;
+  const std::uint32_t buffer = graph->output_offsets[task];
+  if (buffer == graph->output_offsets[task + 1]) return std::nullopt;
+  for (const std::uint32_t reader : consumers.of(buffer)) {
+    const std::uint32_t position = graph->reuse_input[reader];
+    if (position == graph::TaskGraph::no_input) continue;
+    if (graph->inputs_of(reader)[position] == buffer) return reader;
+  }
+  return std::nullopt;
+}
+
 std::string Run::label(std::uint32_t task) const {
   std::string text = "task " + std::to_string(task) + ", kernel \"" + kernel_name(task) + "\"";
   const std::string source = graph->source_of(task);
@@ -120,9 +139,10 @@ std::string Run::label(std::uint32_t task) const {
 
 std::size_t Run::bytes() const {
   std::size_t total = sizeof(Run) + bytes_of(consumers.offsets) + bytes_of(consumers.tasks) +
-                      bytes_of(producer) + tasks.bytes() + bytes_of(data) + bytes_of(externals) +
-                      bytes_of(planned) + bytes_of(owners) + bytes_of(owned_left) +
-                      bytes_of(shares) + bytes_of(priority) +
+                      bytes_of(producer) + tasks.bytes() + bytes_of(decisions) + bytes_of(data) +
+                      bytes_of(externals) + bytes_of(planned) + bytes_of(owners) +
+                      bytes_of(owned_left) + bytes_of(priority) + bytes_of(shares) +
+                      bytes_of(traffic) + bytes_of(causes) +
                       watchers.size() * (sizeof(Watcher) + 40);
   if (!graph) return total;
   const graph::TaskGraph& g = *graph;

@@ -5,6 +5,7 @@
 #include <limits>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <tuple>
@@ -13,6 +14,8 @@
 #include "graph/task_graph.hpp"
 #include "protocol/messages.hpp"
 #include "scheduler/data_table.hpp"
+#include "scheduler/decision.hpp"
+#include "scheduler/slot_account.hpp"
 #include "scheduler/task_table.hpp"
 #include "scheduler/worker_table.hpp"
 
@@ -33,6 +36,12 @@ struct Share {
   std::int64_t busy_ns = 0;
 };
 
+/// What a process received from other hosts for a run, and sent to them.
+struct Traffic {
+  PeerIndex peer = no_peer;
+  std::uint64_t received = 0, sent = 0;  ///< bytes
+};
+
 /// Why tasks ended without a result.
 struct Cause {
   ErrorKind kind = ErrorKind::task_failed;
@@ -51,6 +60,7 @@ struct Run {
   std::vector<std::uint32_t> producer;
   std::vector<std::uint32_t> kernel_ids;  ///< WorkerTable's, by the graph's kernel
   TaskTable tasks;
+  std::vector<Decision> decisions;        ///< by task
   std::vector<Datum> data;                ///< outputs, or put data
   std::vector<DataRef> externals;         ///< no_run: gone
   std::vector<PeerIndex> planned;         ///< the policy's, by task, or empty
@@ -60,14 +70,19 @@ struct Run {
   std::vector<std::int32_t> priority;
   std::set<Watcher> watchers;
 
+  std::uint32_t template_number = protocol::no_template;  ///< of its session
+  bool is_new = true;                                     ///< none of its tasks was looked at yet
+  bool is_instantiated = false;                           ///< placed as its template says
+  std::uint64_t membership = 0;                           ///< WorkerTable's, when it was submitted
+
   bool is_ended = false;  ///< its RunEnded was sent
   bool delivers = false;
   bool ends_on_failure = false;
-  std::vector<CausePtr> causes;  ///< of its failures, the first one first
+  std::vector<CausePtr> causes;                ///< of its failures, the first one first
   std::map<std::uint32_t, CausePtr> given_up;  ///< wanted data that were made, and are lost
   CausePtr end_cause;                          ///< what ended it as a whole; none: nothing did
-  std::uint32_t pinned = 0;        ///< data that are wanted
-  std::uint64_t outside_uses = 0;  ///< of its data, by other runs
+  std::uint32_t pinned = 0;                    ///< data that are wanted
+  std::uint64_t outside_uses = 0;              ///< of its data, by other runs
 
   /// Of what waits for the run's data in other runs: at least that of its own tasks; none: lowest.
   std::int32_t raised_priority = std::numeric_limits<std::int32_t>::min();
@@ -82,12 +97,17 @@ struct Run {
 
   Instant submitted;
   Instant last_done;
+  Instant ended;
   std::uint64_t done_count = 0;
   std::uint64_t reported_done = 0;
   std::int64_t task_ns = 0;
   std::uint64_t path_ns = 0;
+  std::uint32_t path_end = 0;  ///< the task at the end of that path
   std::uint64_t local_bytes = 0, remote_bytes = 0;
+  std::uint64_t spilled_bytes = 0, loaded_bytes = 0;
   std::vector<Share> shares;
+  std::vector<Traffic> traffic;  ///< ascending peers
+  SlotAccount slot_time;         ///< of all workers: when it was submitted; ended: since then
   protocol::RebalanceStats rebalance;
 
   std::uint32_t output_count() const { return graph ? graph->output_count() : 0; }
@@ -110,6 +130,8 @@ struct Run {
   std::uint32_t owner_of(std::uint32_t task) const {
     return owners.empty() ? no_host : owners[task];
   }
+  /// The task that may take over its first output's buffer, if there is one.
+  std::optional<std::uint32_t> heir_of(std::uint32_t task) const;
   const std::string& kernel_name(std::uint32_t task) const {
     return graph->kernels[graph->kernel[task]];
   }
@@ -120,6 +142,7 @@ struct Run {
   /// The lowest rank among assignable tasks; RankSet::none when there is none.
   std::uint32_t best_ready_rank() const;
   Share& share_of(PeerIndex worker);
+  Traffic& traffic_of(PeerIndex peer);
   std::string label() const { return "run " + std::to_string(id.number); }
   /// "task 3, kernel "add", main.cpp:7 main"
   std::string label(std::uint32_t task) const;

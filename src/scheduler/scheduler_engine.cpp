@@ -25,6 +25,9 @@ std::size_t SchedulerEngine::state_bytes() const { return state_->core.state_byt
 std::string SchedulerEngine::story(RunId run, std::uint32_t task) const {
   return state_->core.story(run, task);
 }
+std::string SchedulerEngine::explain(const protocol::Explain& question, SessionId asker) const {
+  return state_->core.explain(question, asker);
+}
 std::string SchedulerEngine::learned() const { return state_->core.learned(); }
 std::string SchedulerEngine::dump() const { return state_->core.dump(); }
 std::uint64_t SchedulerEngine::digest() const { return state_->core.digest(); }

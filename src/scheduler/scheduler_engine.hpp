@@ -111,7 +111,7 @@ struct Limits {
   double copy_bandwidth = 2.0e9;
   /// Assumed for fetching what a task lacks, beside its bytes: waiting for it, once per task …
   Duration remote_latency = Duration::microseconds(100);
-  Duration local_latency = Duration::microseconds(40);
+  Duration local_latency = Duration::microseconds(20);
   /// … and the work of each fetch.
   Duration fetch_work = Duration::microseconds(3);
   /// A task leaves the worker that has its inputs only for one that could start it sooner by more
@@ -166,7 +166,24 @@ struct Limits {
   /// … and is begun a second time where that is done sooner, as long as second attempts are
   /// predicted to take no more than this share of the time that the session's tasks took so far.
   double twin_share = 0.05;
+  /// A run that keeps its workers busy for longer is not placed as the one before: placing costs
+  /// it next to nothing, and balance is worth more. Nor is one while its workers have as much to
+  /// do.
+  Duration template_time = Duration::milliseconds(100);
+  /// A run whose busiest worker has so much more to do, over the mean, than it had when the
+  /// placement was new …
+  double template_imbalance = 0.2;
+  /// … and by at least so much, since shorter times are noise; so often in a row: then the graph is
+  /// placed anew. Each time it takes twice as many, up to the last number.
+  Duration template_imbalance_min = Duration::microseconds(200);
+  std::uint32_t template_runs_bad = 3, template_runs_bad_max = 192;
   PolicyKind policy = PolicyKind::least_loaded;
+  /// Runs that ended and are forgotten otherwise are kept to be explained: so many, of so many
+  /// bytes together. Of a larger one only the explanation as a whole is kept.
+  std::size_t ended_runs = 16;
+  std::size_t ended_run_bytes = 8 << 20;
+  /// Of an explanation: more nobody reads.
+  std::size_t explanation_bytes = 32 << 10;
 };
 
 struct Counters {
@@ -180,6 +197,7 @@ struct Counters {
   std::uint64_t steals_useless = 0;  ///< it did not, or ran already
   std::uint64_t twins = 0;           ///< second attempts at straggling tasks …
   std::uint64_t twins_won = 0;       ///< … that were done first
+  std::uint64_t template_runs = 0;   ///< placed as an earlier run of the same graph
   std::uint64_t stale_events = 0;
   std::uint64_t peers_dropped = 0;
 };
@@ -206,10 +224,15 @@ class SchedulerEngine {
   /// Bytes of state, for the budget per task.
   std::size_t state_bytes() const;
 
-  /// Why a task is where it is, for people.
+  /// Why a task is where it is, for people: what it waits for or where it went and why, what the
+  /// next best worker would have meant, what of its inputs is there, and what holds it up.
   std::string story(RunId run, std::uint32_t task) const;
+  /// The answer to a driver's question. Of runs that are not known it says so. At most
+  /// Limits::explanation_bytes.
+  std::string explain(const protocol::Explain& question, SessionId asker) const;
   /// What was learnt of kernels and workers, as a table for people: kernel, class of workers,
-  /// calls, predicted time and how sure that is; worker, slowness, what else its host does.
+  /// calls, predicted time and how sure that is; worker, slowness, what else its host does; what
+  /// links between hosts carry.
   std::string learned() const;
   /// The whole state, for people.
   std::string dump() const;

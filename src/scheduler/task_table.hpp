@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/ids.hpp"
+#include "base/time.hpp"
 #include "scheduler/rank_set.hpp"
 
 namespace ashlar::scheduler {
@@ -28,6 +29,7 @@ std::string_view name_of(TaskState state);
 struct TaskRecord {
   std::uint64_t path_ns = 0;      ///< longest measured chain that ends here, when done
   std::uint64_t expected_ns = 0;  ///< what it adds to its worker's queue
+  Instant due;                    ///< when it was expected to be done, as it was assigned
   PeerIndex worker = no_peer;     ///< when assigned, kept or at home: where; done: where it ran
   Attempt attempt = 0;
   /// Inputs that neither exist nor will; of one that failed or was cancelled: which of its run's
@@ -40,7 +42,7 @@ struct TaskRecord {
   bool is_kept : 1 = false;     ///< assignable, but kept back for `worker`, which is full
   bool takes_over : 1 = false;  ///< was told to take over an input's buffer
 };
-static_assert(sizeof(TaskRecord) <= 32, "runs have millions of tasks");
+static_assert(sizeof(TaskRecord) <= 40, "runs have millions of tasks");
 
 /// Tasks of one run that need the same of a worker.
 struct TaskClass {

@@ -32,15 +32,25 @@ void Core::speculate() {
   }
 }
 
-bool Core::straggles(const Run& run, std::uint32_t task, Duration running) const {
+bool Core::straggles(const Run& run, std::uint32_t task, Duration running) {
   const TaskRecord& record = run.tasks.at(task);
   const std::uint32_t kernel = run.kernel_ids[run.graph->kernel[task]];
   if (!workers_.is_repeatable(record.worker, kernel)) return false;
   if (!is_movable(run, task) || twins_.contains({run.slot, task})) return false;
+  if (waits_for_transfers(run, task)) return false;
   const CostModel::Learned learned = costs_.learned(kernel);
   if (learned.calls < calls_min) return false;
   const double usual = static_cast<double>(time_on(run, task, record.worker));
   return static_cast<double>(running.ns) > limits_.twin_lateness * (1 + learned.spread) * usual;
+}
+
+/// Whether something that the task reads may still be on its way from another host.
+bool Core::waits_for_transfers(const Run& run, std::uint32_t task) {
+  const PeerIndex worker = run.tasks.at(task).worker;
+  return std::ranges::any_of(run.graph->inputs_of(task), [&](std::uint32_t name) {
+    const PeerIndex holder = holder_for(datum(run.resolve(name)), worker);
+    return workers_.at(holder).host != workers_.at(worker).host;
+  });
 }
 
 /// Begins a twin if that is worth it, and within the session's budget.

@@ -45,7 +45,10 @@ void Core::on(const FromWorker& event) {
   // Leaving and heartbeats are said beside the engine; anything else means that it went on.
   const bool is_aside = std::holds_alternative<protocol::Heartbeat>(event.message) ||
                         std::holds_alternative<protocol::Leaving>(event.message);
-  if (!is_aside) workers_.edit(worker).shortage.reset();
+  if (!is_aside && workers_.at(worker).shortage) {
+    workers_.edit(worker).shortage.reset();
+    is_stuck_ = false;  // something went on since
+  }
   std::visit([&](const auto& message) { on_worker(worker, message); }, event.message);
 }
 
@@ -116,6 +119,7 @@ void Core::on_worker(PeerIndex worker, const protocol::TasksDone& message) {
   share.busy_ns += measured;
   run->task_ns += measured;
   session_of(*run).task_ns += measured;
+  slot_time_.busy_ns += measured;
   if (average > 0) {
     workers_.observe_speed(worker, static_cast<double>(measured) / static_cast<double>(average),
                            now_);
@@ -187,7 +191,10 @@ void Core::task_done(Run& run, std::uint32_t task, std::uint64_t elapsed_ns,
     release_use(run, name);
   }
   record.path_ns = path + elapsed_ns;
-  run.path_ns = std::max(run.path_ns, record.path_ns);
+  if (record.path_ns >= run.path_ns) {
+    run.path_ns = record.path_ns;
+    run.path_end = task;
+  }
 }
 
 void Core::on_worker(PeerIndex worker, const protocol::TaskFailed& message) {
@@ -223,8 +230,12 @@ void Core::on_worker(PeerIndex worker, const protocol::DataAcquired& message) {
   if (run != nullptr) {
     run->local_bytes += message.local_bytes;
     run->remote_bytes += message.remote_bytes;
+    run->spilled_bytes += message.spilled_bytes;
+    run->loaded_bytes += message.loaded_bytes;
+    if (message.remote_bytes > 0) run->traffic_of(worker).received += message.remote_bytes;
   }
   links_.arrived(worker, message.remote_bytes);
+  if (message.remote_bytes > 0) workers_.edit(worker).busy_since = now_;  // it may have waited
   for (const DatumId id : message.data) {
     DataRef ref;
     switch (find_datum(id, ref)) {
@@ -238,6 +249,9 @@ void Core::on_worker(PeerIndex worker, const protocol::DataAcquired& message) {
         return;
     }
     if (auto* replica = replicas_.find(datum(ref), worker)) {
+      if (run != nullptr && replica->coming_bytes > 0) {
+        run->traffic_of(replica->from).sent += replica->coming_bytes;
+      }
       replicas_.arrive(*replica);
       links_.end(worker, ref, now_);
     } else {
@@ -328,7 +342,7 @@ void Core::take_back(PeerIndex worker) {
     for (std::uint32_t t = 0; t < run->tasks.size(); ++t) {
       const TaskRecord& record = run->tasks.at(t);
       if (record.state != TaskState::assigned || record.worker != worker) continue;
-      if (!give_to_twin(*run, t)) revoke(*run, t);
+      if (!give_to_twin(*run, t)) revoke(*run, t, Moved::slots_held);
     }
   }
   drain_unavailable();

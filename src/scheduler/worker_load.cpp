@@ -36,11 +36,13 @@ void WorkerTable::hear(PeerIndex worker, const protocol::Heartbeat& beat, bool h
   Peer& peer = peers_[worker];
   peer.memory_used = beat.memory_used;
   HostShare& host = host_shares_[peer.host];
+  const bool was_hot = peer.load.is_hot();
   if (peer.load.hear(beat, peer.slots, host, now)) {
     peer.load.judge(host, peer.slots,
                     {limits_.host_load_hot, limits_.host_load_cool, limits_.host_memory_hot,
                      limits_.host_memory_cool});
   }
+  hot_count_ += std::size_t{peer.load.is_hot()} - std::size_t{was_hot};
   peer.speed.hear(peer.load.stretch(), has_work && peer.assigned == 0, now);
   weigh(worker);
 }
@@ -54,6 +56,7 @@ void WorkerTable::observe_speed(PeerIndex worker, double ratio, Instant now) {
 void WorkerTable::forget_load(PeerIndex worker) {
   Peer& peer = peers_[worker];
   if (!peer.load.is_known()) return;
+  hot_count_ -= std::size_t{peer.load.is_hot()};
   peer.load.forget(host_shares_[peer.host]);
 }
 

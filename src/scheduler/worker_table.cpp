@@ -27,6 +27,7 @@ PeerIndex WorkerTable::add(PeerId id, const protocol::Hello& hello, bool is_work
   is_idle_.push_back(false);
   is_spare_.push_back(false);
   has_backlog_.push_back(false);
+  idle_slots_by_peer_.push_back(0);
   is_filling_.push_back(true);
   is_dirty_.push_back(false);
   index_[id] = index;
@@ -61,6 +62,8 @@ PeerIndex WorkerTable::add(PeerId id, const protocol::Hello& hello, bool is_work
     peer.resources_total[resource] = millionths(amount);
   }
   peer.resources_free = peer.resources_total;
+  peer.keeps_templates = hello.keeps_templates;
+  ++membership_;
   ++worker_count_;
   ++usable_count_;
   usable_slots_ += peer.slots;
@@ -82,6 +85,7 @@ void WorkerTable::remove(PeerIndex index) {
   peer.was_told = {};
   if (!peer.is_worker) return;
   forget_load(index);
+  ++membership_;
   --worker_count_;
   pools_are_stale_ = true;
   update_heaps(index);
@@ -91,6 +95,7 @@ void WorkerTable::set_leaving(PeerIndex worker) {
   Peer& peer = peers_[worker];
   forget_usable(peer);
   peer.is_leaving = true;
+  ++membership_;
   pools_are_stale_ = true;
   update_heaps(worker);
 }
@@ -210,6 +215,12 @@ void WorkerTable::take(PeerIndex worker, const Requirement& requirement,
   update_heaps(worker);
 }
 
+void WorkerTable::take_all(PeerIndex worker, std::uint32_t tasks, std::int64_t expected_ns) {
+  peers_[worker].assigned += tasks;
+  peers_[worker].queued_ns += expected_ns;
+  update_heaps(worker);
+}
+
 void WorkerTable::give_back(PeerIndex worker, const Requirement& requirement,
                             std::uint64_t expected_ns) {
   Peer& peer = peers_[worker];
@@ -259,6 +270,9 @@ void WorkerTable::update_heaps(PeerIndex worker) {
   count(is_idle_, worker, is_open && peer.assigned == 0, idle_count_);
   count(is_spare_, worker, is_open && peer.assigned < peer.slots, spare_count_);
   count(has_backlog_, worker, peer.is_alive && peer.assigned > peer.slots, backlog_count_);
+  const std::uint32_t idle_slots = idle_slots_of(peer);
+  idle_slots_ += std::uint64_t{idle_slots} - idle_slots_by_peer_[worker];
+  idle_slots_by_peer_[worker] = idle_slots;
   const std::int64_t load = is_open ? rank_ns(worker) : 0;
   for (const std::uint32_t pool : peer.pools) {
     if (is_open) {
@@ -283,7 +297,9 @@ std::size_t WorkerTable::bytes() const {
 
 void WorkerTable::check_invariants() const {
   ASHLAR_CHECK(dirty_.empty(), "settled");
-  std::size_t workers = 0, usable = 0, usable_slots = 0, open = 0, idle = 0, spare = 0, backlog = 0;
+  std::size_t workers = 0, usable = 0, usable_slots = 0, open = 0, idle = 0, hot = 0;
+  std::size_t spare = 0, backlog = 0;
+  std::uint64_t idle_slots = 0;
   for (PeerIndex p = 0; p < peers_.size(); ++p) {
     const Peer& peer = peers_[p];
     workers += peer.is_worker && peer.is_alive;
@@ -293,6 +309,8 @@ void WorkerTable::check_invariants() const {
     idle += has_room(p) && peer.assigned == 0;
     spare += has_room(p) && peer.assigned < peer.slots;
     backlog += peer.is_worker && peer.is_alive && peer.assigned > peer.slots;
+    idle_slots += idle_slots_of(peer);
+    hot += peer.load.is_hot();
     ASHLAR_CHECK(is_open_[p] == has_room(p), peer.name);
     for (const std::uint32_t pool : peer.pools) {
       ASHLAR_CHECK(pools_[pool].open.contains(p) == has_room(p), peer.name);
@@ -302,7 +320,8 @@ void WorkerTable::check_invariants() const {
   }
   ASHLAR_CHECK(workers == worker_count_ && usable == usable_count_ &&
                    usable_slots == usable_slots_ && open == open_count_ && idle == idle_count_ &&
-                   spare == spare_count_ && backlog == backlog_count_,
+                   idle_slots == idle_slots_ && hot == hot_count_ && spare == spare_count_ &&
+                   backlog == backlog_count_,
                "worker counts");
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -67,6 +68,7 @@ struct Peer {
   std::int64_t heat_ns = 0;          ///< it is chosen like one with so much more work
   std::vector<std::uint32_t> pools;  ///< it is a member of
   std::uint64_t sent = 0;            ///< messages to it
+  bool keeps_templates = false;
   /// What it said when it last said something; holds while it has seen all that was sent.
   std::optional<protocol::MemoryShort> shortage;
 
@@ -106,6 +108,8 @@ class WorkerTable {
   const Peer& at(PeerIndex peer) const { return peers_[peer]; }
   Peer& edit(PeerIndex peer) { return peers_[peer]; }
   std::size_t worker_count() const { return worker_count_; }
+  /// Changes when a worker joins, leaves or is lost.
+  std::uint64_t membership() const { return membership_; }
   /// Workers that take new tasks.
   std::size_t usable_count() const { return usable_count_; }
   std::uint64_t usable_slots() const { return usable_slots_; }
@@ -117,9 +121,12 @@ class WorkerTable {
   std::size_t backlog_count() const { return backlog_count_; }
   bool is_spare(PeerIndex worker) const { return is_spare_[worker]; }
   bool has_backlog(PeerIndex worker) const { return has_backlog_[worker]; }
+  /// Slots of workers that take new tasks for which there is no task.
+  std::uint64_t idle_slots() const { return idle_slots_; }
 
   std::uint32_t kernel_id(const std::string& name);
   const std::map<std::string, std::uint32_t>& kernels() const { return kernels_; }
+  const std::map<std::string, std::uint32_t>& resources() const { return resources_; }
   std::uint32_t requirement_id(std::uint32_t kernel, const graph::Constraint& constraint);
   const Requirement& requirement(std::uint32_t id) const { return requirements_[id]; }
   /// What of a requirement that nobody meets is missing, for people: 'asks for 2 "gpu": the most
@@ -160,10 +167,14 @@ class WorkerTable {
   /// Forgets what hosts said too long ago.
   void forget_old_loads(Instant now);
   void forget_speeds();
+  /// Workers on hot hosts.
+  std::size_t hot_count() const { return hot_count_; }
   /// Names of classes, by number.
   const std::vector<std::string>& classes() const { return classes_; }
 
   void take(PeerIndex worker, const Requirement& requirement, std::uint64_t expected_ns);
+  /// Takes many tasks that need no resources.
+  void take_all(PeerIndex worker, std::uint32_t tasks, std::int64_t expected_ns);
   /// Gives back what take() took; settle() then makes the room visible.
   void give_back(PeerIndex worker, const Requirement& requirement, std::uint64_t expected_ns);
   void settle();
@@ -186,6 +197,9 @@ class WorkerTable {
   std::uint32_t intern_pool(std::vector<PeerIndex> members);
   void update_heaps(PeerIndex worker);
   static void count(std::vector<bool>& which, PeerIndex worker, bool is_one, std::size_t& count);
+  std::uint32_t idle_slots_of(const Peer& peer) const {
+    return is_usable(peer) ? peer.slots - std::min(peer.slots, peer.assigned) : 0;
+  }
   void forget_usable(const Peer& peer);
   void mark_dirty(PeerIndex worker);
   std::uint32_t class_id(const protocol::Hello& hello);
@@ -203,13 +217,16 @@ class WorkerTable {
   std::map<std::vector<PeerIndex>, std::uint32_t> pool_ids_;
   std::vector<HostShare> host_shares_;  ///< by host
   std::vector<std::string> classes_;
+  std::size_t hot_count_ = 0;
   std::vector<bool> is_open_, is_idle_, is_spare_, has_backlog_;
+  std::vector<std::uint32_t> idle_slots_by_peer_;
   std::vector<bool> is_filling_;  ///< its window, after it had run half empty
   std::vector<PeerIndex> dirty_;
   std::vector<bool> is_dirty_;
   std::size_t worker_count_ = 0, usable_count_ = 0, open_count_ = 0, idle_count_ = 0;
   std::size_t spare_count_ = 0, backlog_count_ = 0;
-  std::uint64_t usable_slots_ = 0;
+  std::uint64_t usable_slots_ = 0, idle_slots_ = 0;
+  std::uint64_t membership_ = 0;
   bool pools_are_stale_ = false;
 };
 

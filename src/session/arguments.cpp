@@ -18,6 +18,16 @@ void CallBuilder::add_word(ArgumentKind kind, std::size_t count) {
   std::array<std::byte, sizeof word> bytes;
   std::memcpy(bytes.data(), &word, sizeof word);
   params.insert(params.end(), bytes.begin(), bytes.end());
+  ++argument_count;
+}
+
+void CallBuilder::require_next_array(const HostArray& array, DType dtype, std::size_t ndim) const {
+  try {
+    require_array(array.dtype(), array.ndim(), dtype, ndim);
+  } catch (const BadInput& wrong) {
+    throw BadInput("argument " + std::to_string(argument_count + 1) +
+                   " of a task: " + wrong.what());
+  }
 }
 
 void RequestInputs::add(const DatumHandle& datum) {

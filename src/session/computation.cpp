@@ -62,6 +62,7 @@ Computation::Computation(std::shared_ptr<Core> core, std::span<const Array> arra
   submitted_ = core_->prepare(lowered_.graph, true);
   submitted_.run->called_at = begin_;
   submitted_.run->ends_on_failure = true;
+  submitted_.run->repetition = Repetition::perhaps;
   const auto& wanted = lowered_.graph->wanted;
   for (std::size_t root = 0; root < lowered_.roots.size(); ++root) {
     const auto& lowered = lowered_.roots[root];

@@ -12,8 +12,10 @@
 #include "net/link.hpp"
 #include "runtime/clock.hpp"
 #include "runtime/dial.hpp"
+#include "session/event_log.hpp"
 #include "session/machine.hpp"
 #include "session/program.hpp"
+#include "telemetry/cores.hpp"
 
 namespace ashlar::session {
 
@@ -72,6 +74,7 @@ std::shared_ptr<Core> Core::local(const LocalOptions& options) {
   scheduler.certify_death = [self](const protocol::Hello& hello, const std::string& reason) {
     return self->replace_worker(hello.name, reason);
   };
+  keep_event_log(options.event_log, scheduler, core->log_);
   scheduler.on_workers = [self](std::size_t workers) { self->workers_ = workers; };
   core->scheduler_ =
       std::make_unique<runtime::SchedulerShell>(core->loop_, core->log_, std::move(scheduler));
@@ -99,10 +102,12 @@ void Core::start_workers(const LocalOptions& options) {
   process.slots = slots_per_worker_;
   process.memory_limit = options.memory_per_worker != 0 ? options.memory_per_worker
                                                         : usable_memory() / 10 * 9 / workers;
+  process.spill_dir = options.spill_dir;
+  process.spill_limit = spill_limit_for(options.spill_dir, options.spill_per_worker, workers);
   process.spin_ns = std::max<std::int64_t>(0, options.spin.count());
   process.log_level = options.log_level;
   process.log_file = options.log_file;
-  const std::vector<int> numbers = core_numbers();
+  const std::vector<int> numbers = telemetry::core_numbers();
   const bool is_bound = options.bind_cores && numbers.size() == workers * slots_per_worker_;
   for (std::uint32_t i = 0; i < workers; ++i) {
     if (is_bound) {
@@ -269,10 +274,20 @@ void Core::start(Run& run, std::vector<DatumId> externals,
     run.is_finished = true;  // it goes with its outputs
     throw;
   }
-  driver->post(driver::SubmitAsked{
-      protocol::SubmitRun{run.number, run.graph, std::move(externals), run.comes_home,
-                          run.ends_on_failure},
-      run.comes_home});
+  // A file has another name in each run.
+  templates_.use(
+      run.graph, run.comes_home, files.empty() ? run.repetition : Repetition::never,
+      [&](std::uint32_t number) { driver->post(driver::DropTemplateAsked{number}, true); },
+      [&](std::uint32_t number) {
+        protocol::SubmitRun submitted{.run = run.number,
+                                      .graph = run.graph,
+                                      .externals = std::move(externals),
+                                      .deliver = run.comes_home,
+                                      .ends_on_failure = run.ends_on_failure,
+                                      .template_number = number};
+        driver->post(driver::SubmitAsked{std::move(submitted), run.comes_home}, true);
+      });
+  loop_.dispatch([] {});
 }
 
 std::vector<OutputHandle> Core::promise(std::vector<std::uint64_t> bytes) {
@@ -403,6 +418,10 @@ void Core::on_deliver(DatumId datum, const store::Buffer& buffer) {
   }
 }
 
+void Core::on_moved(DatumId datum, const store::Buffer& buffer) {
+  if (const OutputHandle output = find(datum)) output->moved(buffer);
+}
+
 void Core::on_exists(DatumId datum) {
   if (const OutputHandle output = find(datum)) output->made();
 }
@@ -453,8 +472,10 @@ void Core::on_cluster_size(const protocol::ClusterSize& size) {
 
 void Core::on_disconnected(const std::string& reason) {
   std::vector<RunHandle> runs;
+  std::map<std::uint64_t, std::weak_ptr<ExplanationText>> questions;
   {
     std::lock_guard lock(mutex_);
+    questions.swap(questions_);
     if (why_disconnected_.empty()) why_disconnected_ = reason;
     is_disconnected_ = true;
     if (!scheduler_) workers_ = 0;  // a local session counts those that still have to leave
@@ -468,6 +489,9 @@ void Core::on_disconnected(const std::string& reason) {
     // Only now: a task that misses its file must not be what the program hears of.
     run->files.discard();
     run->settle();
+  }
+  for (const auto& [request, question] : questions) {
+    if (const auto asked = question.lock()) asked->failed(reason);
   }
 }
 

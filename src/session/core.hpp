@@ -9,6 +9,7 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <span>
@@ -21,9 +22,11 @@
 #include "runtime/driver_shell.hpp"
 #include "runtime/loop.hpp"
 #include "runtime/scheduler_shell.hpp"
+#include "session/explanation.hpp"
 #include "session/local_cluster.hpp"
 #include "session/output.hpp"
 #include "session/partial_files.hpp"
+#include "session/template_cache.hpp"
 #include "store/arena.hpp"
 #include "store/result_memory.hpp"
 #include "telemetry/log.hpp"
@@ -35,7 +38,8 @@ struct Run {
   std::uint32_t number = 0;
   std::shared_ptr<const graph::TaskGraph> graph;
   bool comes_home = true;
-  bool ends_on_failure = false;  ///< its results are of use only together
+  bool ends_on_failure = false;                ///< its results are of use only together
+  Repetition repetition = Repetition::never;
   Instant called_at;                           ///< when the program asked for it
   Instant finished_at;                         ///< when everything was there, and merged
   std::vector<std::weak_ptr<Output>> outputs;  ///< as graph->wanted
@@ -90,7 +94,7 @@ class Core : public detail::SessionPort,
   const Tasks& tasks() const override { return tasks_; }
   detail::DatumHandle submit(detail::TaskRequest request) override;
   detail::DatumHandle put(const detail::EncodableValue& value) override;
-  GraphRun run(const Graph& graph) override;
+  GraphRun run(detail::GraphData& graph, bool is_compiled) override;
 
   store::ResultPool& results() { return results_; }
   const std::shared_ptr<store::Arena>& arena() const { return arena_; }
@@ -133,6 +137,12 @@ class Core : public detail::SessionPort,
   /// Where workers differ, the mean, rounded up.
   std::uint32_t slots_per_worker() const { return slots_per_worker_; }
 
+  /// Asks the scheduler: the datum is a text to come. The session is filled in.
+  /// Errors: Unsupported when the scheduler is of a version that does not answer; Disconnected.
+  detail::DatumHandle explain(protocol::Explain question);
+  /// The same of the task that makes an output of a run.
+  detail::DatumHandle explain_output(const Run& run, std::uint32_t output);
+
   // learned.cpp
   std::string learned();
   void forget_learned();
@@ -159,16 +169,19 @@ class Core : public detail::SessionPort,
   void forget_if_over(const RunHandle& run);
 
   void on_deliver(DatumId datum, const store::Buffer& buffer) override;
+  void on_moved(DatumId datum, const store::Buffer& buffer) override;
   void on_exists(DatumId datum) override;
   void on_datum_failed(DatumId datum, ErrorKind kind, const std::string& error) override;
   void on_run_finished(const driver::RunFinished& finished) override;
   void on_progress(const driver::Progress& progress) override;
   void on_cluster_size(const protocol::ClusterSize& size) override;
+  void on_explained(std::uint64_t request, const std::string& text) override;
   void on_disconnected(const std::string& reason) override;
 
   telemetry::Log log_;
   Tasks tasks_;
   store::ResultPool results_;
+  TemplateCache templates_;
   std::shared_ptr<store::Arena> arena_;
   runtime::Loop loop_;
   std::unique_ptr<LocalCluster> cluster_;
@@ -178,6 +191,8 @@ class Core : public detail::SessionPort,
   mutable std::mutex mutex_;  ///< protects what follows
   std::shared_ptr<runtime::DriverShell> driver_;  ///< none once closed
   std::unordered_map<std::uint32_t, RunHandle> runs_;  ///< unfinished, or with live outputs
+  std::map<std::uint64_t, std::weak_ptr<ExplanationText>> questions_;  ///< not answered yet
+  std::uint64_t next_question_ = 1;
   std::string why_disconnected_;
   RunReport last_report_;
   std::atomic<bool> is_disconnected_{false};

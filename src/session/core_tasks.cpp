@@ -24,8 +24,7 @@ detail::DatumHandle Core::put(const detail::EncodableValue& value) {
   return put(std::move(buffer));
 }
 
-GraphRun Core::run(const Graph& graph) {
-  detail::GraphData& data = graph.data();
+GraphRun Core::run(detail::GraphData& data, bool is_compiled) {
   const auto frozen = data.frozen(tasks_);
   std::vector<OutputHandle> kept;
   std::vector<DatumId> externals;
@@ -40,6 +39,7 @@ GraphRun Core::run(const Graph& graph) {
     }
   }
   Submitted submitted = prepare(frozen, true);
+  if (is_compiled) submitted.run->repetition = Repetition::certain;
   start(*submitted.run, std::move(externals));
   std::vector<detail::DatumHandle> outputs(submitted.outputs.begin(), submitted.outputs.end());
   const std::shared_ptr<const std::vector<std::uint32_t>> wanted(frozen, &frozen->wanted);

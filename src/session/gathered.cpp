@@ -58,6 +58,15 @@ RunReport Gathered::report() {
   return run_->report();
 }
 
+detail::DatumHandle Gathered::explain(std::uint32_t output) {
+  if (run_ == nullptr) {
+    throw BadInput(
+        "a gathered list has nothing to explain of its own: ask the futures it was made "
+        "of");
+  }
+  return run_->explain(output);
+}
+
 }  // namespace session
 
 detail::DatumHandle detail::gathered(std::vector<DatumHandle> elements) {

@@ -18,6 +18,7 @@ class Gathered final : public detail::Datum {
   void cancel() override;
   void then(std::function<void()> f) override;
   RunReport report() override;
+  std::shared_ptr<detail::Datum> explain(std::uint32_t output) override;
   const std::vector<detail::DatumHandle>* elements() const override { return &elements_; }
 
  private:

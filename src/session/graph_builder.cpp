@@ -156,7 +156,7 @@ std::shared_ptr<const graph::TaskGraph> GraphData::frozen(const Tasks& tasks) {
 
 }  // namespace detail
 
-Graph::Graph() : data_(std::make_unique<detail::GraphData>()) {}
+Graph::Graph() : data_(std::make_shared<detail::GraphData>()) {}
 Graph::~Graph() = default;
 Graph::Graph(Graph&&) noexcept = default;
 Graph& Graph::operator=(Graph&&) noexcept = default;
@@ -181,6 +181,12 @@ void Graph::bind_input(const detail::NodeRef& node, const detail::DatumHandle& d
 }
 
 void Graph::want_output(const detail::NodeRef& node) { data_->want_output(node); }
+
+std::uint32_t GraphRun::task_of(const detail::NodeRef& node) const {
+  if (node.graph != graph_) throw BadInput("this Node belongs to another Graph");
+  if (node.is_external) throw BadInput("explain: this Node is an input, not what a task makes");
+  return node.index;
+}
 
 std::size_t GraphRun::position_of(const detail::NodeRef& node) const {
   if (node.graph != graph_) throw BadInput("this Node belongs to another Graph");

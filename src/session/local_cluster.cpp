@@ -64,6 +64,8 @@ store::FileDescriptor LocalCluster::start_worker(const WorkerProcessOptions& opt
   environment.record = record_descriptor;
   environment.slots = options.slots;
   environment.memory_limit = options.memory_limit;
+  environment.spill_dir = options.spill_dir;
+  environment.spill_limit = options.spill_limit;
   environment.spin_ns = options.spin_ns;
   environment.cores = options.cores;
   environment.log_level = options.log_level;

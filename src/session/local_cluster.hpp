@@ -18,6 +18,8 @@ struct WorkerProcessOptions {
   std::string program;   ///< empty: this executable, whose main calls ashlar::init
   std::uint32_t slots = 1;
   std::uint64_t memory_limit = 0;
+  std::string spill_dir;
+  std::uint64_t spill_limit = 0;  ///< 0: data stay in memory
   std::int64_t spin_ns = 0;
   std::vector<int> cores;  ///< to stay on; empty: any
   std::string log_level = "off";

@@ -13,6 +13,9 @@
 #include <string>
 #include <vector>
 
+#include "store/spill_file.hpp"
+#include "telemetry/cores.hpp"
+
 namespace ashlar::session {
 
 namespace {
@@ -82,17 +85,6 @@ std::uint64_t number_or_unlimited(const std::string& path) {
 
 }  // namespace
 
-std::vector<int> core_numbers() {
-  cpu_set_t mask;
-  CPU_ZERO(&mask);
-  std::vector<int> cores;
-  if (::sched_getaffinity(0, sizeof mask, &mask) != 0) return cores;
-  for (int core = 0; core < CPU_SETSIZE; ++core) {
-    if (CPU_ISSET(core, &mask)) cores.push_back(core);
-  }
-  return cores;
-}
-
 void bind_to_cores(const std::vector<int>& cores) {
   cpu_set_t mask;
   CPU_ZERO(&mask);
@@ -101,7 +93,7 @@ void bind_to_cores(const std::vector<int>& cores) {
 }
 
 std::uint32_t usable_cores() {
-  const std::size_t in_mask = core_numbers().size();
+  const std::size_t in_mask = telemetry::core_numbers().size();
   double cores = static_cast<double>(
       in_mask > 0 ? in_mask : static_cast<std::size_t>(::sysconf(_SC_NPROCESSORS_ONLN)));
   cores = std::min(cores, std::ceil(quota_cores()));
@@ -137,6 +129,27 @@ std::uint64_t usable_memory() {
     bytes = std::min(bytes, number_or_unlimited(folder + "/memory.limit_in_bytes"));
   }
   return bytes;
+}
+
+std::uint64_t memory_for_data(std::uint64_t limit) {
+  constexpr std::uint64_t process_bytes = std::uint64_t{64} << 20;
+  const std::uint64_t beyond = limit - std::min(limit, process_bytes);
+  return limit - std::min(process_bytes, beyond / 2);
+}
+
+std::uint64_t spill_limit_for(const std::string& folder, std::optional<std::uint64_t> given,
+                              std::uint32_t workers) {
+  if (given == 0) return 0;
+  const bool is_asked_for = !folder.empty() || given.has_value();
+  try {
+    const store::SpillFile::Options options{.folder = folder, .bytes_max = given.value_or(0)};
+    const store::SpillFile trial(options);
+    if (given) return *given;
+    return store::SpillFile::free_bytes(store::SpillFile::folder_of(options)) / 2 / workers;
+  } catch (const BadInput&) {
+    if (is_asked_for) throw;
+    return 0;
+  }
 }
 
 }  // namespace ashlar::session

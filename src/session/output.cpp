@@ -50,6 +50,14 @@ RunReport Output::report() {
   return core_->report_of(*run);
 }
 
+detail::DatumHandle Output::explain(std::uint32_t) {
+  const RunHandle run = core_->run_of(id_);
+  if (run == nullptr) {
+    throw BadInput("a value that was put has nothing to explain: no task made it");
+  }
+  return core_->explain_output(*run, id_.index);
+}
+
 detail::DatumHandle Output::end_of_run() const {
   return std::make_shared<RunEnd>(core_, core_->run_of(id_));
 }
@@ -87,6 +95,11 @@ void Output::delivered(const store::Buffer& buffer) {
     buffer_ = buffer;
   }
   settle(State::here);
+}
+
+void Output::moved(const store::Buffer& buffer) {
+  std::lock_guard lock(mutex_);
+  if (buffer_) buffer_ = buffer;
 }
 
 void Output::made() {

@@ -34,12 +34,14 @@ class Output : public detail::Datum {
   void cancel() override;
   void then(std::function<void()> f) override;
   RunReport report() override;
+  std::shared_ptr<detail::Datum> explain(std::uint32_t output) override;
 
   /// The end of the run that makes it. Requires that it was not put.
   detail::DatumHandle end_of_run() const;
 
   /// Told by the core, on the loop's turn.
   void delivered(const store::Buffer& buffer);
+  void moved(const store::Buffer& buffer);
   void made();
   void failed(ErrorKind kind, const std::string& error);
 

@@ -9,10 +9,11 @@
 namespace ashlar::session {
 
 /// What a run's unfinished files are called: their own name, this, and a number. Differs from call
-/// to call, also between processes and hosts.
+/// to call, also between processes and hosts, and says whose they are.
 std::string partial_suffix();
 
-/// The files a run writes: under partial names until it has ended well, gone if it has not.
+/// The files a run writes: under partial names until it has ended well, gone if it has not. What a
+/// killed process leaves goes when another one of its host writes the same file.
 /// Threads: any.
 class PartialFiles {
  public:

@@ -26,6 +26,10 @@ RunReport make_report(const Run& run) {
   report.critical_path_seconds = static_cast<double>(stats.critical_path_ns) * 1e-9;
   report.local_bytes = stats.local_bytes;
   report.remote_bytes = stats.remote_bytes;
+  report.spilled_bytes = stats.spilled_bytes;
+  report.loaded_bytes = stats.loaded_bytes;
+  report.template_tasks = stats.template_tasks;
+  report.bound_by = stats.bound_by;
   const protocol::RebalanceStats& moved = stats.rebalance;
   report.rebalance = {moved.stolen, moved.useful,    moved.useless,
                       moved.twins,  moved.twins_won, static_cast<double>(moved.twin_ns) * 1e-9};
@@ -111,8 +115,15 @@ std::string to_string(const RunReport& report) {
                 static_cast<unsigned long long>(moved.second_runs_won),
                 seconds(moved.second_run_seconds).c_str());
   }
+  if (report.spilled_bytes + report.loaded_bytes > 0) {
+    out += line("disk                  %.1f MB written to make room, %.1f MB read back",
+                static_cast<double>(report.spilled_bytes) * 1e-6,
+                static_cast<double>(report.loaded_bytes) * 1e-6);
+  }
   out += line("lower bound           %s; makespan / bound = %.3f",
               seconds(report.lower_bound_seconds).c_str(), report.makespan_over_bound);
+  if (report.template_tasks > 0) out += "placement             as in an earlier run\n";
+  if (!report.bound_by.empty()) out += "bound by              " + report.bound_by + '\n';
   if (report.flops > 0 && report.makespan_seconds > 0) {
     out +=
         line("rate                  %.1f GFLOP/s", report.flops / report.makespan_seconds * 1e-9);

@@ -27,4 +27,9 @@ void RunEnd::then(std::function<void()> f) {
 
 RunReport RunEnd::report() { return core_->report_of(*run_); }
 
+detail::DatumHandle RunEnd::explain(std::uint32_t output) {
+  if (output != whole_run) return core_->explain_output(*run_, output);
+  return core_->explain({.subject = protocol::Subject::run, .run = run_->number});
+}
+
 }  // namespace ashlar::session

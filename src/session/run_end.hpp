@@ -19,6 +19,7 @@ class RunEnd : public detail::Datum {
   void cancel() override;
   void then(std::function<void()> f) override;
   RunReport report() override;
+  std::shared_ptr<detail::Datum> explain(std::uint32_t output) override;
 
  private:
   std::shared_ptr<Core> core_;

@@ -14,6 +14,7 @@
 #include "runtime/loop.hpp"
 #include "runtime/scheduler_shell.hpp"
 #include "runtime/stop_signals.hpp"
+#include "session/event_log.hpp"
 #include "telemetry/log.hpp"
 
 namespace ashlar::session {
@@ -30,6 +31,7 @@ int run_scheduler(const SchedulerOptions& given) {
   runtime::SchedulerShell::Options options;
   options.token = given.token;
   options.limits.growth_wait = Duration::seconds(given.growth_wait_seconds);
+  keep_event_log(given.event_log, options, log);
   runtime::SchedulerShell shell(loop, log, std::move(options));
   shell.listen(net::Address::parse(given.listen));
   const net::Address address = shell.addresses().front();

@@ -12,12 +12,13 @@ struct SchedulerOptions {
   /// How long runs wait for a worker that has the kernel and the resources that they need, while
   /// others are there.
   double growth_wait_seconds = 0;
+  std::string event_log;  ///< file for all that the scheduler is told and does; empty: none
 };
 
 /// Serves workers and drivers until SIGINT or SIGTERM. Prints "listening at ADDRESS" on standard
 /// output once it does. Returns the process's exit code.
 /// Errors: Disconnected when the address is in use; BadInput for an address that is none, or one
-/// beyond this host without a token.
+/// beyond this host without a token, or an event log that cannot be written.
 int run_scheduler(const SchedulerOptions& options);
 
 }  // namespace ashlar::session

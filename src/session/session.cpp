@@ -77,6 +77,7 @@ Array Session::persist(const Array& array) {
       array::lower({&array, 1}, {.partial_suffix = session::partial_suffix()});
   session::Inputs inputs(*core_, lowered);
   session::Submitted submitted = core_->prepare(lowered.graph, false);
+  submitted.run->repetition = session::Repetition::perhaps;
   core_->start(*submitted.run, inputs.ids(), lowered.files);
   inputs.bring();
   const auto& wanted = lowered.graph->wanted;
@@ -97,6 +98,23 @@ Future<void> Session::wait_async(const Array& array) {
   if (data == nullptr || data->empty()) return gather_async(std::vector<Future<void>>{});
   return Future<void>(
       std::static_pointer_cast<const session::Output>(data->front().keepalive)->end_of_run());
+}
+
+Future<std::string> Session::explain_async() const {
+  return Future<std::string>(core_->explain({.subject = protocol::Subject::run}));
+}
+
+Future<std::string> Session::explain_async(const Array& array) const {
+  const auto* data = persisted_data(array);
+  if (data == nullptr || data->empty()) {
+    throw BadInput(data == nullptr
+                       ? "explain: this array is not persisted, so that no run makes it: persist() "
+                         "it, or compute_async() it and explain the future; plan() says what it "
+                         "would take"
+                       : "explain: this array has no chunks that a task would make");
+  }
+  const auto output = std::static_pointer_cast<const session::Output>(data->front().keepalive);
+  return Future<std::string>(output->end_of_run()->explain());
 }
 
 Plan Session::plan(const Array& array) const {

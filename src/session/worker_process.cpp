@@ -69,6 +69,8 @@ std::vector<std::string> WorkerProcessEnvironment::variables() const {
                                p + "RECORD=" + std::to_string(record),
                                p + "SLOTS=" + std::to_string(slots),
                                p + "MEMORY_LIMIT=" + std::to_string(memory_limit),
+                               p + "SPILL_DIR=" + spill_dir,
+                               p + "SPILL_LIMIT=" + std::to_string(spill_limit),
                                p + "SPIN_NS=" + std::to_string(spin_ns),
                                p + "CORES=" + join(cores),
                                p + "LOG_LEVEL=" + log_level,
@@ -94,6 +96,8 @@ std::optional<WorkerProcessEnvironment> WorkerProcessEnvironment::read() {
   environment.record = number<int>("RECORD");
   environment.slots = number<std::uint32_t>("SLOTS");
   environment.memory_limit = number<std::uint64_t>("MEMORY_LIMIT");
+  environment.spill_dir = variable("SPILL_DIR");
+  environment.spill_limit = number<std::uint64_t>("SPILL_LIMIT");
   environment.spin_ns = number<std::int64_t>("SPIN_NS");
   std::istringstream cores(variable("CORES"));
   for (int core; cores >> core;) environment.cores.push_back(core);
@@ -120,7 +124,10 @@ int serve_local(const WorkerProcessEnvironment& environment, const Tasks& tasks)
   runtime::WorkerShell::Options options;
   options.name = LocalCluster::worker_name(::getpid());
   options.slots = environment.slots;
-  options.memory_limit = environment.memory_limit;
+  options.memory_limit = memory_for_data(environment.memory_limit);
+  if (environment.spill_limit > 0) {
+    options.spill = {.folder = environment.spill_dir, .bytes_max = environment.spill_limit};
+  }
   options.loop = loop_options(environment.spin_ns);
   options.record = runtime::RunRecord::open(store::FileDescriptor(environment.record));
   runtime::WorkerShell worker(registry, log, std::move(options));
@@ -141,7 +148,10 @@ int serve_scheduler(const WorkerOptions& given, const Tasks& tasks) {
   options.name = std::string(host) + ":" + std::to_string(::getpid());
   telemetry::Log log({telemetry::log_level(given.log_level), given.log_file, "worker"});
   options.slots = given.slots != 0 ? given.slots : usable_cores();
-  options.memory_limit = given.memory_limit != 0 ? given.memory_limit : usable_memory() / 10 * 9;
+  options.memory_limit =
+      memory_for_data(given.memory_limit != 0 ? given.memory_limit : usable_memory() / 10 * 9);
+  const std::uint64_t spill_limit = spill_limit_for(given.spill_dir, given.spill_limit, 1);
+  if (spill_limit > 0) options.spill = {.folder = given.spill_dir, .bytes_max = spill_limit};
   options.loop = loop_options(given.spin_ns);
   options.resources = given.resources;
   options.exchange.token = given.token;

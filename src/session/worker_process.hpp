@@ -18,6 +18,8 @@ struct WorkerProcessEnvironment {
   int record = -1;      ///< of what it runs, inherited too
   std::uint32_t slots = 1;
   std::uint64_t memory_limit = 0;
+  std::string spill_dir;
+  std::uint64_t spill_limit = 0;  ///< 0: data stay in memory
   std::int64_t spin_ns = 0;
   std::vector<int> cores;  ///< to stay on; empty: any
   std::string log_level = "off";
@@ -41,6 +43,9 @@ struct WorkerOptions {
   std::string token;
   std::uint32_t slots = 0;         ///< 0: all usable cores
   std::uint64_t memory_limit = 0;  ///< 0: nine tenths of the usable memory
+  std::string spill_dir;           ///< empty: $TMPDIR, else /var/tmp
+  /// Bytes on disk; 0: data stay in memory; none: half of what is free there.
+  std::optional<std::uint64_t> spill_limit;
   std::int64_t spin_ns = 200'000;
   std::string listen_host;         ///< empty: as the scheduler's address suggests
   std::vector<std::pair<std::string, double>> resources;

@@ -1,6 +1,8 @@
 #include "simulate/cluster.hpp"
 
 #include <map>
+#include <set>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -21,6 +23,7 @@ class Play {
         scheduler_(config.limits, seed),
         inbox_(world_, [this](std::vector<scheduler::Event> events) { step(std::move(events)); }) {
     world_.to_scheduler = [this](scheduler::Event event) { inbox_.post(std::move(event)); };
+    if (config.observer) config.observer->scheduler_made(seed);
   }
 
   Outcome run() {
@@ -45,6 +48,7 @@ class Play {
     while (!is_over_ && world_.outcome.problem.empty() && world_.happen()) {
     }
     world_.outcome.took = world_.now - Instant{};
+    world_.outcome.template_runs = scheduler_.counters().template_runs;
     if (world_.outcome.problem.empty()) look_for_leftovers();
     return world_.outcome;
   }
@@ -56,12 +60,14 @@ class Play {
     const PeerId id{world_.next_peer++};
     std::string host = any_host();
     WorkerNode::Power power{1 + world_.below(world_.config.slots_max), 1,
-                            world_.config.memory_limit};
+                            world_.config.memory_limit,
+                            world_.config.can_spill ? 1.0 : 0.0};
     if (const Machine* machine = world_.config.machine.get()) {
-      host = "host of " + std::to_string(id.value);
       const std::size_t number = workers_.size();
+      host = "host " + std::to_string(machine->host_at(number));
       power.slots = machine->slots_at(number);
       power.speed = machine->speeds[number];
+      power.disk_bandwidth = machine->disk_at(number);
       if (!machine->memory_of.empty()) power.memory_limit = machine->memory_of[number];
     }
     auto worker = std::make_unique<WorkerNode>(world_, id, std::move(host), power);
@@ -73,8 +79,11 @@ class Play {
   void add_driver() {
     const PeerId id{world_.next_peer++};
     const SessionId session{static_cast<std::uint32_t>(drivers_.size())};
-    auto driver = std::make_unique<DriverNode>(
-        world_, id, world_.config.machine ? "host of the driver" : any_host(), session);
+    const Machine* machine = world_.config.machine.get();
+    std::string host = machine == nullptr                 ? any_host()
+                       : machine->is_driver_on_first_host ? "host 0"
+                                                          : "host of the driver";
+    auto driver = std::make_unique<DriverNode>(world_, id, std::move(host), session);
     drivers_.push_back(driver.get());
     world_.peers[id] = std::move(driver);
     drivers_.back()->connect();
@@ -104,6 +113,9 @@ class Play {
     if (!world_.outcome.problem.empty()) return;
     scheduler::Actions actions;
     scheduler_.step(events, world_.now, actions);
+    if (Observer* observer = world_.config.observer.get()) {
+      observer->stepped(events, world_.now, actions);
+    }
     ++world_.outcome.steps;
     if (++steps_ % world_.config.check_every == 0) scheduler_.check_invariants();
     for (scheduler::Action& action : actions) perform(action);
@@ -123,6 +135,8 @@ class Play {
         world_.outcome.peak_bytes = world_.take_peak();
         world_.outcome.makespan = Duration{end->stats.makespan_ns};
         world_.outcome.remote_bytes += end->stats.remote_bytes;
+        world_.outcome.spilled_bytes += end->stats.spilled_bytes;
+        world_.outcome.loaded_bytes += end->stats.loaded_bytes;
         world_.outcome.last_error = end->error;
       }
       world_.send(scheduler_id, driver->id(),
@@ -135,6 +149,11 @@ class Play {
 
   void check_end(const protocol::RunEnded& end) {
     if (end.error.find("nothing runs") == std::string::npos) return;
+    // Runs that read what the failed one should have made end later, for the same reason.
+    if (!shortages_told_.insert(end.error).second) return;
+    if (!world_.config.is_memory_tight) {
+      world_.fail("a run lacks memory: " + end.error + "\n" + scheduler_.dump() + dump_peers());
+    }
     for (const auto& [id, worker] : workers_) {
       if (!worker->is_alive() || !worker->is_running()) continue;
       world_.fail("a run fails for want of memory while a task runs: " + end.error + "\n" +
@@ -189,6 +208,7 @@ class Play {
   Instant settled_at_;
   std::uint64_t steps_ = 0;
   bool is_over_ = false;
+  std::set<std::string> shortages_told_;
 };
 
 }  // namespace

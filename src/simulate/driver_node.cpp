@@ -63,6 +63,10 @@ void DriverNode::submit_one() {
   Submitted& submitted = runs_[run];
   if (world_.config.machine) {
     submitted.job = job_of(world_.config.programs[run]->graph);
+    if (world_.config.repeats > 0) {  // all programs are the same one
+      submitted.template_number = 0;
+      if (templates_.empty()) templates_.push_back(submitted.job.graph);
+    }
     submitted.bring_home = false;
     world_.take_peak();
     if (next_run_ == world_.config.programs.size()) {
@@ -70,7 +74,7 @@ void DriverNode::submit_one() {
       world_.on_last_submission();
     }
   } else {
-    submitted.job = make_job(world_.config, world_.random, sources_);
+    choose_job(submitted);
     submitted.bring_home = world_.below(3) > 0;
     submitted.is_cancelled = world_.below(100) < world_.config.cancels;
   }
@@ -87,7 +91,10 @@ void DriverNode::submit_one() {
     for (const std::uint32_t index : submitted.job.graph->wanted) ++owed_[{{session_, run}, index}];
   }
   driver::SubmitAsked event;
-  event.run = {run, submitted.job.graph, submitted.job.externals, false};
+  event.run = {.run = run,
+               .graph = submitted.job.graph,
+               .externals = submitted.job.externals,
+               .template_number = submitted.template_number};
   event.bring_home = submitted.bring_home;
   inbox_.post(std::move(event));
   if (submitted.is_cancelled) {
@@ -95,6 +102,20 @@ void DriverNode::submit_one() {
       if (is_alive_) inbox_.post(driver::CancelAsked{run});
     });
   }
+}
+
+/// A new graph, or one that ran before, with other data.
+void DriverNode::choose_job(Submitted& submitted) {
+  if (!templates_.empty() && world_.below(100) < world_.config.repeats) {
+    submitted.template_number = world_.below(static_cast<std::uint32_t>(templates_.size()));
+    submitted.job = job_again(templates_[submitted.template_number], world_.random, sources_);
+    if (submitted.job.graph) return;
+  }
+  submitted.job = make_job(world_.config, world_.random, sources_);
+  submitted.template_number = protocol::no_template;
+  if (world_.config.repeats == 0) return;
+  submitted.template_number = static_cast<std::uint32_t>(templates_.size());
+  templates_.push_back(submitted.job.graph);
 }
 
 bool DriverNode::may_fail(std::uint32_t run) const {
@@ -256,6 +277,9 @@ void DriverNode::advance() {
     }
   }
   inbox_.post(std::move(all));
+  for (std::uint32_t number = 0; number < templates_.size(); ++number) {
+    inbox_.post(driver::DropTemplateAsked{number});
+  }
 }
 
 std::string DriverNode::leftovers() const {

@@ -28,6 +28,7 @@ class DriverNode : public PeerNode {
   enum class Phase : std::uint8_t { running, bringing, done };
   struct Submitted {
     Job job;
+    std::uint32_t template_number = protocol::no_template;
     bool bring_home = true;
     bool is_cancelled = false;
     bool is_finished = false;
@@ -40,6 +41,7 @@ class DriverNode : public PeerNode {
   void unasked(PeerId, std::uint64_t) override {}
   void unasked_all(PeerId) override {}
   void pushed(const DatumId& datum, const Chunk& chunk) override;
+  void loans_wanted(PeerId peer) override { copy_loans(peer); }
 
   void put_some();
   void submit_one();
@@ -51,6 +53,7 @@ class DriverNode : public PeerNode {
   void advance();
   void release(const DatumId& datum);
   bool may_fail(std::uint32_t run) const;
+  void choose_job(Submitted& submitted);
   bool may_be_disturbed() const;
 
   SessionId session_;
@@ -63,6 +66,7 @@ class DriverNode : public PeerNode {
   std::map<DatumId, Chunk> expected_;  ///< of everything not released
   std::map<DatumId, int> owed_;
   std::vector<Source> sources_;
+  std::vector<std::shared_ptr<const graph::TaskGraph>> templates_;  ///< by number
 };
 
 }  // namespace ashlar::simulate

@@ -38,6 +38,7 @@ Forecast forecast(const Question& question) {
   config.limits.policy = question.policy;
   config.machine = question.machine;
   config.programs.assign(question.runs, question.program);
+  config.repeats = question.is_repeated ? 100 : 0;
   config.keeps_history = true;
   Outcome outcome = Cluster(config).run(question.seed);
   ASHLAR_CHECK(outcome.problem.empty(), outcome.problem);

@@ -14,7 +14,8 @@ struct Question {
   std::shared_ptr<const Program> program;
   std::shared_ptr<const Machine> machine;
   scheduler::PolicyKind policy = scheduler::PolicyKind::least_loaded;
-  std::uint32_t runs = 2;  ///< one after the other; from the first ones the scheduler learns
+  std::uint32_t runs = 2;   ///< one after the other; from the first ones the scheduler learns
+  bool is_repeated = false;  ///< later runs are placed as the first one was (Session::compile)
   std::uint64_t seed = 1;
 };
 

@@ -1,5 +1,8 @@
 #include "simulate/peer_node.hpp"
 
+#include <algorithm>
+#include <utility>
+
 namespace ashlar::simulate {
 
 std::string name_of(const DatumId& datum) {
@@ -30,6 +33,10 @@ void PeerNode::die() {
         node->fetch_failed(datum, id_);
       }
       node->unasked_all(id_);
+      for (auto read = node->lent_.find(id_); read != node->lent_.end();
+           read = node->lent_.find(id_)) {
+        node->end_read(id_, read->second.first);
+      }
     });
   }
 }
@@ -45,18 +52,57 @@ void PeerNode::discard(const DatumId& datum) {
   if (found == store_.end()) return;
   world_.let_go(found->second.bytes);
   store_.erase(found);
+  const auto loan = borrowed_.find(datum);
+  if (loan == borrowed_.end()) return;
+  const PeerId lender = loan->second;
+  borrowed_.erase(loan);
+  give_back(datum, lender);
 }
 
-void PeerNode::start_fetch(const DatumId& datum, PeerId peer) {
+void PeerNode::borrow(const DatumId& datum, PeerId lender) { borrowed_[datum] = lender; }
+
+void PeerNode::give_back(const DatumId& datum, PeerId lender) {
+  world_.send(id_, lender, [this, datum, lender] {
+    if (PeerNode* node = world_.find(lender)) node->end_read(id_, datum);
+  });
+}
+
+void PeerNode::lend(PeerId reader, const DatumId& datum, const Chunk& chunk) {
+  lent_.emplace(reader, std::pair{datum, chunk});
+  if (world_.find(reader) != nullptr) return;
+  world_.after({}, [this, reader, datum] {
+    if (is_alive_) end_read(reader, datum);
+  });
+}
+
+void PeerNode::end_read(PeerId reader, DatumId datum) {
+  const auto [first, last] = lent_.equal_range(reader);
+  const auto read =
+      std::find_if(first, last, [&](const auto& entry) { return entry.second.first == datum; });
+  if (read == last) return;  // it ended when the reader died
+  const Chunk chunk = read->second.second;
+  lent_.erase(read);
+  read_done(datum, chunk);
+}
+
+void PeerNode::recall_loans() {
+  for (auto read = lent_.begin(); read != lent_.end(); read = lent_.upper_bound(read->first)) {
+    world_.send(id_, read->first, [this, reader = read->first] {
+      if (PeerNode* node = world_.find(reader)) node->loans_wanted(id_);
+    });
+  }
+}
+
+void PeerNode::start_fetch(const DatumId& datum, PeerId peer, bool is_copied) {
   if (fetches_.contains(datum)) world_.fail(name() + " fetches twice: " + name_of(datum));
   if (store_.contains(datum)) world_.fail(name() + " fetches what it has: " + name_of(datum));
   const std::uint64_t request = ++next_request_;
-  fetches_[datum] = {request, peer};
+  fetches_[datum] = {request, peer, is_copied};
   world_.send(id_, peer, [this, peer, request, datum] {
     if (PeerNode* node = world_.find(peer)) {
       if (is_alive_) node->asked(id_, request, datum);
     } else {
-      world_.send(peer, id_, [this, request] { end_fetch(request, nullptr, false); });
+      world_.send(peer, id_, [this, request, peer, datum] { end_fetch(request, peer, datum, nullptr); });
     }
   });
 }
@@ -71,29 +117,30 @@ void PeerNode::abandon_fetch(const DatumId& datum) {
   });
 }
 
-void PeerNode::end_fetch(std::uint64_t request, const Chunk* chunk, bool is_in_place) {
+void PeerNode::end_fetch(std::uint64_t request, PeerId peer, const DatumId& datum,
+                         const Chunk* chunk) {
   if (!is_alive_) return;
-  for (auto fetch = fetches_.begin(); fetch != fetches_.end(); ++fetch) {
-    if (fetch->second.request != request) continue;
-    const DatumId datum = fetch->first;
-    const PeerId peer = fetch->second.peer;
-    fetches_.erase(fetch);
-    if (chunk == nullptr) {
-      fetch_failed(datum, peer);
-    } else {
-      fetched(datum, *chunk, is_in_place);
-    }
+  const auto fetch = fetches_.find(datum);
+  const bool is_asked = fetch != fetches_.end() && fetch->second.request == request;
+  const bool is_copied = is_asked && fetch->second.is_copied;
+  if (is_asked) fetches_.erase(fetch);
+  if (chunk == nullptr) {
+    if (is_asked) fetch_failed(datum, peer);
     return;
   }
+  const bool is_in_place = is_asked && !is_copied && world_.peers.at(peer)->host_ == host_;
+  if (is_asked) fetched(datum, *chunk, is_in_place);
+  is_in_place ? borrow(datum, peer) : give_back(datum, peer);
 }
 
 void PeerNode::answer(PeerId peer, std::uint64_t request, const DatumId& datum) {
   const Chunk chunk = chunk_of(datum, "answer a fetch");
+  lend(peer, datum, chunk);
   world_.send_bytes(id_, peer, chunk.bytes,
                     [this, peer, request, datum, chunk, start = world_.now] {
                       if (PeerNode* node = world_.find(peer)) {
-                        record(peer, datum, chunk, start);
-                        node->end_fetch(request, &chunk, node->host_ == host_);
+                        if (node->host_ != host_) record(peer, datum, chunk, start);
+                        node->end_fetch(request, id_, datum, &chunk);
                       }
                     });
 }
@@ -112,14 +159,31 @@ void PeerNode::record(PeerId peer, const DatumId& datum, const Chunk& chunk, Ins
 
 void PeerNode::refuse(PeerId peer, std::uint64_t request) {
   world_.send(id_, peer, [this, peer, request] {
-    if (PeerNode* node = world_.find(peer)) node->end_fetch(request, nullptr, false);
+    if (PeerNode* node = world_.find(peer)) node->end_refused(request, id_);
   });
+}
+
+void PeerNode::end_refused(std::uint64_t request, PeerId peer) {
+  for (const auto& [datum, fetch] : fetches_) {
+    if (fetch.request == request) return end_fetch(request, peer, DatumId(datum), nullptr);
+  }
 }
 
 void PeerNode::push(PeerId peer, const DatumId& datum) {
   const Chunk chunk = chunk_of(datum, "push");
+  lend(peer, datum, chunk);
   world_.send_bytes(id_, peer, chunk.bytes, [this, peer, datum, chunk] {
-    if (PeerNode* node = world_.find(peer)) node->pushed(datum, chunk);
+    PeerNode* node = world_.find(peer);
+    if (node == nullptr) return;
+    node->pushed(datum, chunk);
+    node->host_ == host_ ? node->borrow(datum, id_) : node->give_back(datum, id_);
+  });
+}
+
+void PeerNode::copy_loans(PeerId lender) {
+  std::erase_if(borrowed_, [&](const auto& loan) {
+    if (loan.second == lender) give_back(loan.first, lender);
+    return loan.second == lender;
   });
 }
 

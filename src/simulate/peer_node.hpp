@@ -2,6 +2,7 @@
 
 #include <map>
 #include <string>
+#include <utility>
 
 #include "protocol/messages.hpp"
 #include "simulate/workload.hpp"
@@ -37,12 +38,20 @@ class PeerNode {
   virtual void unasked(PeerId peer, std::uint64_t request) = 0;
   virtual void unasked_all(PeerId peer) = 0;
   virtual void pushed(const DatumId& datum, const Chunk& chunk) = 0;
+  /// What was answered or pushed is no longer read.
+  virtual void read_done(const DatumId&, const Chunk&) {}
+  /// Who lends to this process needs the memory.
+  virtual void loans_wanted(PeerId) {}
 
-  void start_fetch(const DatumId& datum, PeerId peer);
+  /// `is_copied`: it is not read in place, also on the same host.
+  void start_fetch(const DatumId& datum, PeerId peer, bool is_copied = false);
   void abandon_fetch(const DatumId& datum);
   void answer(PeerId peer, std::uint64_t request, const DatumId& datum);
   void refuse(PeerId peer, std::uint64_t request);
   void push(PeerId peer, const DatumId& datum);
+  void recall_loans();
+  /// What is read in the lender's memory is read in the own one from now on.
+  void copy_loans(PeerId lender);
   /// Keeps the chunk, instead of one it may have.
   void keep(const DatumId& datum, const Chunk& chunk);
   void discard(const DatumId& datum);
@@ -61,10 +70,20 @@ class PeerNode {
   struct Fetch {
     std::uint64_t request = 0;
     PeerId peer;
+    bool is_copied = false;
   };
-  void end_fetch(std::uint64_t request, const Chunk* chunk, bool is_in_place);
+  /// An answer came; without a chunk it is a refusal.
+  void end_fetch(std::uint64_t request, PeerId peer, const DatumId& datum, const Chunk* chunk);
+  void end_refused(std::uint64_t request, PeerId peer);
+  /// Reads the datum in the memory of a process of the same host, until it is discarded.
+  void borrow(const DatumId& datum, PeerId lender);
+  void give_back(const DatumId& datum, PeerId lender);
+  void lend(PeerId reader, const DatumId& datum, const Chunk& chunk);
+  void end_read(PeerId reader, DatumId datum);
 
   std::map<DatumId, Fetch> fetches_;
+  std::map<DatumId, PeerId> borrowed_;
+  std::multimap<PeerId, std::pair<DatumId, Chunk>> lent_;
   std::uint64_t next_request_ = 0;
 };
 

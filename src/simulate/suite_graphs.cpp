@@ -26,8 +26,9 @@ class Builder {
     double units = 1;
     Kernel kernel = Kernel::mix;  ///< mix does 1e10 flops a second, stir half of it
     std::uint32_t outputs = 1;
-    std::uint64_t bytes = chunk;  ///< of each output
-    bool takes_over = false;      ///< its first input's buffer
+    std::uint64_t bytes = chunk;                     ///< of each output
+    bool takes_over = false;                         ///< its first input's buffer
+    std::uint32_t cell = graph::TaskGraph::no_cell;  ///< of a product of matrices
   };
 
   /// Returns its first output; further ones follow.
@@ -42,6 +43,7 @@ class Builder {
     g.param_offsets.push_back(0);
     g.reuse_input.push_back(task.takes_over ? 0 : graph::TaskGraph::no_input);
     g.flops.push_back(static_cast<float>(task.units * unit_flops));
+    g.cell.push_back(task.cell);
     const double rate = task.kernel == Kernel::mix ? 1e10 : 5e9;
     program_.task_seconds.push_back(task.units * unit_flops / rate *
                                     (0.9 + 0.2 * random_.uniform()));
@@ -51,12 +53,25 @@ class Builder {
     return add(task, std::span{inputs.begin(), inputs.size()});
   }
 
+  /// What the array library says of a product of matrices in square chunks, n by n each.
+  void begin_product(std::uint32_t n) {
+    const auto side = static_cast<std::uint64_t>(std::sqrt(chunk / sizeof(double)));
+    program_.graph.products.push_back({.rows = n,
+                                       .columns = n,
+                                       .inner = n,
+                                       .m = n * side,
+                                       .n = n * side,
+                                       .k = n * side,
+                                       .element_bytes = sizeof(double)});
+  }
+
   /// The random numbers of shapes that have some.
   SplitMix64& random() { return random_; }
 
   /// What nobody reads is what is wanted.
   Program finish() {
     graph::TaskGraph& g = program_.graph;
+    if (g.products.empty()) g.cell.clear();
     std::vector<bool> is_read(g.output_count(), false);
     for (const std::uint32_t datum : g.inputs) is_read[datum] = true;
     for (std::uint32_t d = 0; d < g.output_count(); ++d) {
@@ -92,11 +107,13 @@ struct Tiles {
 void matmul(Builder& b, std::uint32_t tasks) {
   const std::uint32_t n = at_least(std::cbrt(tasks), 2);
   Tiles left(b, n), right(b, n);
+  b.begin_product(n);
+  std::uint32_t cell = 0;
   for (std::uint32_t i = 0; i < n; ++i) {
     for (std::uint32_t j = 0; j < n; ++j) {
-      std::uint32_t sum = b.add({}, {left(i, 0), right(0, j)});
+      std::uint32_t sum = b.add({.cell = cell++}, {left(i, 0), right(0, j)});
       for (std::uint32_t k = 1; k < n; ++k) {
-        sum = b.add({.takes_over = true}, {sum, left(i, k), right(k, j)});
+        sum = b.add({.takes_over = true, .cell = cell++}, {sum, left(i, k), right(k, j)});
       }
     }
   }

@@ -1,6 +1,8 @@
 #pragma once
 
 #include <deque>
+#include <functional>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -16,6 +18,7 @@ class WorkerNode : public PeerNode {
     std::uint32_t slots = 1;
     double speed = 1;
     std::uint64_t memory_limit = 0;
+    double disk_bandwidth = 0;  ///< bytes/s for spilled data; 0: they stay in memory
   };
   WorkerNode(World& world, PeerId id, std::string host, Power power);
 
@@ -42,13 +45,21 @@ class WorkerNode : public PeerNode {
   void unasked(PeerId peer, std::uint64_t request) override;
   void unasked_all(PeerId peer) override;
   void pushed(const DatumId&, const Chunk&) override {}
+  void read_done(const DatumId& datum, const Chunk& chunk) override;
+  void loans_wanted(PeerId peer) override;
 
+  void came(const Chunk& chunk);
   void step(std::vector<worker::Event> events);
   void perform(worker::Action& action);
   void start(const worker::StartTask& action);
   void withdraw(std::uint32_t handle);
+  void spill(const worker::SpillDatum& action);
+  void load(const worker::LoadDatum& action);
+  /// Does something when the disk has moved so many bytes.
+  void when_moved(std::uint64_t bytes, std::function<void()> what);
   void fill_slots();
   Duration time_of(std::uint32_t handle);
+  Duration overhead_of(std::uint32_t handle) const;
   void record(const Started& started) const;
   void finish(const Started& started);
 
@@ -60,6 +71,9 @@ class WorkerNode : public PeerNode {
   std::vector<bool> is_busy_;  ///< of each slot
   std::deque<Started> queue_;
   std::uint64_t steps_ = 0;
+  std::uint64_t unforeseen_bytes_ = 0;
+  Instant disk_is_free_;
+  std::map<std::uint64_t, Chunk> copies_;  ///< on disk, or being written
 };
 
 }  // namespace ashlar::simulate

@@ -71,6 +71,18 @@ std::map<std::uint32_t, Chunk> execute(const graph::TaskGraph& graph,
   return data;
 }
 
+/// Calls the graph one that multiplies matrices, and any of its tasks any of the cells.
+void mark_cells(graph::TaskGraph& graph, SplitMix64& random) {
+  const auto chunks = [&] { return static_cast<std::uint32_t>(2 + random.below(6)); };
+  const graph::Product product{chunks(), chunks(), chunks(), 800, 700, 600, 8};
+  graph.products = {product};
+  for (std::uint32_t t = 0; t < graph.task_count(); ++t) {
+    const bool has_cell = random.below(3) > 0;
+    graph.cell.push_back(has_cell ? static_cast<std::uint32_t>(random.below(product.cells()))
+                                  : graph::TaskGraph::no_cell);
+  }
+}
+
 void complete(Job& job, std::shared_ptr<const graph::TaskGraph> graph,
               std::span<const Source> externals) {
   const std::string wrong = graph::validate(*graph);
@@ -101,12 +113,29 @@ Chunk compute(Kernel kernel, std::span<const std::byte> params, std::span<const 
   for (const std::byte param : params) value = blend(value, std::to_integer<unsigned>(param));
   for (const Chunk& input : inputs) value = blend(value, input.value);
   const bool is_dynamic = announced == graph::TaskGraph::dynamic_bytes;
-  return {value, is_dynamic ? value % 2000 : announced};
+  return {value, is_dynamic ? value % unforeseen_bytes_max : announced};
 }
 
 Job job_of(const graph::TaskGraph& graph) {
   Job job;
   complete(job, std::make_shared<graph::TaskGraph>(graph), {});
+  return job;
+}
+
+Job job_again(std::shared_ptr<const graph::TaskGraph> graph, SplitMix64& random,
+              std::span<const Source> sources) {
+  Job job;
+  if (sources.empty() && graph->external_count() > 0) return job;
+  std::vector<Source> externals;
+  for (std::uint32_t i = 0; i < graph->external_count(); ++i) {
+    externals.push_back(sources[random.below(sources.size())]);
+    job.externals.push_back(externals.back().id);
+    job.may_fail = job.may_fail || externals.back().may_fail;
+  }
+  job.may_fail = job.may_fail || std::ranges::any_of(graph->kernel, [&](std::uint32_t kernel) {
+                   return kernel_named(graph->kernels[kernel]) == Kernel::fail;
+                 });
+  complete(job, std::move(graph), externals);
   return job;
 }
 
@@ -137,6 +166,7 @@ Job make_job(const Config& config, SplitMix64& random, std::span<const Source> s
   for (std::uint32_t output = 0; output < outputs; ++output) {
     if (random.below(6) == 0 || output + 1 == outputs) graph->wanted.push_back(output);
   }
+  if (random.below(4) == 0) mark_cells(*graph, random);
   complete(job, std::move(graph), externals);
   return job;
 }

@@ -23,6 +23,9 @@ struct Chunk {
 enum class Kernel : std::uint32_t { mix, stir, fail };
 inline constexpr const char* kernel_names[] = {"mix", "stir", "fail"};
 
+/// Outputs whose size only the kernel knows are smaller.
+inline constexpr std::uint64_t unforeseen_bytes_max = 2000;
+
 /// The kernel of that name; any other name is one of mix.
 Kernel kernel_named(std::string_view name);
 
@@ -49,6 +52,10 @@ struct Job {
 
 /// The graph, which has no external data, and its results when executed in sequence.
 Job job_of(const graph::TaskGraph& graph);
+
+/// The graph with any of the sources as its external data; no graph when there are none.
+Job job_again(std::shared_ptr<const graph::TaskGraph> graph, SplitMix64& random,
+              std::span<const Source> sources);
 
 /// A random graph that reads some of the sources, and its results when executed in sequence.
 Job make_job(const Config& config, SplitMix64& random, std::span<const Source> sources);

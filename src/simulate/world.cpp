@@ -6,12 +6,14 @@ namespace ashlar::simulate {
 
 namespace {
 
-/// By peer: workers have the numbers from 1 on, in order.
+/// By the number of their link: that of host n is n + 1.
 std::vector<double> bandwidths(const Config& settings) {
   if (!settings.machine || settings.machine->bandwidth_of.empty()) return {};
-  std::vector<double> all{settings.machine->bandwidth};
-  const auto& of_worker = settings.machine->bandwidth_of;
-  all.insert(all.end(), of_worker.begin(), of_worker.end());
+  const Machine& machine = *settings.machine;
+  std::vector<double> all{machine.bandwidth};
+  for (std::size_t w = 0; w < machine.bandwidth_of.size(); ++w) {
+    if (machine.host_at(w) + 1 == all.size()) all.push_back(machine.bandwidth_of[w]);
+  }
   return all;
 }
 
@@ -25,18 +27,32 @@ World::World(const Config& settings, std::uint64_t seed)
 World::~World() = default;
 
 void World::send_bytes(PeerId from, PeerId to, std::uint64_t bytes, std::function<void()> deliver) {
-  if (!config.machine || bytes == 0) {
+  if (!config.machine || bytes == 0 || share_host(from, to)) {
     send(from, to, std::move(deliver));
     return;
   }
   send(from, to, [this, from, to, bytes, arrived = std::move(deliver)]() mutable {
     if (find(from) == nullptr || find(to) == nullptr) return;
-    network_.start(now, {from.value, to.value}, bytes, std::move(arrived));
+    network_.start(now, {link_of(from), link_of(to)}, bytes, std::move(arrived));
     watch_network();
   });
 }
 
+bool World::share_host(PeerId a, PeerId b) {
+  const PeerNode *first = find(a), *second = find(b);
+  return first != nullptr && second != nullptr && first->host() == second->host();
+}
+
+std::uint32_t World::link_of(PeerId peer) const {
+  // Workers have the numbers from 1 on.
+  const Machine& machine = *config.machine;
+  const bool is_worker = peer.value <= machine.speeds.size();
+  return is_worker ? machine.host_at(peer.value - 1) + 1 : peer.value;
+}
+
 void World::cut_off(PeerId peer) {
+  // On a host with other processes nothing is cut; what still comes, nobody waits for.
+  if (config.machine && !config.machine->host_of.empty()) return;
   network_.remove_host(now, peer.value);
   watch_network();
 }

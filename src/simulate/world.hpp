@@ -54,13 +54,14 @@ class World {
     last = std::max(now + delay, last + Duration{1});
     at(last, std::move(deliver));
   }
-  /// Delivers when so many bytes have come through the network; on a machine each peer has a host
-  /// of its own.
+  /// Delivers when so many bytes have come through the network; on a machine, within a host, at
+  /// once.
   void send_bytes(PeerId from, PeerId to, std::uint64_t bytes, std::function<void()> deliver);
   /// What goes from and to the peer does not arrive.
   void cut_off(PeerId peer);
   /// How long events of an engine gather before it sees them.
   Duration engine_delay() {
+    if (!config.gathers_events) return {};
     return config.machine ? config.machine->engine_delay
                           : any_duration(Duration::microseconds(300));
   }
@@ -106,6 +107,8 @@ class World {
 
  private:
   void watch_network();
+  bool share_host(PeerId a, PeerId b);
+  std::uint32_t link_of(PeerId peer) const;
   Duration latency_between(PeerId a, PeerId b) const {
     const Machine& machine = *config.machine;
     // Workers have the numbers from 1 on; scheduler and driver have no latency of their own.

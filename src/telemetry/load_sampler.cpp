@@ -1,7 +1,6 @@
 #include "telemetry/load_sampler.hpp"
 
 #include <fcntl.h>
-#include <sched.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -9,6 +8,8 @@
 #include <charconv>
 #include <optional>
 #include <utility>
+
+#include "telemetry/cores.hpp"
 
 namespace ashlar::telemetry {
 
@@ -61,17 +62,6 @@ bool is_listed(std::string_view name, std::string_view names) {
     names.remove_prefix(std::min(end + 1, names.size()));
   }
   return false;
-}
-
-std::vector<int> own_cores() {
-  cpu_set_t mask;
-  CPU_ZERO(&mask);
-  std::vector<int> cores;
-  if (::sched_getaffinity(0, sizeof mask, &mask) != 0) return cores;
-  for (int core = 0; core < CPU_SETSIZE; ++core) {
-    if (CPU_ISSET(core, &mask)) cores.push_back(core);
-  }
-  return cores;
 }
 
 Duration process_cpu_time() {
@@ -204,7 +194,7 @@ void LoadSampler::sample_cores() {
 }
 
 void LoadSampler::sample_slow() {
-  cores_ = source_.cores.empty() ? own_cores() : source_.cores;
+  cores_ = source_.cores.empty() ? core_numbers() : source_.cores;
   std::ranges::sort(cores_);
   load_.cores = static_cast<std::uint32_t>(cores_.size());
 

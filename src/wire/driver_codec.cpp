@@ -14,7 +14,8 @@ struct ToScheduler {
     to.setRun(submit.run);
     to.setDeliver(submit.deliver);
     to.setEndsOnFailure(submit.ends_on_failure);
-    write_graph(*submit.graph, to.initGraph());
+    to.setTemplateNumber(submit.template_number);
+    if (submit.graph) write_graph(*submit.graph, to.initGraph());
     write_ids(submit.externals, to.initExternals(), SessionColumn::implied);
   }
   void operator()(const protocol::CancelRun& cancel) { out.initCancelRun().setRun(cancel.run); }
@@ -30,15 +31,28 @@ struct ToScheduler {
     write_ids(locate.data, out.initLocateData(), SessionColumn::implied);
   }
   void operator()(const protocol::Heartbeat& beat) { write_heartbeat(beat, out.initHeartbeat()); }
+  void operator()(const protocol::DropTemplates& drop) {
+    auto to = out.initDropTemplates();
+    write_column(drop.numbers, [&](unsigned n) { return to.initNumbers(n); });
+  }
+  void operator()(const protocol::Explain& explain) {
+    auto to = out.initExplain();
+    to.setRequest(explain.request);
+    to.setSubject(static_cast<schema::Subject>(explain.subject));
+    to.setSession(explain.session.value);
+    to.setRun(explain.run);
+    to.setTask(explain.task);
+  }
 };
 
 std::size_t words_of(const protocol::DriverToScheduler& message) {
   using namespace protocol;
   if (const auto* submit = std::get_if<SubmitRun>(&message))
-    return graph_words(*submit->graph) + id_words(submit->externals);
+    return (submit->graph ? graph_words(*submit->graph) : 0) + id_words(submit->externals);
   if (const auto* put = std::get_if<PutData>(&message)) return list_words(put->bytes);
   if (const auto* release = std::get_if<ReleaseData>(&message)) return id_words(release->data);
   if (const auto* locate = std::get_if<LocateData>(&message)) return id_words(locate->data);
+  if (const auto* drop = std::get_if<DropTemplates>(&message)) return list_words(drop->numbers);
   return 0;
 }
 
@@ -47,12 +61,24 @@ protocol::SubmitRun read_submit(schema::SubmitRun::Reader in, SessionId session)
   submit.run = in.getRun();
   submit.deliver = in.getDeliver();
   submit.ends_on_failure = in.getEndsOnFailure();
+  submit.template_number = in.getTemplateNumber();
   submit.externals = read_ids(in.getExternals(), session);
+  // A template's graph is with the scheduler's engine, which judges the externals then.
+  if (submit.template_number != protocol::no_template && !in.hasGraph()) return submit;
   auto graph = std::make_shared<graph::TaskGraph>(read_graph(in.getGraph()));
   require(submit.externals.size() == graph->external_count(),
           "not one external datum for each that the graph names");
   submit.graph = std::move(graph);
   return submit;
+}
+
+protocol::Explain read_explain(schema::Explain::Reader in) {
+  require(in.getSubject() <= schema::Subject::TASK, "unknown subject of an explanation");
+  return {.request = in.getRequest(),
+          .subject = static_cast<protocol::Subject>(in.getSubject()),
+          .session = SessionId{in.getSession()},
+          .run = in.getRun(),
+          .task = in.getTask()};
 }
 
 protocol::DriverToScheduler read_to_scheduler(schema::DriverToScheduler::Reader in,
@@ -73,6 +99,11 @@ protocol::DriverToScheduler read_to_scheduler(schema::DriverToScheduler::Reader 
       return protocol::LocateData{.data = read_ids(in.getLocateData(), session)};
     case DriverToScheduler::HEARTBEAT:
       return read_heartbeat(in.getHeartbeat());
+    case DriverToScheduler::DROP_TEMPLATES:
+      return protocol::DropTemplates{.session = session,
+                                     .numbers = read_u32(in.getDropTemplates().getNumbers())};
+    case DriverToScheduler::EXPLAIN:
+      return read_explain(in.getExplain());
   }
   refuse_unknown("the scheduler", in.which());
 }
@@ -102,6 +133,9 @@ void write_stats(const protocol::RunStats& stats, schema::RunStats::Builder out)
   out.setMakespanNs(stats.makespan_ns);
   out.setLocalBytes(stats.local_bytes);
   out.setRemoteBytes(stats.remote_bytes);
+  out.setTemplateTasks(stats.template_tasks);
+  out.setSpilledBytes(stats.spilled_bytes);
+  out.setLoadedBytes(stats.loaded_bytes);
   if (stats.rebalance != protocol::RebalanceStats{}) {
     write_rebalance(stats.rebalance, out.initRebalance());
   }
@@ -116,6 +150,7 @@ void write_stats(const protocol::RunStats& stats, schema::RunStats::Builder out)
     to.setBusyNs(share.busy_ns);
     to.setPresentNs(share.present_ns);
   }
+  out.setBoundBy(as_text(stats.bound_by));
 }
 
 protocol::RunStats read_stats(schema::RunStats::Reader in) {
@@ -126,6 +161,9 @@ protocol::RunStats read_stats(schema::RunStats::Reader in) {
   stats.makespan_ns = in.getMakespanNs();
   stats.local_bytes = in.getLocalBytes();
   stats.remote_bytes = in.getRemoteBytes();
+  stats.template_tasks = in.getTemplateTasks();
+  stats.spilled_bytes = in.getSpilledBytes();
+  stats.loaded_bytes = in.getLoadedBytes();
   stats.rebalance = read_rebalance(in.getRebalance());
   for (const auto worker : in.getWorkers())
     stats.workers.push_back({.worker = PeerId{worker.getWorker()},
@@ -134,6 +172,7 @@ protocol::RunStats read_stats(schema::RunStats::Reader in) {
                              .tasks = worker.getTasks(),
                              .busy_ns = worker.getBusyNs(),
                              .present_ns = worker.getPresentNs()});
+  stats.bound_by = read_text(in.getBoundBy());
   return stats;
 }
 
@@ -175,6 +214,11 @@ struct ToDriver {
   void operator()(const protocol::ClusterSize& size) {
     write_cluster_size(size, out.initClusterSize());
   }
+  void operator()(const protocol::Explanation& explanation) {
+    auto to = out.initExplanation();
+    to.setRequest(explanation.request);
+    to.setText(as_text(explanation.text));
+  }
 };
 
 std::size_t words_of(const protocol::SchedulerToDriver& message) {
@@ -182,9 +226,11 @@ std::size_t words_of(const protocol::SchedulerToDriver& message) {
   if (const auto* ready = std::get_if<DataReady>(&message))
     return list_words(ready->index, ready->bytes, ready->holder);
   if (const auto* ended = std::get_if<RunEnded>(&message))
-    return 16 * ended->stats.workers.size() + ended->error.size() / 8;
+    return 16 * ended->stats.workers.size() +
+           (ended->error.size() + ended->stats.bound_by.size()) / 8;
   if (const auto* unused = std::get_if<PutDataUnused>(&message)) return id_words(unused->data);
   if (const auto* lost = std::get_if<DataLost>(&message)) return id_words(lost->data);
+  if (const auto* told = std::get_if<Explanation>(&message)) return told->text.size() / 8;
   return 0;
 }
 
@@ -235,6 +281,10 @@ protocol::SchedulerToDriver read_to_driver(schema::SchedulerToDriver::Reader in)
       return read_heartbeat(in.getHeartbeat());
     case SchedulerToDriver::CLUSTER_SIZE:
       return read_cluster_size(in.getClusterSize());
+    case SchedulerToDriver::EXPLANATION: {
+      const auto from = in.getExplanation();
+      return protocol::Explanation{.request = from.getRequest(), .text = read_text(from.getText())};
+    }
   }
   refuse_unknown("a driver", in.which());
 }

@@ -18,6 +18,8 @@ void write_hello(const protocol::Hello& hello, schema::Hello::Builder out) {
     write_texts(hello.kernels, out.initKernels(list_size(hello.kernels.size())));
   if (!hello.resources.empty())
     write_resources(hello.resources, out.initResources(list_size(hello.resources.size())));
+  out.setKeepsTemplates(hello.keeps_templates);
+  out.setReturnsLoans(hello.returns_loans);
   write_column(hello.repeatable, [&](unsigned n) { return out.initRepeatable(n); });
 }
 
@@ -35,6 +37,8 @@ protocol::Hello read_hello(schema::Hello::Reader in) {
   hello.memory_limit = in.getMemoryLimit();
   hello.kernels = read_texts(in.getKernels());
   hello.resources = read_resources(in.getResources());
+  hello.keeps_templates = in.getKeepsTemplates();
+  hello.returns_loans = in.getReturnsLoans();
   hello.repeatable = read_u32(in.getRepeatable());
   for (const std::uint32_t position : hello.repeatable)
     require(position < hello.kernels.size(), "a repeatable kernel that is not listed");
@@ -51,6 +55,9 @@ struct Writer {
     to.setPeer(welcome.peer.value);
     to.setSession(welcome.session.value);
     write_cluster_size(welcome.cluster, to.initCluster());
+    to.setKeepsTemplates(welcome.keeps_templates);
+    to.setExplains(welcome.explains);
+    to.setReturnsLoans(welcome.returns_loans);
   }
   void operator()(const protocol::Refusal& refusal) {
     out.initRefusal().setReason(as_text(refusal.reason));
@@ -66,7 +73,10 @@ Handshake read(schema::Handshake::Reader in) {
       return protocol::Welcome{.protocol_version = from.getProtocolVersion(),
                                .peer = PeerId{from.getPeer()},
                                .session = SessionId{from.getSession()},
-                               .cluster = read_cluster_size(from.getCluster())};
+                               .cluster = read_cluster_size(from.getCluster()),
+                               .keeps_templates = from.getKeepsTemplates(),
+                               .explains = from.getExplains(),
+                               .returns_loans = from.getReturnsLoans()};
     }
     case schema::Handshake::REFUSAL:
       return protocol::Refusal{.reason = read_text(in.getRefusal().getReason())};

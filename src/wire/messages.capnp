@@ -95,7 +95,9 @@ struct Hello {
   memoryLimit @8 :UInt64;
   kernels @9 :List(Text);
   resources @10 :List(Resource);
-  repeatable @11 :List(UInt32);
+  keepsTemplates @11 :Bool;
+  returnsLoans @12 :Bool;
+  repeatable @13 :List(UInt32);
 }
 
 struct Welcome {
@@ -103,6 +105,9 @@ struct Welcome {
   peer @1 :UInt32 = 0xffffffff;
   session @2 :UInt32 = 0xffffffff;
   cluster @3 :ClusterSize;
+  keepsTemplates @4 :Bool;
+  explains @5 :Bool;
+  returnsLoans @6 :Bool;
 }
 
 struct ClusterSize {
@@ -124,6 +129,8 @@ struct DriverToScheduler {
     releaseData @3 :DatumIds;
     locateData @4 :DatumIds;
     heartbeat @5 :Heartbeat;
+    dropTemplates @6 :DropTemplates;
+    explain @7 :Explain;
   }
 }
 
@@ -172,10 +179,34 @@ struct SubmitRun {
   externals @2 :DatumIds;
   deliver @3 :Bool;
   endsOnFailure @4 :Bool;
+  # Without a graph: a run of the one that is kept under this number.
+  templateNumber @5 :UInt32 = 0xffffffff;
+}
+
+struct DropTemplates {
+  # From drivers `session` is absent: the link's is meant.
+  session @0 :UInt32 = 0xffffffff;
+  numbers @1 :List(UInt32);
 }
 
 struct CancelRun {
   run @0 :UInt32;
+}
+
+enum Subject {
+  cluster @0;
+  run @1;
+  task @2;
+}
+
+struct Explain {
+  request @0 :UInt64;
+  subject @1 :Subject;
+  # Absent: the link's; of a cluster, all.
+  session @2 :UInt32 = 0xffffffff;
+  # Absent: one that goes on, else the last one.
+  run @3 :UInt32 = 0xffffffff;
+  task @4 :UInt32;
 }
 
 struct PutData {
@@ -196,6 +227,7 @@ struct SchedulerToDriver {
     dataLost @6 :DataLost;
     heartbeat @7 :Heartbeat;
     clusterSize @8 :ClusterSize;
+    explanation @9 :Explanation;
   }
 }
 
@@ -249,7 +281,11 @@ struct RunStats {
   localBytes @4 :UInt64;
   remoteBytes @5 :UInt64;
   workers @6 :List(WorkerShare);
-  rebalance @7 :RebalanceStats;
+  templateTasks @7 :UInt64;
+  boundBy @8 :Text;
+  spilledBytes @9 :UInt64;
+  loadedBytes @10 :UInt64;
+  rebalance @11 :RebalanceStats;
 }
 
 struct RunEnded {
@@ -271,6 +307,11 @@ struct DataLost {
   kind @2 :ErrorKind = disconnected;
 }
 
+struct Explanation {
+  request @0 :UInt64;
+  text @1 :Text;
+}
+
 # ---- scheduler -> worker
 
 struct SchedulerToWorker {
@@ -283,6 +324,8 @@ struct SchedulerToWorker {
     relocate @5 :Relocate;
     shutdown @6 :Shutdown;
     heartbeat @7 :Heartbeat;
+    runTemplate @8 :RunTemplate;
+    dropTemplates @9 :DropTemplates;
   }
 }
 
@@ -309,6 +352,16 @@ struct AssignTasks {
   outputBytes @16 :List(UInt64);
   # Parameter blobs, task after task.
   params @17 :Data;
+  templateNumber @18 :UInt32 = 0xffffffff;
+}
+
+struct RunTemplate {
+  run @0 :RunId;
+  templateNumber @1 :UInt32 = 0xffffffff;
+  # One entry per input of the kept tasks that is not of the run itself.
+  inputs @2 :DatumIds;
+  inputBytes @3 :List(UInt64);
+  inputHolder @4 :List(UInt32);
 }
 
 struct RevokeTasks {
@@ -362,6 +415,8 @@ struct DataAcquired {
   data @1 :DatumIds;
   localBytes @2 :UInt64;
   remoteBytes @3 :UInt64;
+  spilledBytes @4 :UInt64;
+  loadedBytes @5 :UInt64;
 }
 
 struct DataMissing {
@@ -383,6 +438,7 @@ struct MemoryShort {
   # One entry per task; `index` is the task's.
   tasks @2 :DatumIds;
   bytes @3 :List(UInt64);
+  spillError @4 :Text;
 }
 
 # ---- peer <-> peer
@@ -398,6 +454,7 @@ struct PeerMessage {
     pushInPlace @6 :PushInPlace;
     pushBytes @7 :PushBytes;
     leaseReturned @8 :LeaseReturned;
+    loansWanted @9 :LoansWanted;
   }
 }
 
@@ -446,4 +503,7 @@ struct PushBytes {
 
 struct LeaseReturned {
   requests @0 :List(UInt64);
+}
+
+struct LoansWanted {
 }

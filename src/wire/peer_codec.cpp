@@ -52,6 +52,7 @@ struct Writer {
     auto to = out.initLeaseReturned();
     write_column(returned.requests, [&](unsigned n) { return to.initRequests(n); });
   }
+  void operator()(const protocol::LoansWanted&) { out.initLoansWanted(); }
 };
 
 std::uint64_t sound_bytes(std::uint64_t bytes) {
@@ -105,6 +106,8 @@ protocol::PeerMessage read(schema::PeerMessage::Reader in) {
     }
     case PeerMessage::LEASE_RETURNED:
       return protocol::LeaseReturned{.requests = read_u64(in.getLeaseReturned().getRequests())};
+    case PeerMessage::LOANS_WANTED:
+      return protocol::LoansWanted{};
   }
   refuse_unknown("a peer", in.which());
 }

@@ -28,6 +28,15 @@ void write_assign(const protocol::AssignTasks& assign, schema::AssignTasks::Buil
   write_column(assign.outputs, [&](unsigned n) { return out.initOutputs(n); });
   write_column(assign.output_bytes, [&](unsigned n) { return out.initOutputBytes(n); });
   if (!assign.params.empty()) out.setParams(as_blob(assign.params));
+  out.setTemplateNumber(assign.template_number);
+}
+
+void write_template(const protocol::RunTemplate& run, schema::RunTemplate::Builder out) {
+  write_run(run.run, out.initRun());
+  out.setTemplateNumber(run.template_number);
+  write_ids(run.inputs, out.initInputs());
+  write_column(run.input_bytes, [&](unsigned n) { return out.initInputBytes(n); });
+  write_column(run.input_holder, [&](unsigned n) { return out.initInputHolder(n); });
 }
 
 struct ToWorker {
@@ -54,6 +63,12 @@ struct ToWorker {
     out.initShutdown().setReason(as_text(shutdown.reason));
   }
   void operator()(const protocol::Heartbeat& beat) { write_heartbeat(beat, out.initHeartbeat()); }
+  void operator()(const protocol::RunTemplate& run) { write_template(run, out.initRunTemplate()); }
+  void operator()(const protocol::DropTemplates& drop) {
+    auto to = out.initDropTemplates();
+    to.setSession(drop.session.value);
+    write_column(drop.numbers, [&](unsigned n) { return to.initNumbers(n); });
+  }
 };
 
 std::size_t words_of(const protocol::SchedulerToWorker& message) {
@@ -68,6 +83,9 @@ std::size_t words_of(const protocol::SchedulerToWorker& message) {
   if (const auto* free = std::get_if<FreeData>(&message)) return id_words(free->data);
   if (const auto* relocate = std::get_if<Relocate>(&message))
     return id_words(relocate->data) + list_words(relocate->holder);
+  if (const auto* run = std::get_if<RunTemplate>(&message))
+    return id_words(run->inputs) + list_words(run->input_bytes, run->input_holder);
+  if (const auto* drop = std::get_if<DropTemplates>(&message)) return list_words(drop->numbers);
   return 0;
 }
 
@@ -117,8 +135,22 @@ protocol::AssignTasks read_assign(schema::AssignTasks::Reader in) {
   assign.outputs = read_u32(in.getOutputs());
   assign.output_bytes = read_planned_sizes(in.getOutputBytes());
   assign.params = read_blob(in.getParams());
+  assign.template_number = in.getTemplateNumber();
   check_assign(assign);
   return assign;
+}
+
+protocol::RunTemplate read_template(schema::RunTemplate::Reader in) {
+  protocol::RunTemplate run{.run = read_run(in.getRun()),
+                            .template_number = in.getTemplateNumber(),
+                            .inputs = read_ids(in.getInputs()),
+                            .input_bytes = read_planned_sizes(in.getInputBytes()),
+                            .input_holder = read_peers(in.getInputHolder())};
+  require(run.template_number != protocol::no_template, "a run of no template");
+  require(
+      run.input_bytes.size() == run.inputs.size() && run.input_holder.size() == run.inputs.size(),
+      "columns of a template's inputs differ in length");
+  return run;
 }
 
 protocol::SchedulerToWorker read_to_worker(schema::SchedulerToWorker::Reader in) {
@@ -153,6 +185,13 @@ protocol::SchedulerToWorker read_to_worker(schema::SchedulerToWorker::Reader in)
       return protocol::Shutdown{.reason = read_text(in.getShutdown().getReason())};
     case SchedulerToWorker::HEARTBEAT:
       return read_heartbeat(in.getHeartbeat());
+    case SchedulerToWorker::RUN_TEMPLATE:
+      return read_template(in.getRunTemplate());
+    case SchedulerToWorker::DROP_TEMPLATES: {
+      const auto from = in.getDropTemplates();
+      return protocol::DropTemplates{.session = SessionId{from.getSession()},
+                                     .numbers = read_u32(from.getNumbers())};
+    }
   }
   refuse_unknown("a worker", in.which());
 }
@@ -182,6 +221,8 @@ struct ToScheduler {
     write_ids(acquired.data, to.initData());
     to.setLocalBytes(acquired.local_bytes);
     to.setRemoteBytes(acquired.remote_bytes);
+    to.setSpilledBytes(acquired.spilled_bytes);
+    to.setLoadedBytes(acquired.loaded_bytes);
   }
   void operator()(const protocol::DataMissing& missing) {
     auto to = out.initDataMissing();
@@ -197,6 +238,7 @@ struct ToScheduler {
     to.setMemoryUsed(shortage.memory_used);
     write_ids(shortage.tasks, to.initTasks());
     write_column(shortage.bytes, [&](unsigned n) { return to.initBytes(n); });
+    to.setSpillError(as_text(shortage.spill_error));
   }
   void operator()(const protocol::SlotsHeld& held) { out.initSlotsHeld().setSlots(held.slots); }
   void operator()(const protocol::Heartbeat& beat) { write_heartbeat(beat, out.initHeartbeat()); }
@@ -212,7 +254,8 @@ std::size_t words_of(const protocol::WorkerToScheduler& message) {
   if (const auto* missing = std::get_if<DataMissing>(&message))
     return id_words(missing->data) + list_words(missing->peer);
   if (const auto* shortage = std::get_if<MemoryShort>(&message))
-    return id_words(shortage->tasks) + list_words(shortage->bytes);
+    return id_words(shortage->tasks) + list_words(shortage->bytes) +
+           shortage->spill_error.size() / 8;
   return 0;
 }
 
@@ -246,7 +289,9 @@ protocol::WorkerToScheduler read_to_scheduler(schema::WorkerToScheduler::Reader 
       return protocol::DataAcquired{.run = read_run(from.getRun()),
                                     .data = read_ids(from.getData()),
                                     .local_bytes = from.getLocalBytes(),
-                                    .remote_bytes = from.getRemoteBytes()};
+                                    .remote_bytes = from.getRemoteBytes(),
+                                    .spilled_bytes = from.getSpilledBytes(),
+                                    .loaded_bytes = from.getLoadedBytes()};
     }
     case WorkerToScheduler::DATA_MISSING: {
       const auto from = in.getDataMissing();
@@ -265,7 +310,8 @@ protocol::WorkerToScheduler read_to_scheduler(schema::WorkerToScheduler::Reader 
       protocol::MemoryShort shortage{.received = from.getReceived(),
                                      .memory_used = from.getMemoryUsed(),
                                      .tasks = read_ids(from.getTasks()),
-                                     .bytes = read_u64(from.getBytes())};
+                                     .bytes = read_u64(from.getBytes()),
+                                     .spill_error = read_text(from.getSpillError())};
       require(shortage.tasks.size() == shortage.bytes.size(),
               "columns of tasks that wait for memory differ in length");
       return shortage;

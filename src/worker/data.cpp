@@ -21,16 +21,23 @@ void WorkerEngine::State::charge(Datum& datum, std::uint64_t bytes) {
   reserved += taken - std::exchange(datum.charged, taken);
 }
 
-/// The datum is in the store now: whoever waited for it goes on.
+/// The datum is in the store now.
 void WorkerEngine::State::come(std::uint32_t slot, std::uint64_t bytes, bool is_own,
                                std::uint64_t charged) {
   Datum& datum = data[slot];
-  datum.presence = Presence::here;
   datum.holder = PeerId::none();
   datum.bytes = bytes;
   datum.is_own = is_own;
   datum.is_reported = false;
   charge(datum, charged);
+  wake(slot);
+}
+
+/// The datum's bytes are in the store: whoever waited for them goes on.
+void WorkerEngine::State::wake(std::uint32_t slot) {
+  Datum& datum = data[slot];
+  datum.presence = Presence::here;
+  datum.used = ++uses;
   ++here_count;
   answer_requests(slot);
   std::uint32_t waiter = std::exchange(datum.first_waiter, no_slot);
@@ -42,18 +49,26 @@ void WorkerEngine::State::come(std::uint32_t slot, std::uint64_t bytes, bool is_
   }
 }
 
-/// The store's copy goes: dropped, taken over, or replaced.
+/// The datum goes, from the store and from disk: dropped, taken over, replaced, or lost.
 void WorkerEngine::State::leave_store(Datum& datum) {
-  ASHLAR_CHECK(datum.presence == Presence::here);
+  ASHLAR_CHECK(is_held(datum));
+  if (datum.presence == Presence::here) --here_count;
+  if (datum.presence == Presence::on_disk) --on_disk_count;
+  if (datum.presence == Presence::loading) {
+    // The block that is being filled is free when that has ended.
+    const auto load = transfers.find(datum.copy);
+    if (load != transfers.end()) load->second.charged = std::exchange(datum.charged, 0);
+  }
+  linger(datum);
+  borrow(datum, 0);
+  forget_copy(datum);
   datum.presence = Presence::absent;
   datum.is_own = false;
-  charge(datum, 0);
-  --here_count;
   remember_dropped(datum.id);
 }
 
 void WorkerEngine::State::drop(std::uint32_t slot) {
-  drops.push_back(data[slot].id);
+  if (data[slot].presence == Presence::here) drops.push_back(data[slot].id);
   leave_store(data[slot]);
 }
 
@@ -61,8 +76,9 @@ void WorkerEngine::State::drop(std::uint32_t slot) {
 /// dropped, a fetch for nobody stopped, a record without purpose erased.
 void WorkerEngine::State::settle(std::uint32_t slot) {
   Datum& datum = data[slot];
-  if (datum.presence == Presence::here) {
+  if (is_held(datum)) {
     if (!datum.is_freed || datum.users > 0) return;
+    refuse_requests(slot, now);
     drop(slot);
   }
   if (datum.users > 0) return;
@@ -115,7 +131,7 @@ void WorkerEngine::State::look_after_unsure() {
     const std::uint32_t slot = data_table.find(id);
     if (slot == no_slot) continue;
     Datum& datum = data[slot];
-    if (datum.presence == Presence::here || datum.producer != no_slot) continue;
+    if (is_held(datum) || datum.producer != no_slot) continue;
     refuse_requests(slot, since);
     if (datum.presence == Presence::absent && datum.users > 0 && !datum.is_reported &&
         datum.since <= since) {

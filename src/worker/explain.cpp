@@ -39,6 +39,10 @@ const char* name_of(Presence presence) {
       return "being fetched";
     case Presence::here:
       return "here";
+    case Presence::on_disk:
+      return "on disk";
+    case Presence::loading:
+      return "being read from disk";
   }
   return "?";
 }
@@ -52,6 +56,11 @@ std::string describe(const Datum& datum) {
   if (datum.producer != no_slot) text += ", to be made here";
   if (datum.is_reported) text += ", reported missing";
   if (datum.is_freed) text += ", freed";
+  if (datum.copy != 0 && !datum.is_written) text += ", being written to disk";
+  if (datum.copy != 0 && datum.is_written && datum.presence == Presence::here) {
+    text += ", also on disk";
+  }
+  if (datum.readers > 0) text += ", read elsewhere " + std::to_string(datum.readers) + " times";
   return text;
 }
 
@@ -92,7 +101,9 @@ std::string WorkerEngine::State::dump() const {
   std::ostringstream out;
   out << "worker " << self.value << ": " << slots << " slots, " << reserved << " of "
       << memory_limit << " bytes in use, " << fetches << " fetches under way, " << here_count
-      << " data here" << (is_leaving ? ", leaving" : "") << '\n';
+      << " data here, " << on_disk_count << " on disk, " << transfers.size()
+      << " on their way between, " << borrowed << " bytes read in others' memory"
+      << (is_leaving ? ", leaving" : "") << '\n';
   std::vector<std::pair<DatumId, std::uint32_t>> order;
   for (std::uint32_t slot = 0; slot < tasks.slot_count(); ++slot) {
     if (tasks[slot].is_used) order.push_back({{tasks[slot].run, tasks[slot].task}, slot});
@@ -172,13 +183,16 @@ void WorkerEngine::State::check_data() const {
   std::size_t waiting = 0;
   std::size_t asked = 0;
   std::vector<std::uint32_t> users(data.slot_count());
+  std::vector<std::uint32_t> running(data.slot_count());
   for (std::uint32_t slot = 0; slot < tasks.slot_count(); ++slot) {
     const Task& task = tasks[slot];
     if (!task.is_used) continue;
     charged += task.reserved;
     const auto inputs = inputs_of(task);
     for (std::uint32_t i = 0; i < inputs.size(); ++i) {
-      if (i != task.reused) ++users[data_table.find(inputs[i])];
+      if (i == task.reused) continue;
+      ++users[data_table.find(inputs[i])];
+      if (task.state == TaskState::started) ++running[data_table.find(inputs[i])];
     }
   }
   for (std::uint32_t slot = 0; slot < data.slot_count(); ++slot) {
@@ -189,11 +203,11 @@ void WorkerEngine::State::check_data() const {
     const bool is_here = datum.presence == Presence::here;
     here += is_here ? 1 : 0;
     ASHLAR_CHECK(data_table.find(datum.id) == slot, about());
-    ASHLAR_CHECK(datum.users == users[slot], about());
+    ASHLAR_CHECK(datum.users == users[slot] && datum.running == running[slot], about());
     ASHLAR_CHECK(
-        is_here || datum.users > 0 || datum.producer != no_slot || datum.first_request != no_slot,
+        is_held(datum) || datum.users > 0 || datum.producer != no_slot || datum.first_request != no_slot,
         about());
-    ASHLAR_CHECK(!(is_here && datum.is_freed && datum.users == 0), about());
+    ASHLAR_CHECK(!(is_held(datum) && datum.is_freed && datum.users == 0), about());
     std::uint32_t length = 0;
     for (std::uint32_t w = datum.first_waiter; w != no_slot; w = waiters[w].next) ++length;
     ASHLAR_CHECK(length == (is_here ? 0 : datum.users), about());
@@ -209,10 +223,61 @@ void WorkerEngine::State::check_data() const {
         datum.presence == Presence::queued || datum.presence == Presence::fetching;
     ASHLAR_CHECK(!is_to_come || (datum.users > 0 && datum.producer == no_slot), about());
   }
+  for (const auto& [id, left] : lingering) charged += left.charged;
+  for (const auto& [copy, transfer] : transfers) charged += transfer.charged;
   ASHLAR_CHECK(charged == reserved, dump());
   ASHLAR_CHECK(here == here_count && data_table.size() == data.size());
   ASHLAR_CHECK(waiting == waiters.size());
   ASHLAR_CHECK(asked == requests.size() && asked == request_table.size());
+}
+
+void WorkerEngine::State::check_disk() const {
+  std::uint32_t on_disk = 0;
+  std::uint32_t read = 0;
+  std::uint64_t lent_to_us = 0;
+  for (std::uint32_t slot = 0; slot < data.slot_count(); ++slot) {
+    const Datum& datum = data[slot];
+    if (!datum.is_used) continue;
+    const auto about = [&] { return describe(datum); };
+    const auto transfer = transfers.find(datum.copy);
+    const bool is_under_way = transfer != transfers.end();
+    read += datum.readers;
+    lent_to_us += datum.borrowed;
+    on_disk += datum.presence == Presence::on_disk ? 1 : 0;
+    ASHLAR_CHECK(datum.copy == 0 || is_held(datum), about());
+    ASHLAR_CHECK(!datum.is_written || datum.copy != 0, about());
+    ASHLAR_CHECK(datum.readers == 0 || datum.presence == Presence::here, about());
+    ASHLAR_CHECK(datum.borrowed == 0 || datum.presence == Presence::here ||
+                     datum.presence == Presence::fetching,
+                 about());
+    ASHLAR_CHECK(datum.borrowed == 0 || datum.charged == 0, about());
+    switch (datum.presence) {
+      case Presence::on_disk:
+        ASHLAR_CHECK(datum.is_written && datum.charged == 0 && !is_under_way, about());
+        break;
+      case Presence::loading:
+        ASHLAR_CHECK(datum.is_written && is_under_way && transfer->second.is_load, about());
+        break;
+      case Presence::here:
+        ASHLAR_CHECK(datum.copy == 0 || datum.is_written == !is_under_way, about());
+        break;
+      case Presence::absent:
+      case Presence::queued:
+      case Presence::fetching:
+        break;
+    }
+  }
+  for (const auto& [id, left] : lingering) {
+    read += left.readers;
+    ASHLAR_CHECK(left.readers > 0);
+  }
+  std::uint32_t written = 0;
+  for (const auto& [copy, transfer] : transfers) {
+    written += transfer.is_load ? 0 : 1;
+    ASHLAR_CHECK(transfer.is_load || transfer.charged == 0);
+  }
+  ASHLAR_CHECK(on_disk == on_disk_count && read == readers && lent_to_us == borrowed, dump());
+  ASHLAR_CHECK(written == writes && writes <= limits.spill_writes);
 }
 
 void WorkerEngine::State::check_peers() const {
@@ -262,6 +327,7 @@ std::uint64_t WorkerEngine::digest() const {
 void WorkerEngine::check_invariants() const {
   state_->check_tasks();
   state_->check_data();
+  state_->check_disk();
   state_->check_peers();
 }
 

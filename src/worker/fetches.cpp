@@ -16,6 +16,7 @@ void WorkerEngine::State::queue_fetch(Datum& datum, PeerId holder, std::uint32_t
   datum.fetch_rank = rank;
   datum.is_freed = false;
   datum.is_reported = false;
+  is_shortage_told = false;  // it may wait for room now
   peers[holder].queued.insert({rank, datum.id});
   peers_with_queue.insert(holder);
 }
@@ -32,6 +33,7 @@ void WorkerEngine::State::stop_fetch(Datum& datum) {
     --fetches;
     uncount(datum);
     charge(datum, 0);
+    borrow(datum, 0);
     datum.presence = Presence::absent;
   }
 }
@@ -43,40 +45,50 @@ void WorkerEngine::State::uncount(Datum& datum) {
   --peers[datum.holder].fetches_counted;
 }
 
-/// The peer with the most urgent fetch among those that may be asked, or none.
-PeerId WorkerEngine::State::peer_to_ask() const {
-  PeerId best;
-  FetchKey best_key;
-  for (const PeerId id : peers_with_queue) {
-    const Peer& peer = peers.at(id);
-    // What lies on this host is shown in place at once: only bytes on a network are rationed.
-    const bool is_rationed =
-        is_off_host(id) && (lacks_fetch_room || peer.fetches_counted >= limits.fetches_per_peer ||
-                            fetches_counted >= limits.fetches);
-    if (is_rationed) continue;
-    if (best.is_none() || *peer.queued.begin() < best_key) {
-      best = id;
-      best_key = *peer.queued.begin();
-    }
+/// The most urgent of the peer's queued fetches that may start, or null. What lies on this host is
+/// shown in place at once: bytes on a network are rationed, and others' memory.
+const FetchKey* WorkerEngine::State::next_fetch(PeerId id, const Peer& peer) const {
+  const bool may_take = !lacks_fetch_room && fetches_counted < limits.fetches &&
+                        peer.fetches_counted < limits.fetches_per_peer;
+  if (!may_take && (lacks_loan_room || is_off_host(id))) return nullptr;
+  for (const FetchKey& key : peer.queued) {
+    const bool takes = takes_memory(data[data_table.find(key.id)], id);
+    if (takes ? may_take : !lacks_loan_room) return &key;
   }
-  return best;
+  return nullptr;
+}
+
+/// The most urgent of all queued fetches that may start, or no_slot.
+std::uint32_t WorkerEngine::State::next_fetch() const {
+  const FetchKey* best = nullptr;
+  for (const PeerId id : peers_with_queue) {
+    const FetchKey* next = next_fetch(id, peers.at(id));
+    if (next != nullptr && (best == nullptr || *next < *best)) best = next;
+  }
+  return best == nullptr ? no_slot : data_table.find(best->id);
 }
 
 /// Starts queued fetches, most urgent first, as far as limits and memory allow.
 void WorkerEngine::State::pump_fetches() {
-  lacks_fetch_room = false;
+  lacks_fetch_room = lacks_loan_room = false;
   while (true) {
-    const PeerId peer = peer_to_ask();
-    if (peer.is_none()) return;
-    Datum& datum = data[data_table.find(peers[peer].queued.begin()->id)];
+    const std::uint32_t slot = next_fetch();
+    if (slot == no_slot) return;
+    Datum& datum = data[slot];
+    if (!takes_memory(datum, datum.holder)) {
+      lacks_loan_room = !may_borrow(datum);
+      if (!lacks_loan_room) start_fetch(datum);
+      continue;
+    }
     // A quarter is left to the outputs of tasks, unless nothing is known to be under way.
     const bool is_busy = started_count() > 0 || fetches_counted > 0;
-    const std::uint64_t spared = is_busy ? memory_limit / 4 : 0;
+    const std::uint64_t spared = is_busy && !limits.can_spill ? memory_limit / 4 : 0;
     const std::uint64_t taken = limits.taken_bytes(datum.bytes);
     const std::uint64_t wanted = taken > memory_limit ? taken : taken + spared;
-    if (is_off_host(peer) && !fits(wanted)) {
+    const std::uint32_t waiter = waiters[datum.first_waiter].task;
+    if (!fits(wanted) && !make_room(wanted, key_of(waiter), waiter)) {
       lacks_fetch_room = taken <= memory_limit;
-      if (!lacks_fetch_room) fail_for_memory(waiters[datum.first_waiter].task, taken);
+      if (!lacks_fetch_room) fail_for_memory(waiter, taken);
       continue;
     }
     start_fetch(datum);
@@ -90,14 +102,17 @@ void WorkerEngine::State::start_fetch(Datum& datum) {
   datum.since = now;
   ++fetches;
   ++counters.fetches;
-  if (is_off_host(holder)) {
+  last_progress = now;
+  if (takes_memory(datum, holder)) {
     datum.is_counted = true;
     ++fetches_counted;
     ++peers[holder].fetches_counted;
     patience.emplace_back(now, datum.id);
     charge(datum, datum.bytes);
+  } else {
+    borrow(datum, datum.bytes);
   }
-  act(StartFetch{datum.id, holder, datum.bytes});
+  act(StartFetch{datum.id, holder, datum.bytes, datum.is_copied});
 }
 
 void WorkerEngine::State::add_request(std::uint32_t slot, const FetchAsked& event) {
@@ -142,10 +157,15 @@ void WorkerEngine::State::refuse_requests(std::uint32_t slot, Instant asked_unti
   }
 }
 
+void WorkerEngine::State::answer(PeerId peer, std::uint64_t request, Datum& datum) {
+  act(AnswerFetch{peer, request, datum.id});
+  if (datum.bytes > limits.untracked_bytes) lend(datum);
+}
+
 void WorkerEngine::State::answer_requests(std::uint32_t slot) {
   while (data[slot].first_request != no_slot) {
     const std::uint32_t request = data[slot].first_request;
-    act(AnswerFetch{requests[request].peer, requests[request].number, data[slot].id});
+    answer(requests[request].peer, requests[request].number, data[slot]);
     remove_request(request);
   }
 }

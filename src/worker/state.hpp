@@ -3,6 +3,8 @@
 #include <cstdint>
 #include <deque>
 #include <map>
+#include <memory>
+#include <optional>
 #include <set>
 #include <span>
 #include <string>
@@ -44,8 +46,19 @@ struct Task {
   std::uint64_t reserved = 0;  ///< bytes, while started
 };
 
-/// absent: nobody was asked for it; queued, fetching: from Datum::holder.
-enum class Presence : std::uint8_t { absent, queued, fetching, here };
+/// absent: nobody was asked for it; queued, fetching: from Datum::holder; here: in the store;
+/// on_disk, loading: only its copy is there, and nothing or a block for it in the store.
+enum class Presence : std::uint8_t { absent, queued, fetching, here, on_disk, loading };
+
+/// When a datum is needed, soonest first. Tasks that start without help from elsewhere come before
+/// all others, so that no data wait in memory for what depends on the memory they take.
+struct UseKey {
+  enum class Kind : std::uint8_t { at_hand, task, later, unknown };
+  Kind kind = Kind::unknown;
+  std::uint32_t rank = 0;
+  std::uint64_t order = 0;  ///< of the task; of what is known of no task: how long ago it was used
+  friend auto operator<=>(const UseKey&, const UseKey&) = default;
+};
 
 struct Datum {
   bool is_used = false;
@@ -54,16 +67,23 @@ struct Datum {
   bool is_freed = false;     ///< to be dropped once no task here uses it
   bool is_reported = false;  ///< absent and reported missing: waits for Relocate
   bool is_counted = false;   ///< fetching, and counts in the limits
+  bool is_written = false;   ///< the copy on disk is whole
+  bool is_copied = false;    ///< fetched into this worker's own memory, from wherever
   DatumId id;
   PeerId holder;
   std::uint32_t producer = no_slot;  ///< task here that is to make it
   std::uint32_t users = 0;           ///< inputs of tasks here, waiting to started
+  std::uint32_t running = 0;         ///< of them, of started ones
+  std::uint32_t readers = 0;  ///< elsewhere: other processes, and the disk while it is written
   std::uint32_t first_waiter = no_slot;
   std::uint32_t first_request = no_slot;
   std::uint32_t fetch_rank = 0;
   std::uint64_t bytes = 0;
-  std::uint64_t charged = 0;  ///< of the memory limit
-  Instant since;              ///< fetch started, or became absent without a producer
+  std::uint64_t charged = 0;   ///< of the memory limit
+  std::uint64_t borrowed = 0;  ///< read, or about to be, in another process's memory
+  std::uint64_t copy = 0;      ///< on disk; 0: none
+  std::uint64_t used = 0;      ///< when it was last made or read, as a count
+  Instant since;               ///< fetch started, or became absent without a producer
 };
 
 /// A task that waits for a datum.
@@ -89,8 +109,23 @@ struct FetchKey {
   friend auto operator<=>(const FetchKey&, const FetchKey&) = default;
 };
 
+/// A write or read of a copy that is under way.
+struct Transfer {
+  DatumId datum;
+  RunId run;  ///< for which it is
+  bool is_load = false;
+  std::uint64_t charged = 0;  ///< of a read whose datum is gone
+};
+
+/// Memory of a dropped datum that others still read.
+struct Lingering {
+  std::uint32_t readers = 0;
+  std::uint64_t charged = 0;
+};
+
 struct Peer {
   bool is_known = false;  ///< its PeerInfo came
+  bool is_driver = false;
   std::string host_identity;
   std::uint32_t fetches_counted = 0;
   std::uint32_t waiting_requests = 0;
@@ -115,6 +150,8 @@ struct WorkerEngine::State {
   std::map<PeerId, Peer> peers;
   std::map<std::pair<PeerId, std::uint64_t>, std::uint32_t> request_table;
   std::set<PeerId> peers_with_queue;
+  std::map<std::pair<SessionId, std::uint32_t>, std::shared_ptr<const protocol::AssignTasks>>
+      templates;
 
   struct Ready {
     std::uint32_t rank = 0;
@@ -137,9 +174,27 @@ struct WorkerEngine::State {
   std::uint32_t fetches = 0;
   std::uint32_t fetches_counted = 0;
   bool lacks_fetch_room = false;          ///< fetches are queued that no memory is left for
+  bool lacks_loan_room = false;           ///< … that would take too much of others' memory
+  bool lacks_request_room = false;        ///< others ask for what there is no room to read back
+  std::optional<UseKey> lacks_load_room;  ///< the task that waits for room to read its inputs
+  std::uint64_t borrowed = 0;             ///< bytes
+  Instant overdrawn;                      ///< when more than the limit of that was borrowed
+  std::uint64_t uses = 0;                 ///< counted, for Datum::used
+  std::uint64_t last_copy = 0;
+  std::uint32_t on_disk_count = 0;  ///< data of Presence::on_disk
+  std::uint32_t writes = 0;
+  std::map<std::uint64_t, Transfer> transfers;  ///< by copy
+  std::map<DatumId, Lingering> lingering;
+  std::uint32_t readers = 0;  ///< of all data, and lingering ones
+  Instant last_progress;      ///< when something last began or ended here
+  Instant last_recall;
+  std::optional<Instant> spill_failed;
+  std::uint32_t load_failures = 0;
+  std::string spill_error;                ///< the last one
   std::uint64_t received = 0;             ///< messages of the scheduler, but heartbeats
   std::uint64_t shortage_told_after = 0;  ///< `received` when the last MemoryShort was sent …
   bool is_shortage_told = false;          ///< … and nothing was reported since
+  bool is_wait_told = false;              ///< … and it told of fetches that wait, too
   std::deque<std::pair<Instant, DatumId>> patience;  ///< fetches that count, oldest first
   std::deque<std::pair<Instant, DatumId>> unsure;    ///< data nobody is to make, and asked for
   std::vector<DatumId> dropped;                      ///< ring of recently dropped data
@@ -148,6 +203,10 @@ struct WorkerEngine::State {
   bool is_leaving = false;
   bool has_exited = false;
   std::string leave_reason;
+  std::uint32_t reports_held = 0;  ///< tasks done and data acquired, not told yet …
+  Instant held_since;              ///< … and since when the oldest
+  bool is_resting = false;         ///< the shell is about to wait
+  bool is_thought_short = false;   ///< MemoryShort was the last that the scheduler was told
 
   // Within a step.
   Actions* actions = nullptr;
@@ -171,6 +230,13 @@ struct WorkerEngine::State {
   void on(const FetchAsked& event);
   void on(const FetchUnasked& event);
   void on(const Tick& event);
+  void on(const Resting& event);
+  void on(const ReadDone& event);
+  void on(const SpillDone& event);
+  void on(const SpillFailed& event);
+  void on(const LoadDone& event);
+  void on(const LoadFailed& event);
+  void on(const LoansWanted& event);
   void told(const protocol::PeerInfo& message);
   void told(const protocol::PeerGone& message);
   void told(const protocol::AssignTasks& message);
@@ -179,9 +245,22 @@ struct WorkerEngine::State {
   void told(const protocol::Relocate& message);
   void told(const protocol::Shutdown& message);
   void told(const protocol::Heartbeat& message);
+  void told(const protocol::RunTemplate& message);
+  void told(const protocol::DropTemplates& message);
   void report_held();
   void flush_drops();
+
+  // reports.cpp: what the scheduler is told, and when.
+  protocol::TasksDone& done_report(RunId run, bool is_dynamic);
+  protocol::DataAcquired& acquired_report(RunId run);
+  void note_report();
+  Instant report_due() const;
+  bool has_reports() const;
+  bool may_hold_reports() const;
   void flush();
+
+  // templates.cpp
+  void keep_template(const protocol::AssignTasks& message);
 
   // tasks.cpp: from assignment to end.
   std::uint32_t add_task(std::uint32_t batch, const Task& task);
@@ -197,12 +276,18 @@ struct WorkerEngine::State {
   bool is_current(const Ready& entry) const;
   void pop_ready();
   void compact_ready();
+  void unready(std::uint32_t slot);
   std::uint32_t reusable_input(const Task& task) const;
   bool can_never_fit(const Task& task) const;
+  std::uint64_t bytes_read(const Task& task) const;
   std::uint32_t best_fitting_ready() const;
+  bool must_wait_its_turn(std::uint32_t slot) const;
   void start(std::uint32_t slot);
   void report_shortage();
-  bool waits_for_fetch(const Task& task) const;
+  bool may_go_on() const;
+  bool lacks_input_room(const Task& task, bool waits_long) const;
+  bool waits_long() const;
+  std::uint64_t bytes_lacking(const Task& task) const;
   void fail_for_memory(std::uint32_t slot, std::uint64_t needed);
   void make_outputs(const TaskEnded& event, const Task& task);
   void push_output(const Task& task, const DatumId& id, std::uint64_t bytes);
@@ -221,6 +306,7 @@ struct WorkerEngine::State {
   void settle(std::uint32_t slot);
   void erase(std::uint32_t slot);
   void charge(Datum& datum, std::uint64_t bytes);
+  void wake(std::uint32_t slot);
   void leave_store(Datum& datum);
   void remove_waiter(Datum& datum, std::uint32_t task);
   void become_unsure(Datum& datum);
@@ -228,16 +314,66 @@ struct WorkerEngine::State {
   void remember_dropped(const DatumId& id);
   void look_after_unsure();
 
+  // spill.cpp: what goes to disk.
+  UseKey key_of(std::uint32_t task) const;
+  bool is_at_hand(const Task& task) const;
+  std::vector<UseKey> next_uses() const;
+  std::vector<std::pair<UseKey, std::uint32_t>> movable(const UseKey& by,
+                                                        std::uint32_t for_task) const;
+  bool make_room(std::uint64_t bytes, const UseKey& by, std::uint32_t for_task);
+  bool is_disk_usable() const;
+  bool can_write() const;
+  std::uint64_t bytes_being_written() const;
+  void start_write(Datum& datum, RunId run);
+  void evict(std::uint32_t slot);
+  void wait_for(std::uint32_t slot);
+  void write_ahead();
+  void forget_copy(Datum& datum);
+
+  // loads.cpp: what comes back from disk.
+  void pump_loads();
+  void load_for_requests();
+  bool load_inputs(std::uint32_t task, const UseKey& key, std::uint64_t spared);
+  void start_load(Datum& datum, RunId run);
+  std::uint64_t bytes_read_elsewhere() const;
+  void end_load(std::uint64_t copy, const std::string* error);
+  void lose(std::uint32_t slot);
+  void account(RunId run, std::uint64_t spilled, std::uint64_t loaded);
+
+  // lending.cpp: what others read here, and what is read in others' memory.
+  void lend(Datum& datum);
+  void returned(const DatumId& id);
+  void linger(Datum& datum);
+  void borrow(Datum& datum, std::uint64_t bytes);
+  bool may_borrow(const Datum& datum);
+  void give_back_idle(std::uint64_t bytes);
+
+  // room.cpp: who waits for whose memory.
+  bool is_at_rest() const;
+  bool has_waited() const;
+  bool take_from_fetches(std::uint64_t bytes, const UseKey& by);
+  bool may_take_from_fetches(const Request& request) const;
+  bool may_lend_more(const Request& request) const;
+  void recall_loans();
+  void refuse_in_vain();
+  bool fits_as_copies(const Task& task) const;
+  void copy_instead(std::uint32_t slot);
+
   // fetches.cpp: what is asked of peers, and what peers ask.
   bool is_off_host(PeerId peer) const;
+  bool takes_memory(const Datum& datum, PeerId holder) const {
+    return datum.is_copied || is_off_host(holder);
+  }
   void queue_fetch(Datum& datum, PeerId holder, std::uint32_t rank);
   void stop_fetch(Datum& datum);
   void uncount(Datum& datum);
   void pump_fetches();
-  PeerId peer_to_ask() const;
+  const FetchKey* next_fetch(PeerId id, const Peer& peer) const;
+  std::uint32_t next_fetch() const;
   void start_fetch(Datum& datum);
   void add_request(std::uint32_t slot, const FetchAsked& event);
   void refuse_requests(std::uint32_t slot, Instant asked_until);
+  void answer(PeerId peer, std::uint64_t request, Datum& datum);
   void answer_requests(std::uint32_t slot);
   void forget_request(std::uint32_t request);
   void remove_request(std::uint32_t request);
@@ -247,6 +383,7 @@ struct WorkerEngine::State {
   std::string dump() const;
   void check_tasks() const;
   void check_data() const;
+  void check_disk() const;
   void check_peers() const;
 
   std::span<const DatumId> inputs_of(const Task& task) const {
@@ -275,6 +412,12 @@ struct WorkerEngine::State {
     std::get<ToScheduler>(action).message.emplace<M>(std::move(message));
   }
 };
+
+/// In the store or on disk.
+inline bool is_held(const Datum& datum) {
+  return datum.presence == Presence::here || datum.presence == Presence::on_disk ||
+         datum.presence == Presence::loading;
+}
 
 /// Whether the vectors of an assignment agree in length.
 bool is_consistent(const protocol::AssignTasks& message);

@@ -26,8 +26,8 @@ bool is_allowed(TaskState from, TaskState to) {
       return to == TaskState::waiting;
     case TaskState::waiting:
       return to == TaskState::ready || to == TaskState::none;
-    case TaskState::ready:
-      return to == TaskState::started || to == TaskState::none;
+    case TaskState::ready:  // waiting: an input went to disk
+      return to == TaskState::started || to == TaskState::waiting || to == TaskState::none;
     case TaskState::started:
       return to == TaskState::none;
   }
@@ -68,7 +68,7 @@ std::uint32_t WorkerEngine::State::add_task(std::uint32_t batch, const Task& tas
   transition(slot, TaskState::waiting);
   for (const std::uint32_t output : outputs_of(tasks[slot])) {
     Datum& datum = data[obtain({task.run, output})];
-    if (datum.presence != Presence::here) stop_fetch(datum);
+    stop_fetch(datum);
     datum.producer = slot;
     datum.is_freed = false;
     datum.is_reported = false;
@@ -143,7 +143,8 @@ std::uint32_t WorkerEngine::State::reusable_input(const Task& task) const {
   if (position >= inputs.size() || bytes.empty()) return graph::TaskGraph::no_input;
   const Datum& datum = data[data_table.find(inputs[position])];
   const bool is_free_to_take = datum.is_own && datum.users == 1 && datum.producer == no_slot &&
-                               datum.first_request == no_slot && datum.bytes == bytes[0];
+                               datum.first_request == no_slot && datum.readers == 0 &&
+                               datum.bytes == bytes[0];
   return is_free_to_take ? position : graph::TaskGraph::no_input;
 }
 
@@ -154,15 +155,25 @@ std::uint64_t WorkerEngine::State::bytes_needed(const Task& task) const {
   return total - limits.taken_bytes(output_bytes_of(task)[0]);
 }
 
-/// Whether the task exceeds the limit even when nothing but its inputs is held.
-bool WorkerEngine::State::can_never_fit(const Task& task) const {
+/// Memory of this worker that the task's inputs take while it runs.
+std::uint64_t WorkerEngine::State::bytes_read(const Task& task) const {
   std::vector<std::uint32_t> slots_read;
   for (const DatumId& id : inputs_of(task)) slots_read.push_back(data_table.find(id));
   std::sort(slots_read.begin(), slots_read.end());
   slots_read.erase(std::unique(slots_read.begin(), slots_read.end()), slots_read.end());
-  std::uint64_t total = bytes_needed(task);
-  for (const std::uint32_t slot : slots_read) total = saturating_add(total, data[slot].charged);
-  return total > memory_limit;
+  std::uint64_t total = 0;
+  for (const std::uint32_t slot : slots_read) {
+    const bool is_on_disk = data[slot].presence == Presence::on_disk;
+    const std::uint64_t taken =
+        is_on_disk ? limits.taken_bytes(data[slot].bytes) : data[slot].charged;
+    total = saturating_add(total, taken);
+  }
+  return total;
+}
+
+/// Whether the task exceeds the limit even when nothing but its inputs is held.
+bool WorkerEngine::State::can_never_fit(const Task& task) const {
+  return saturating_add(bytes_read(task), bytes_needed(task)) > memory_limit;
 }
 
 bool WorkerEngine::State::is_current(const Ready& entry) const {
@@ -181,6 +192,13 @@ void WorkerEngine::State::compact_ready() {
   std::make_heap(ready.begin(), ready.end(), starts_later);
 }
 
+/// The task waits again: it gets a new entry in the heap when it has become ready once more.
+void WorkerEngine::State::unready(std::uint32_t slot) {
+  transition(slot, TaskState::waiting);
+  std::erase_if(ready, [slot](const Ready& entry) { return entry.slot == slot; });
+  std::make_heap(ready.begin(), ready.end(), starts_later);
+}
+
 /// The lowest-ranked ready task that fits into memory, or no_slot.
 std::uint32_t WorkerEngine::State::best_fitting_ready() const {
   const Ready* best = nullptr;
@@ -191,6 +209,13 @@ std::uint32_t WorkerEngine::State::best_fitting_ready() const {
   return best == nullptr ? no_slot : best->slot;
 }
 
+/// Whether an earlier task waits for room to read its inputs back, which will come.
+bool WorkerEngine::State::must_wait_its_turn(std::uint32_t slot) const {
+  if (!lacks_load_room || lacks_load_room->kind != UseKey::Kind::at_hand) return false;
+  if (is_at_rest()) return false;
+  return *lacks_load_room < key_of(slot);
+}
+
 /// Starts ready tasks, lowest rank first, as far as slots and memory allow.
 void WorkerEngine::State::admit() {
   compact_ready();
@@ -199,19 +224,21 @@ void WorkerEngine::State::admit() {
     if (ready.empty()) return;
     const std::uint32_t slot = ready.front().slot;
     const Task& task = tasks[slot];
-    if (!has_room(task)) return;
+    if (!has_room(task) || must_wait_its_turn(slot)) return;
     const std::uint64_t needed = bytes_needed(task);
-    if (fits(needed)) {
+    if (!fits(needed) && can_never_fit(task)) {
+      fail_for_memory(slot, needed);
+      continue;
+    }
+    if (make_room(needed, key_of(slot), slot)) {
       pop_ready();
       start(slot);
       continue;
     }
-    if (can_never_fit(task)) {
-      fail_for_memory(slot, needed);
-      continue;
-    }
-    // Memory comes back when tasks end. When none runs, a later task that fits may free some.
-    if (started_count() > 0) return;
+    // Memory comes back when tasks end, or data are on disk. When nothing of that is to come, a
+    // later task that fits may free some.
+    if (!is_at_rest()) return;
+    if (has_waited() && take_from_fetches(needed, key_of(slot))) continue;
     const std::uint32_t other = best_fitting_ready();
     if (other == no_slot) return;
     start(other);
@@ -227,10 +254,15 @@ void WorkerEngine::State::start(std::uint32_t slot) {
     data[taken].users = 0;
     erase(taken);
   }
+  const auto inputs = inputs_of(task);
+  for (std::uint32_t i = 0; i < inputs.size(); ++i) {
+    if (i != task.reused) ++data[data_table.find(inputs[i])].running;
+  }
   task.reserved = output_total(task);
   reserved += task.reserved;
   started_ns += predicted_ns(task);
   ++counters.tasks_started;
+  last_progress = now;
   transition(slot, TaskState::started);
   act(StartTask{slot, task.reused});
 }
@@ -246,41 +278,81 @@ void WorkerEngine::State::fail_for_memory(std::uint32_t slot, std::uint64_t need
   revoke(slot);
 }
 
-bool WorkerEngine::State::waits_for_fetch(const Task& task) const {
+/// Whether the task waits for an input that needs memory here first.
+bool WorkerEngine::State::lacks_input_room(const Task& task, bool waits_long) const {
   const auto inputs = inputs_of(task);
-  return std::any_of(inputs.begin(), inputs.end(), [this](const DatumId& id) {
-    return data[data_table.find(id)].presence == Presence::queued;
+  return std::ranges::any_of(inputs, [&](const DatumId& id) {
+    const Datum& datum = data[data_table.find(id)];
+    if (datum.presence == Presence::on_disk) return true;
+    if (datum.presence == Presence::fetching) return waits_long;
+    if (datum.presence != Presence::queued) return false;
+    return lacks_fetch_room && takes_memory(datum, datum.holder);
   });
 }
 
-/// Tells the scheduler, once, which tasks wait for memory here while nothing runs that could free
-/// some. Whatever could change that comes from the scheduler, or is reported to it.
+/// Whether nothing came for so long that those asked must lack room to send it.
+bool WorkerEngine::State::waits_long() const {
+  if (fetches == 0 || now - last_progress < limits.fetch_wait) return false;
+  std::uint64_t asked = 0;
+  for (std::uint32_t slot = 0; slot < data.slot_count(); ++slot) {
+    const Datum& datum = data[slot];
+    if (datum.is_used && datum.presence == Presence::fetching) asked += datum.bytes;
+  }
+  const auto seconds = static_cast<double>(asked / limits.fetch_bytes_per_second);
+  return now - last_progress >= limits.fetch_wait + Duration::seconds(seconds);
+}
+
+/// Bytes that must become free here for the task to start.
+std::uint64_t WorkerEngine::State::bytes_lacking(const Task& task) const {
+  std::uint64_t total = bytes_needed(task);
+  for (const DatumId& id : inputs_of(task)) {
+    const Datum& datum = data[data_table.find(id)];
+    const bool is_to_come =
+        datum.presence == Presence::on_disk ||
+        (datum.presence == Presence::queued && takes_memory(datum, datum.holder));
+    if (is_to_come) total = saturating_add(total, limits.taken_bytes(datum.bytes));
+  }
+  return total;
+}
+
+/// Whether something may free memory here without a word from the scheduler.
+bool WorkerEngine::State::may_go_on() const {
+  const bool may_readers_end = readers > 0 && now - last_progress < limits.read_wait;
+  return started_count() > 0 || fetches_counted > 0 || !transfers.empty() || may_readers_end;
+}
+
+/// Tells the scheduler, once, which tasks wait for memory here while nothing happens that could
+/// free some; and if something does after all. Whatever else could change that comes from the
+/// scheduler, or is reported to it.
 void WorkerEngine::State::report_shortage() {
-  const bool says_something =
-      !done.empty() || !failed.empty() || !acquired.empty() || !missing.data.empty();
-  if (says_something || received != shortage_told_after) is_shortage_told = false;
-  if (is_shortage_told || is_leaving || started_count() > 0 || fetches_counted > 0) return;
-  if (task_count[std::size_t(TaskState::ready)] == 0 && !lacks_fetch_room) return;
+  if (has_reports() || received != shortage_told_after) is_shortage_told = false;
+  if (is_leaving) return;
+  if (may_go_on()) {
+    if (std::exchange(is_shortage_told, false)) {
+      report(protocol::MemoryShort{received, reserved, {}, {}, {}});
+    }
+    return;
+  }
+  const bool is_waiting = waits_long();
+  if (is_shortage_told && (is_wait_told || !is_waiting)) return;
+  const bool lacks_room = lacks_fetch_room || lacks_load_room.has_value() || is_waiting;
+  if (task_count[std::size_t(TaskState::ready)] == 0 && !lacks_room) return;
   for (std::uint32_t slot = 0; slot < tasks.slot_count(); ++slot) {
     const Task& task = tasks[slot];
-    if (!task.is_used) continue;
-    std::uint64_t needed = bytes_needed(task);
-    if (task.state == TaskState::waiting) {
-      if (!lacks_fetch_room || !waits_for_fetch(task)) continue;
-      for (const DatumId& id : inputs_of(task)) {
-        const Datum& datum = data[data_table.find(id)];
-        if (datum.presence != Presence::queued) continue;
-        needed = saturating_add(needed, limits.taken_bytes(datum.bytes));
-      }
+    if (!task.is_used ||
+        (task.state == TaskState::waiting && !lacks_input_room(task, is_waiting))) {
+      continue;
     }
     shortage.tasks.push_back({task.run, task.task});
-    shortage.bytes.push_back(needed);
+    shortage.bytes.push_back(bytes_lacking(task));
   }
   if (shortage.tasks.empty()) return;
   is_shortage_told = true;
+  is_wait_told = is_waiting;
   shortage_told_after = received;
   shortage.received = received;
   shortage.memory_used = reserved;
+  shortage.spill_error = spill_error;
 }
 
 /// Publishes the outputs of a task that ended well, or drops them when it was revoked.
@@ -299,7 +371,7 @@ void WorkerEngine::State::make_outputs(const TaskEnded& event, const Task& task)
     const std::uint64_t bytes = are_told ? event.output_bytes[i] : (is_dynamic ? 0 : announced[i]);
     const std::uint32_t slot = obtain(id);
     if (data[slot].producer == event.handle) data[slot].producer = no_slot;
-    if (data[slot].presence == Presence::here) leave_store(data[slot]);
+    if (is_held(data[slot])) leave_store(data[slot]);
     stop_fetch(data[slot]);
     come(slot, bytes, true, bytes);
     push_output(task, id, bytes);
@@ -314,28 +386,26 @@ void WorkerEngine::State::push_output(const Task& task, const DatumId& id, std::
   if (driver == peers.end() || !driver->second.is_known) return;
   if (protocol::is_pushed(host_identity, driver->second.host_identity, bytes)) {
     act(PushDatum{message.driver, id});
+    if (bytes > limits.untracked_bytes) lend(data[data_table.find(id)]);
   }
 }
 
 void WorkerEngine::State::report_done(const TaskEnded& event, const Task& task) {
-  std::size_t i = done.size();
-  while (i > 0 && done[i - 1].run != task.run) --i;
-  if (i == 0) {
-    done.emplace_back().run = task.run;
-    done_is_dynamic.push_back(false);
-    i = done.size();
+  const auto announced = output_bytes_of(task);
+  const bool are_told = event.output_bytes.size() == announced.size();
+  bool is_dynamic = false;
+  for (std::size_t k = 0; k < announced.size(); ++k) {
+    is_dynamic |= announced[k] == graph::TaskGraph::dynamic_bytes ||
+                  (are_told && event.output_bytes[k] != announced[k]);
   }
-  protocol::TasksDone& report = done[i - 1];
+  protocol::TasksDone& report = done_report(task.run, is_dynamic);
   report.task.push_back(task.task);
   report.attempt.push_back(task.attempt);
   report.elapsed_ns.push_back(event.elapsed_ns);
-  const auto announced = output_bytes_of(task);
-  const bool are_told = event.output_bytes.size() == announced.size();
   for (std::size_t k = 0; k < announced.size(); ++k) {
-    const bool is_dynamic = announced[k] == graph::TaskGraph::dynamic_bytes;
-    const std::uint64_t bytes = are_told ? event.output_bytes[k] : (is_dynamic ? 0 : announced[k]);
-    if (is_dynamic || bytes != announced[k]) done_is_dynamic[i - 1] = true;
-    report.output_bytes.push_back(bytes);
+    const std::uint64_t planned =
+        announced[k] == graph::TaskGraph::dynamic_bytes ? 0 : announced[k];
+    report.output_bytes.push_back(are_told ? event.output_bytes[k] : planned);
   }
   ++counters.tasks_done;
 }
@@ -372,12 +442,17 @@ void WorkerEngine::State::report_held() {
 
 /// The outputs will not be made by this task.
 void WorkerEngine::State::unmake_outputs(const Task& task, std::uint32_t slot) {
-  for (const std::uint32_t output : outputs_of(task)) {
-    const DatumId id{task.run, output};
+  const auto outputs = outputs_of(task);
+  const auto announced = output_bytes_of(task);
+  for (std::size_t i = 0; i < outputs.size(); ++i) {
+    const DatumId id{task.run, outputs[i]};
     const std::uint32_t found = data_table.find(id);
     if (found == no_slot || data[found].producer != slot) continue;
     data[found].producer = no_slot;
-    if (data[found].presence != Presence::here) {
+    if (!is_held(data[found])) {
+      // If somebody else makes it for a task that is here, it takes as much when it comes.
+      const bool is_dynamic = announced[i] == graph::TaskGraph::dynamic_bytes;
+      data[found].bytes = is_dynamic ? 0 : announced[i];
       refuse_requests(found, now);
       if (data[found].users > 0) become_unsure(data[found]);
     }
@@ -393,6 +468,8 @@ void WorkerEngine::State::release_inputs(std::uint32_t slot) {
     const std::uint32_t found = data_table.find(inputs[i]);
     Datum& datum = data[found];
     --datum.users;
+    if (tasks[slot].state == TaskState::started) --datum.running;
+    datum.used = ++uses;
     if (datum.presence != Presence::here) remove_waiter(datum, slot);
     settle(found);
   }

@@ -43,10 +43,13 @@ TaskView WorkerEngine::task(std::uint32_t handle) const {
 
 const Counters& WorkerEngine::counters() const { return state_->counters; }
 
+Instant WorkerEngine::report_due() const { return state_->report_due(); }
+
 std::uint64_t WorkerEngine::memory_reserved() const { return state_->reserved; }
 
 bool WorkerEngine::is_empty() const {
-  return state_->tasks.size() == 0 && state_->data.size() == 0 && state_->requests.size() == 0;
+  return state_->tasks.size() == 0 && state_->data.size() == 0 && state_->requests.size() == 0 &&
+         state_->templates.empty();
 }
 
 void WorkerEngine::State::step(std::span<const Event> events, Instant at, Actions& out) {
@@ -69,9 +72,13 @@ void WorkerEngine::State::step(std::span<const Event> events, Instant at, Action
     // What fails for want of memory may leave room for others.
     for (std::size_t failures = failed.size() + 1; failures != failed.size();) {
       failures = failed.size();
+      pump_loads();
       admit();
       pump_fetches();
     }
+    refuse_in_vain();
+    recall_loans();
+    write_ahead();
     flush_drops();
   }
   report_held();
@@ -94,22 +101,6 @@ void WorkerEngine::State::flush_drops() {
   drops.clear();
 }
 
-/// Sends what the step has to report, one message per run and kind.
-void WorkerEngine::State::flush() {
-  for (std::size_t i = 0; i < done.size(); ++i) {
-    if (!done_is_dynamic[i]) done[i].output_bytes = {};
-    report(std::move(done[i]));
-  }
-  for (auto& message : failed) report(std::move(message));
-  for (auto& message : acquired) report(std::move(message));
-  if (!missing.data.empty()) report(std::exchange(missing, {}));
-  if (!shortage.tasks.empty()) report(std::exchange(shortage, {}));
-  done.clear();
-  done_is_dynamic.clear();
-  failed.clear();
-  acquired.clear();
-}
-
 void WorkerEngine::State::on(const FromScheduler& event) {
   if (!std::holds_alternative<protocol::Heartbeat>(event.message)) ++received;
   std::visit([this](const auto& message) { told(message); }, event.message);
@@ -120,6 +111,7 @@ void WorkerEngine::State::on(const TaskEnded& event) {
     ++counters.stale_events;
     return;
   }
+  last_progress = now;
   const std::uint32_t slot = event.handle;
   started_ns -= predicted_ns(tasks[slot]);
   reserved -= std::exchange(tasks[slot].reserved, 0);
@@ -145,13 +137,19 @@ void WorkerEngine::State::on(const TaskEnded& event) {
 
 void WorkerEngine::State::on(const FetchDone& event) {
   const std::uint32_t slot = data_table.find(event.datum);
-  if (slot == no_slot || data[slot].presence == Presence::here || data[slot].users == 0) {
+  if (slot == no_slot || is_held(data[slot]) || data[slot].users == 0) {
     ++counters.stale_events;
     // It came although the fetch was abandoned just before: it is in the store, for nobody.
     if (slot == no_slot || data[slot].presence != Presence::here) drops.push_back(event.datum);
     return;
   }
   Datum& datum = data[slot];
+  const bool is_abandoned = datum.presence != Presence::fetching;
+  if (is_abandoned && !event.is_in_place && !fits(limits.taken_bytes(event.bytes))) {
+    ++counters.stale_events;
+    drops.push_back(event.datum);
+    return;
+  }
   const std::uint32_t first = waiters[datum.first_waiter].task;
   const RunId run = tasks[first].run;
   if (datum.presence == Presence::fetching) {
@@ -161,11 +159,14 @@ void WorkerEngine::State::on(const FetchDone& event) {
     stop_fetch(datum);
   }
   datum.is_freed = false;
-  if (acquired.empty() || acquired.back().run != run) acquired.push_back({run, {}, 0, 0});
-  auto& report = acquired.back();
+  auto& report = acquired_report(run);
   report.data.push_back(event.datum);
   (event.is_in_place || event.is_local ? report.local_bytes : report.remote_bytes) += event.bytes;
+  last_progress = now;
+  const PeerId lender = datum.holder;
+  borrow(datum, event.is_in_place ? event.bytes : 0);
   come(slot, event.bytes, false, event.is_in_place ? 0 : event.bytes);
+  if (datum.borrowed > 0) datum.holder = lender;
 }
 
 void WorkerEngine::State::on(const FetchFailed& event) {
@@ -179,6 +180,7 @@ void WorkerEngine::State::on(const FetchFailed& event) {
   --fetches;
   uncount(datum);
   charge(datum, 0);
+  borrow(datum, 0);
   datum.presence = Presence::absent;
   report_missing(datum, event.peer);
 }
@@ -186,12 +188,13 @@ void WorkerEngine::State::on(const FetchFailed& event) {
 void WorkerEngine::State::on(const FetchAsked& event) {
   const std::uint32_t slot = data_table.find(event.datum);
   if (slot != no_slot && data[slot].presence == Presence::here) {
-    act(AnswerFetch{event.peer, event.request, event.datum});
+    answer(event.peer, event.request, data[slot]);
     return;
   }
-  const bool will_never_come = slot == no_slot
-                                   ? dropped_table.find(event.datum) != no_slot
-                                   : data[slot].is_freed && data[slot].producer == no_slot;
+  const bool will_never_come =
+      slot == no_slot
+          ? dropped_table.find(event.datum) != no_slot
+          : data[slot].is_freed && data[slot].producer == no_slot && !is_held(data[slot]);
   const auto peer = peers.find(event.peer);
   const bool is_full =
       peer != peers.end() && peer->second.waiting_requests >= limits.waiting_requests_per_peer;
@@ -219,6 +222,8 @@ void WorkerEngine::State::on(const FetchUnasked& event) {
 
 void WorkerEngine::State::on(const Tick&) {}
 
+void WorkerEngine::State::on(const Resting&) { is_resting = true; }
+
 void WorkerEngine::State::told(const protocol::PeerInfo& message) {
   Peer& peer = peers[message.peer];
   peer.is_known = true;
@@ -245,8 +250,10 @@ void WorkerEngine::State::told(const protocol::AssignTasks& message) {
     return;
   }
   if (is_leaving || message.task.empty()) return;
+  keep_template(message);
   const std::uint32_t batch = batches.add();
   batches[batch].message = message;
+  if (!message.driver.is_none()) peers[message.driver].is_driver = true;
   scratch.clear();
   Task task;
   task.run = message.run;
@@ -294,7 +301,7 @@ void WorkerEngine::State::told(const protocol::FreeData& message) {
     }
     Datum& datum = data[slot];
     datum.is_freed = true;
-    if (datum.presence == Presence::here) {
+    if (is_held(datum)) {
       settle(slot);
       continue;
     }
@@ -317,9 +324,7 @@ void WorkerEngine::State::told(const protocol::Relocate& message) {
     const PeerId holder = message.holder[i];
     if (slot == no_slot) continue;
     Datum& datum = data[slot];
-    if (datum.presence == Presence::here || datum.users == 0 || datum.producer != no_slot) {
-      continue;
-    }
+    if (is_held(datum) || datum.users == 0 || datum.producer != no_slot) continue;
     if (datum.presence != Presence::absent) {
       if (datum.holder == holder) continue;
       stop_fetch(datum);
@@ -345,7 +350,7 @@ void WorkerEngine::State::told(const protocol::Shutdown& message) {
   for (std::uint32_t slot = 0; slot < data.slot_count(); ++slot) {
     if (!data[slot].is_used || data[slot].producer != no_slot) continue;
     if (data[slot].presence == Presence::here) continue;
-    refuse_requests(slot, now);
+    refuse_requests(slot, now);  // nothing is read back any more
     settle(slot);
   }
 }

@@ -58,11 +58,49 @@ struct FetchUnasked {
   std::uint64_t request = all;
 };
 
-/// Time has passed; sent at least ten times a second while anything is under way.
+/// Time has passed; sent at least ten times a second while anything is under way, and at
+/// report_due().
 struct Tick {};
 
-using Event =
-    std::variant<FromScheduler, TaskEnded, FetchDone, FetchFailed, FetchAsked, FetchUnasked, Tick>;
+/// The process is about to wait for something to happen: what is held back is to be told.
+struct Resting {};
+
+/// What AnswerFetch or PushDatum gave is no longer read: sent, or its lease returned. Follows each
+/// of them once, for data of more than Limits::untracked_bytes.
+struct ReadDone {
+  DatumId datum;
+};
+
+/// The copy that SpillDatum asked for is whole.
+struct SpillDone {
+  std::uint64_t copy = 0;
+};
+
+/// It could not be written, and takes no disk space.
+struct SpillFailed {
+  std::uint64_t copy = 0;
+  std::string error;  ///< names the disk and the remedy
+};
+
+/// The datum that LoadDatum asked for is in the store, unless its copy was dropped meanwhile.
+struct LoadDone {
+  std::uint64_t copy = 0;
+};
+
+/// The copy cannot be read, or is not what was written.
+struct LoadFailed {
+  std::uint64_t copy = 0;
+  std::string error;
+};
+
+/// A peer of this host has no room for what others wait for, while this worker reads its memory.
+struct LoansWanted {
+  PeerId peer;
+};
+
+using Event = std::variant<FromScheduler, TaskEnded, FetchDone, FetchFailed, FetchAsked,
+                           FetchUnasked, Tick, Resting, ReadDone, SpillDone, SpillFailed, LoadDone,
+                           LoadFailed, LoansWanted>;
 
 // ---- actions: ordered commands ---------------------------------------------------------------
 
@@ -83,6 +121,7 @@ struct StartFetch {
   DatumId datum;
   PeerId peer;
   std::uint64_t bytes = 0;
+  bool is_copied = false;  ///< it is not to be read in place, also on the same host
 };
 
 /// The datum is no longer needed; no answer is expected, one that comes is dropped.
@@ -120,6 +159,29 @@ struct DropDatum {
   DatumId datum;
 };
 
+/// Write the datum, which is in the store and stays there, to disk under a number that was never
+/// used before: SpillDone or SpillFailed follows, in any case.
+struct SpillDatum {
+  DatumId datum;
+  std::uint64_t copy = 0;
+};
+
+/// Read a copy back into the store: LoadDone or LoadFailed follows, in any case.
+struct LoadDatum {
+  DatumId datum;
+  std::uint64_t copy = 0;
+  std::uint64_t bytes = 0;
+};
+
+/// The copy is not needed any more, if it could be written; what is being read of it is not to come
+/// into the store.
+struct DropCopy {
+  std::uint64_t copy = 0;
+};
+
+/// Tell those who read here in place that this worker has LoansWanted.
+struct RecallLoans {};
+
 /// The peer's PeerInfo: where to find it.
 struct KnowPeer {
   protocol::PeerInfo info;
@@ -137,7 +199,7 @@ struct Exit {
 
 using Action = std::variant<ToScheduler, StartTask, StartFetch, AbandonFetch, AnswerFetch,
                             RefuseFetch, PushDatum, DropDatum, KnowPeer, ForgetPeer, Exit,
-                            WithdrawTask>;
+                            WithdrawTask, SpillDatum, LoadDatum, DropCopy, RecallLoans>;
 using Actions = std::vector<Action>;
 
 // ---- the engine ------------------------------------------------------------------------------
@@ -163,8 +225,39 @@ struct Limits {
   Duration unknown_wait = Duration::seconds(2);
   /// A revoked task that still runs holds its slot after so long: the scheduler is told.
   Duration revoked_wait = Duration::milliseconds(50);
-  /// Dropped data remembered, so that requests for them are refused at once.
-  std::uint32_t dropped_remembered = 65536;
+  /// How long what is done may wait to be told together with more, while tasks that take no longer
+  /// go on: a message costs this process and the scheduler more than such a task. And how much of
+  /// it.
+  Duration report_delay = {};
+  std::uint32_t reports_held_max = 256;
+  /// Dropped data remembered, so that requests for them are refused at once; looked up for each new
+  /// datum, so no more than stay in a core's cache.
+  std::uint32_t dropped_remembered = 8192;
+  /// Whether data may go to disk when memory is short.
+  bool can_spill = false;
+  /// Smaller data stay in memory: they cost the disk more than they take.
+  std::uint64_t spill_bytes_min = 4097;
+  /// Data being written at once. More only wait for the disk.
+  std::uint32_t spill_writes = 8;
+  /// So much of the memory is to be free, or free at once: holding what is on disk, too.
+  std::uint32_t room_ahead_percent = 25;
+  /// How long no data are written after the disk was full or failed.
+  Duration spill_pause = Duration::seconds(5);
+  /// A disk that has lost data so often is not written to any more.
+  std::uint32_t load_failures = 3;
+  /// Tasks per slot, started ones not counted, whose inputs are read back ahead.
+  std::uint32_t prefetch_per_slot = 2;
+  /// Reads of data up to this size are not followed: they get a copy at once.
+  std::uint64_t untracked_bytes = 4096;
+  /// A worker that runs nothing and lacks room for so long gives up fetches that wait to be answered,
+  /// for its own tasks and what others ask for, and asks for what others read here.
+  Duration room_patience = Duration::milliseconds(200);
+  /// A worker that waits for inputs for so long, and a second for each of these bytes, takes it that
+  /// those who have them lack room to send them.
+  Duration fetch_wait = Duration::seconds(30);
+  std::uint64_t fetch_bytes_per_second = 10'000'000;
+  /// While others read here and something went on within this time, memory may still come back.
+  Duration read_wait = Duration::seconds(5);
 };
 
 /// What the shell needs to run a started task. Spans live until its TaskEnded has been stepped.
@@ -185,7 +278,10 @@ struct Counters {
   std::uint64_t tasks_done = 0;
   std::uint64_t fetches = 0;
   std::uint64_t stale_events = 0;
-  std::uint64_t odd_messages = 0;  ///< assignments whose vectors contradict each other
+  /// Assignments whose vectors contradict each other, and runs of templates that are not kept.
+  std::uint64_t odd_messages = 0;
+  std::uint64_t spilled_bytes = 0;
+  std::uint64_t loaded_bytes = 0;
 };
 
 /// What one worker fetches, runs, keeps and frees. A pure state machine.
@@ -193,6 +289,10 @@ struct Counters {
 /// A datum is *here* when it is in the store (made, or fetched). A task is admitted when all its
 /// inputs are here and its outputs fit under the memory limit; the lowest rank goes first. Inputs
 /// that another process holds or will make are fetched in rank order of their tasks.
+///
+/// With Limits::can_spill data go to disk to make room: first what nobody is known to read, then
+/// what is needed last; never what a started task or another process reads. They are read back
+/// before their tasks' turn.
 /// Threads: one at a time.
 class WorkerEngine {
  public:
@@ -206,10 +306,13 @@ class WorkerEngine {
 
   void step(std::span<const Event> events, Instant now, Actions& actions);
 
+  /// When a Tick is to come, for what is held back to be told; the end of time if nothing is.
+  Instant report_due() const;
+
   TaskView task(std::uint32_t handle) const;
   const Counters& counters() const;
   std::uint64_t memory_reserved() const;
-  /// Nothing queued, running, fetched or held.
+  /// Nothing queued, running, fetched or held, and no template kept.
   bool is_empty() const;
 
   std::string story(RunId run, std::uint32_t task) const;

@@ -1,17 +1,21 @@
 #include <ashlar/ashlar.hpp>
+#include <ashlar/error.hpp>
 
 #include <gtest/gtest.h>
 
 #include <functional>
 #include <memory>
+#include <string>
 #include <thread>
 
 #include "net/address.hpp"
+#include "net/link.hpp"
 #include "newcomer.hpp"
 #include "runtime/clock.hpp"
 #include "runtime/loop.hpp"
 #include "runtime/scheduler_shell.hpp"
 #include "telemetry/log.hpp"
+#include "wire/codec.hpp"
 
 /// A session on a scheduler elsewhere.
 namespace ashlar::runtime {
@@ -64,7 +68,57 @@ TEST(Connect, ASessionKnowsHowManyWorkersAndSlotsThereAre) {
   shell.reset();
   machine.reset();
   EXPECT_TRUE(eventually([&] { return session.worker_count() == 0; })) << "nobody knows of any";
-  EXPECT_THROW(session.compute(array), Disconnected);
+  try {
+    session.compute(array);
+    ADD_FAILURE() << "nobody is there to compute it";
+  } catch (const Disconnected& error) {
+    EXPECT_NE(std::string(error.what()).find("lost the scheduler at "), std::string::npos)
+        << error.what();
+    EXPECT_NE(std::string(error.what()).find("connect again"), std::string::npos) << error.what();
+  }
+}
+
+/// A scheduler of an older version: it welcomes, and does not say that it explains.
+class OldScheduler : private net::LinkEvents {
+ public:
+  explicit OldScheduler(Loop& loop)
+      : listener_(net::Listener::open(loop.io(), net::Address::parse("tcp://127.0.0.1:0"),
+                                      [this](std::shared_ptr<net::Link> link) {
+                                        link_ = std::move(link);
+                                        link_->start(*this);
+                                      })) {}
+  ~OldScheduler() override {
+    if (link_) link_->detach();
+  }
+  std::string address() const { return listener_->address().to_string(); }
+
+ private:
+  std::span<std::byte> on_frame(std::span<const std::byte>, std::uint64_t, int) override {
+    if (std::exchange(is_welcome_, true)) return {};
+    protocol::Welcome welcome;
+    welcome.session = SessionId{1};
+    welcome.peer = PeerId{1};
+    welcome.explains = false;
+    link_->send({wire::encode(wire::Handshake(welcome)), {}, {}, -1});
+    return {};
+  }
+  void on_payload() override {}
+  void on_batch_end() override {}
+  void on_closed(const std::string&) override { link_ = nullptr; }
+
+  std::unique_ptr<net::Listener> listener_;
+  std::shared_ptr<net::Link> link_;
+  bool is_welcome_ = false;
+};
+
+TEST(Connect, AnOlderSchedulerIsNotAskedForExplanations) {
+  Loop loop(Loop::Options{});
+  OldScheduler scheduler(loop);
+  loop.start();
+  Session session = Session::connect(scheduler.address());
+  EXPECT_THROW(session.explain(), Unsupported);
+  session.close();
+  loop.stop();
 }
 
 }  // namespace

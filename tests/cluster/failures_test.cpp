@@ -154,6 +154,46 @@ TEST(Failures, AKernelThatThrowsEndsTheComputationOfItsArray) {
       << error;
 }
 
+TEST(Failures, WhatReadsAKeptArrayThatFailedSaysWhy) {
+  auto session = two_workers();
+  TemporaryFolder folder;
+  session.compute(save_npy(folder / "x.npy", ones({40, 40}, {.chunks = {20, 20}})));
+  const int line = __LINE__ + 1;
+  const auto x = load_npy(folder / "x.npy", {.chunks = {20, 20}});
+  std::filesystem::remove(folder / "x.npy");
+  const auto kept = session.persist(x * 2.0), beside = session.persist(ones({40, 40}));
+  for (int i = 0; i < 2; ++i) {
+    const std::string error = error_of([&] { session.compute(sum(kept + beside)); });
+    EXPECT_TRUE(contains(error, "x.npy") && contains(error, "on worker local:") &&
+                contains(error, "failures_test.cpp:" + std::to_string(line)))
+        << error;
+    EXPECT_TRUE(contains(error_of([&] { session.wait(kept); }), "x.npy"));
+  }
+  EXPECT_EQ(session.compute(sum(beside)).item<double>(), 1600.0);
+}
+
+TEST(Failures, AWorkerThatDiesAfterAFailureTakesNothingMoreWithIt) {
+  auto session = Session::local({.workers = 1, .threads_per_worker = 1, .progress = false});
+  TemporaryFolder folder;
+  Graph graph;
+  const auto bad = graph.add<fail_with>({.priority = 1}, std::string("too hot"));
+  const auto after = graph.add<fail_with>(bad);
+  const auto slow = graph.add<wait_for_file>(folder / "go");
+  const auto beside = graph.add<add_one>(slow);
+  for (const auto& node : {bad, after}) graph.want(node);
+  graph.want(beside);
+  const auto run = session.run(graph);
+  const std::string cause = error_of([&] { run[bad].get(); });
+  ASSERT_TRUE(contains(cause, "too hot")) << cause;
+  const int killed = workers().front();
+  ASSERT_EQ(0, ::kill(killed, SIGKILL));
+  ASSERT_TRUE(eventually([&] { return is_replaced(session, killed, 1); }));
+  std::ofstream(folder / "go").put('x');
+  EXPECT_EQ(run[beside].get(), 2);
+  EXPECT_EQ(error_of([&] { run[after].get(); }), cause);
+  EXPECT_EQ(error_of([&] { run.wait(); }), cause);
+}
+
 TEST(Failures, MoreMemoryThanAddressesIsRefused) {
   EXPECT_THROW(Session::local({.workers = 1, .memory_per_worker = ~std::uint64_t{0}}), BadInput);
 }
@@ -162,6 +202,7 @@ TEST(Failures, WhatDoesNotFitIntoMemoryIsAnErrorNotAHang) {
   auto session = Session::local({.workers = 2,
                                  .threads_per_worker = 1,
                                  .memory_per_worker = std::uint64_t{64} << 20,
+                                 .spill_per_worker = 0,
                                  .progress = false});
   {
     const auto kept =
@@ -180,6 +221,7 @@ TEST(Failures, ChunksThatTheStoreRoundsUpWaitForTheirTurn) {
   auto session = Session::local({.workers = 1,
                                  .threads_per_worker = 2,
                                  .memory_per_worker = std::uint64_t{16} << 20,
+                                 .spill_per_worker = 0,
                                  .progress = false});
   const auto x = ones({2000, 2000}, {.chunks = {100, 100}}) + 1.0;  // twice what there is
   for (int round = 0; round < 5; ++round) {
@@ -194,6 +236,7 @@ TEST(Failures, ARunThatWaitsForMemoryGoesOnWhenSomeIsReleased) {
   auto session = Session::local({.workers = 2,
                                  .threads_per_worker = 1,
                                  .memory_per_worker = std::uint64_t{64} << 20,
+                                 .spill_per_worker = 0,
                                  .progress = false});
   const auto array = random::uniform({3200, 3200}, {.chunks = {400, 400}, .seed = 1});
   std::optional<Array> first = session.persist(array);  // 82 of 134 MB
@@ -207,6 +250,7 @@ TEST(Failures, AChunkThatFitsNowhereIsRefusedAtOnce) {
   auto session = Session::local({.workers = 1,
                                  .threads_per_worker = 1,
                                  .memory_per_worker = std::uint64_t{64} << 20,
+                                 .spill_per_worker = 0,
                                  .progress = false});
   const auto large = random::uniform({8000, 8000}, {.chunks = {4000, 4000}, .seed = 1});
   const std::string error = error_of([&] { session.compute(large); });

@@ -12,6 +12,9 @@
 namespace ashlar::testing {
 
 int add_one(int x);
+/// The sum of two numbers, below 1000.
+int add_both(int a, int b);
+int fail_if_negative(int x);
 double sum_of(View<const double, 2> x);
 std::string fail_with(const std::string& why);
 int wait_for_file(const std::string& path);

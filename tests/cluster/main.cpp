@@ -16,6 +16,12 @@
 namespace ashlar::testing {
 
 int add_one(int x) { return x + 1; }
+int add_both(int a, int b) { return (a + b) % 1000; }
+
+int fail_if_negative(int x) {
+  if (x < 0) throw std::runtime_error("negative");
+  return x;
+}
 
 double sum_of(View<const double, 2> x) {
   const auto all = x.span();
@@ -81,6 +87,7 @@ Tasks test_tasks() {
   tasks.add<wait_for_file>("wait_for_file").add<pid_of_worker>("pid_of_worker");
   tasks.add<report_and_wait>("report_and_wait").add<crash>("crash").add<add_into>("add_into");
   tasks.add<make_block>("make_block").add<total>("total");
+  tasks.add<add_both>("add_both").add<fail_if_negative>("fail_if_negative");
   tasks.add<hold>("hold").add<stall_once>("stall_once", {.pure = true});
   return tasks;
 }

@@ -18,9 +18,9 @@ class Newcomer : public net::LinkEvents {
  public:
   Newcomer(Loop& loop, const net::Address& scheduler, const protocol::Hello& hello) {
     net::connect(loop.io(), scheduler, 10'000,
-                 [this, hello](std::shared_ptr<net::Link> link, const std::string& reason) {
+                 [this, hello](std::shared_ptr<net::Link> link, const net::NoLink& why_not) {
                    if (!link) {
-                     closed = "not connected: " + reason;
+                     closed = "not connected: " + why_not.reason;
                      return;
                    }
                    link_ = std::move(link);

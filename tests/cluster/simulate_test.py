@@ -105,11 +105,60 @@ class Works(Folder):
         # 1 ms, 0.1 s and 0.2 s at speed 2, one after the other, 20 us with each.
         self.assertAlmostEqual(self.figure(text, "makespan"), 0.1505, delta=0.0005)
 
+    def test_kernels_of_a_machine_file(self):
+        cluster = CLUSTER.replace("[flops_per_s]\ngemm = 3e10",
+                                  '[kernels."gemm"]\nfixed_us = 5e4\nflops_per_s = 6e10')
+        text = self.works(self.file("graph.json", json.dumps(GRAPH)),
+                          self.file("kernels.toml", cluster))
+        # 1 ms, then 0.05 s and 0.05 s, and 0.05 s and 0.1 s, at speed 2.
+        self.assertAlmostEqual(self.figure(text, "makespan"), 0.1255, delta=0.0005)
+
+    def test_several_workers_of_a_host(self):
+        one = '[[hosts]]\nname = "a"\nworkers = 4\nslots = 1\n[runtime]\n'
+        alone = self.file("alone.toml", one + "driver_on_first_host = true\n")
+        trace = os.path.join(self.folder.name, "trace.json")
+        text = self.works("stencil", alone, "--trace", trace)
+        self.assertIn("1 hosts, 4 slots", text)
+        self.assertEqual(self.figure(text, "moved"), 0)
+        with open(trace) as file:
+            names = [e["args"]["name"] for e in json.load(file)["traceEvents"] if e["ph"] == "M"]
+        self.assertEqual(names, ["a/0", "a/1", "a/2", "a/3"])
+        two = one.replace("workers = 4", "count = 2\nworkers = 2")
+        self.assertGreater(self.figure(self.works("stencil", self.file("two.toml", two)), "moved"), 0)
+
     def test_hosts_that_vanish(self):
         calm = self.figure(self.works("matmul"), "makespan")
         fault = CLUSTER + '[[faults]]\nhost = "fast.1"\nvanishes_s = 0.2\n'
         text = self.works("matmul", self.file("fault.toml", fault))
         self.assertGreater(self.figure(text, "makespan"), 1.2 * calm)
+
+
+class Calibrates(Folder):
+    def run_ashlar(self, *arguments):
+        return subprocess.run([ASHLAR, *arguments], capture_output=True, text=True, timeout=500)
+
+    def test_a_machine_file_of_this_machine_is_one_that_simulate_reads(self):
+        machine = os.path.join(self.folder.name, "machine.toml")
+        result = self.run_ashlar("calibrate", "--workers", "2", "--threads", "1", "--out", machine)
+        self.assertEqual((result.returncode, result.stderr), (0, ""))
+        for kernel in ("matmul", "random", "elementwise"):
+            self.assertRegex(result.stdout, rf"(?m)^ashlar\.{kernel} .* %$")
+        self.assertIn(machine + " is written", result.stdout)
+        with open(machine) as file:
+            text = file.read()
+        for word in ("[[hosts]]", "workers = 2", "slots = 1", "latency_us", "gbit_per_s",
+                     "task_overhead_us", "driver_on_first_host = true", "ashlar.matmul"):
+            self.assertIn(word, text)
+        self.assertIn("1 hosts, 2 slots", self.works("matmul", machine))
+
+    def test_bad_options(self):
+        for arguments, words in (
+                (("--event-log", "/no/log"), ("/no/log", "cannot be read")),
+                (("--workers", "2", "--event-log", "x"), ("excludes",))):
+            result = self.run_ashlar("calibrate", "--out", "/no/such/file", *arguments)
+            self.assertNotEqual(result.returncode, 0)
+            for word in words:
+                self.assertIn(word, result.stderr)
 
 
 class BadInput(Folder):
@@ -140,6 +189,15 @@ class BadInput(Folder):
         self.cluster_says('name = "old"\nslots = 1', 'name = "old"', ":17: [[hosts]] needs slots")
         self.cluster_says("memory_gib = 8", "memory_gib = -1", ":13: memory_gib")
         self.cluster_says("gemm = 3e10", 'gemm = "fast"', ":6: ", "above 0")
+        self.cluster_says("slots = 2", "workers = 0\nslots = 2", ":11: workers", "from 1 to 1024")
+        self.cluster_says("task_overhead_us = 20", "output_gb_per_s = 0", ":3: output_gb_per_s")
+        self.cluster_says("task_overhead_us = 20", "driver_on_first_host = 1", ":3: ",
+                          "true or false")
+        self.cluster_says("[flops_per_s]", "[kernels]", ":6: ", 'table [kernels."gemm"]')
+        self.cluster_says("[flops_per_s]", "[kernels.trsm]\nflops = 1\n[flops_per_s]",
+                          ':6: unknown key "flops"', "fixed_us")
+        self.cluster_says("[flops_per_s]", "[kernels.gemm]\nfixed_us = 1\n[flops_per_s]",
+                          'kernel "gemm" is under [flops_per_s], too')
         self.cluster_says("[runtime]", "[[runtime]]", ":2: expected a table [runtime]")
         self.fails(self.simulate("tree", self.file("none.toml", "")), "[[hosts]]")
         fault = '[[faults]]\nhost = "fast.7"\nvanishes_s = 1\n'

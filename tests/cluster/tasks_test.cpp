@@ -148,6 +148,7 @@ TEST_F(OwnTasks, ACallOfMapThatThrowsLeavesTheOthersAlone) {
 TEST_F(OwnTasks, OfAGraphOnlyWhatReadsAFailureFailsAndAtOnce) {
   TemporaryFolder folder;
   Graph graph;
+  const int line = __LINE__ + 1;
   const auto bad = graph.add<fail_with>(std::string("too hot"));
   const auto after = graph.add<fail_with>(bad);
   const auto slow = graph.add<wait_for_file>(folder / "go");
@@ -157,6 +158,10 @@ TEST_F(OwnTasks, OfAGraphOnlyWhatReadsAFailureFailsAndAtOnce) {
   const auto run = session().run(graph);
   const std::string cause = failure_of([&] { run[bad].get(); });
   ASSERT_EQ(cause.find("TaskFailed: "), 0u) << cause;
+  for (const std::string& part : {std::string("kernel \"fail_with\""), std::string("worker local:"),
+                                  "tasks_test.cpp:" + std::to_string(line)}) {
+    EXPECT_NE(cause.find(part), std::string::npos) << cause;
+  }
   EXPECT_EQ(failure_of([&] { run[after].get(); }), cause);
   EXPECT_FALSE(run.done().is_ready()) << "the rest goes on";
   std::ofstream(folder / "go").put('x');

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <cstdlib>
 
+#include "seeds.hpp"
+
 namespace ashlar::simulate {
 namespace {
 
@@ -18,7 +20,7 @@ std::uint64_t number(const char* variable, std::uint64_t otherwise) {
 Outcome run_seeds(const Config& config, std::uint64_t count) {
   const std::uint64_t only = number("ASHLAR_SEED", 0);
   const std::uint64_t first = only > 0 ? only : 1;
-  const std::uint64_t last = only > 0 ? only : number("ASHLAR_SEEDS", count);
+  const std::uint64_t last = only > 0 ? only : number("ASHLAR_SEEDS", seeds(count));
   Outcome sum;
   for (std::uint64_t seed = first; seed <= last; ++seed) {
     const Outcome outcome = Cluster(config).run(seed);
@@ -30,7 +32,10 @@ Outcome run_seeds(const Config& config, std::uint64_t count) {
     sum.runs_failed += outcome.runs_failed;
     sum.runs_cancelled += outcome.runs_cancelled;
     sum.runs_short += outcome.runs_short;
+    sum.template_runs += outcome.template_runs;
     sum.data_compared += outcome.data_compared;
+    sum.spilled_bytes += outcome.spilled_bytes;
+    sum.loaded_bytes += outcome.loaded_bytes;
     sum.took = std::max(sum.took, outcome.took);
   }
   return sum;
@@ -113,8 +118,9 @@ TEST(Simulation, LongDelaysAndManyTasks) {
 
 TEST(Simulation, TightMemoryEndsInResultsOrErrors) {
   for (const std::uint64_t limit : {150'000u, 400'000u, 1'000'000u}) {
-    const Outcome sum = run_seeds({.memory_limit = limit, .is_memory_tight = true}, 100);
-    EXPECT_GT(sum.runs_done, limit < 400'000 ? 0 : 3 * sum.runs_failed);
+    const Outcome sum =
+        run_seeds({.memory_limit = limit, .is_memory_tight = true, .can_spill = false}, 100);
+    EXPECT_GT(sum.runs_done, limit < 400'000 ? 0 : 2 * sum.runs_failed);
     EXPECT_TRUE(sum.runs_short > 0 || limit == 1'000'000) << "some runs lack memory";
     EXPECT_LT(sum.took, Duration::seconds(20));
   }
@@ -124,13 +130,75 @@ TEST(Simulation, TightMemoryWithFaultsEnds) {
   Config config = everything_at_once();
   config.memory_limit = 400'000;
   config.is_memory_tight = true;
+  config.can_spill = false;
   EXPECT_GT(run_seeds(config, 150).runs_done, 0u);
+}
+
+TEST(Simulation, WithADiskNothingFailsForWantOfMemory) {
+  // Room for the largest task, and what cannot go to disk beside it.
+  const Outcome sum = run_seeds({.workers = 4, .memory_limit = 900'000, .drivers = 2}, 200);
+  EXPECT_EQ(sum.runs_failed, 0u);
+  EXPECT_GT(sum.spilled_bytes, 0u);
+  EXPECT_GT(sum.loaded_bytes, 0u);
+}
+
+TEST(Simulation, DisksOfWorkersOnOneHostOrOnMany) {
+  for (const std::uint32_t hosts : {1u, 6u}) {
+    const Outcome sum = run_seeds(
+        {.workers = 6, .hosts = hosts, .memory_limit = 900'000, .runs = 5, .tasks_max = 100}, 60);
+    EXPECT_EQ(sum.runs_failed, 0u);
+    EXPECT_GT(sum.loaded_bytes, 0u);
+  }
+}
+
+TEST(Simulation, DisksThatFailEndInResultsOrErrors) {
+  Config config = everything_at_once();
+  config.memory_limit = 900'000;
+  config.is_memory_tight = true;
+  config.failing_disks = 50;
+  const Outcome sum = run_seeds(config, 150);
+  EXPECT_GT(sum.loaded_bytes, 0u);
 }
 
 TEST(Simulation, MemoryForEverythingAtOnceIsEnough) {
   // Any worker could hold all data there are, and an incoming quarter.
   const Outcome sum = run_seeds({.memory_limit = 7'000'000}, 300);
   EXPECT_EQ(sum.runs_failed, 0u);
+}
+
+TEST(Simulation, RepeatedGraphsGiveTheResultsOfSequentialExecution) {
+  const Outcome sum =
+      run_seeds({.workers = 4, .hosts = 2, .drivers = 2, .runs = 10, .repeats = 80}, 150);
+  EXPECT_EQ(sum.runs_failed, 0u);
+  EXPECT_GT(sum.template_runs, seeds(100));
+  EXPECT_GT(sum.data_compared, 0u);
+}
+
+TEST(Simulation, RepeatedGraphsStandEveryFault) {
+  Config config = everything_at_once();
+  config.runs = 10;
+  config.repeats = 80;
+  EXPECT_GT(run_seeds(config, 200).template_runs, seeds(50));
+  config.memory_limit = 400'000;
+  config.is_memory_tight = true;
+  EXPECT_GT(run_seeds(config, 100).template_runs, 0u);
+}
+
+TEST(Simulation, ReportsMayComeLater) {
+  Config config{.workers = 4, .drivers = 2, .runs = 6, .repeats = 50};
+  config.report_delay = Duration::milliseconds(2);
+  const Outcome sum = run_seeds(config, 150);
+  EXPECT_EQ(sum.runs_failed, 0u);
+  EXPECT_LT(sum.took, Duration::seconds(20)) << "nobody waits for what is held back";
+  config = everything_at_once();
+  config.report_delay = Duration::milliseconds(2);
+  config.repeats = 50;
+  EXPECT_GT(run_seeds(config, 100).runs_done, 0u);
+  for (const std::uint64_t limit : {150'000u, 400'000u}) {
+    config = {.memory_limit = limit, .is_memory_tight = true};
+    config.report_delay = Duration::milliseconds(2);
+    EXPECT_LT(run_seeds(config, 100).took, Duration::seconds(20));
+  }
 }
 
 TEST(Simulation, EveryPolicyGivesTheSameResultsUnderFaults) {

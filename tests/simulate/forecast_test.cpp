@@ -50,6 +50,19 @@ Program fan(std::uint32_t readers, std::uint64_t bytes) {
   return program;
 }
 
+TEST(Forecast, RepeatedRunsArePlacedAsTheFirstOne) {
+  const auto program =
+      std::make_shared<const Program>(suite::make_program(suite::Shape::stencil, 20, 1));
+  Config config{.memory_limit = std::uint64_t{1} << 40};
+  config.machine = std::make_shared<const Machine>(machine_of(2));
+  config.programs.assign(3, program);
+  EXPECT_EQ(Cluster(config).run(1).template_runs, 0u);
+  config.repeats = 100;
+  const Outcome outcome = Cluster(config).run(1);
+  EXPECT_EQ(outcome.problem, "");
+  EXPECT_EQ(outcome.template_runs, 2u);
+}
+
 TEST(Forecast, EveryTaskIsInTheHistoryOnceAndSlotsRunOneAtATime) {
   const Program program = suite::make_program(suite::Shape::cholesky, 200, 1);
   const Machine machine = machine_of(3);
@@ -106,12 +119,46 @@ TEST(Forecast, TransfersTakeTheTimeOfTheSlowerLinkAndTheLatencyOfBoth) {
   EXPECT_NEAR(transfer.took.in_seconds(), 0.1 + 0.002, 1e-4);
 }
 
+TEST(Forecast, WorkersOfOneHostReadInPlaceAndShareItsLink) {
+  Machine machine = machine_of(4);
+  machine.slots_of.assign(4, 1);
+  machine.bandwidth_of.assign(4, 1e8);
+  machine.host_of = {0, 0, 1, 1};
+  // Four readers: two on the host of the data, two elsewhere, one of which brings its copy along.
+  const Forecast found = forecast_of(fan(4, 10'000'000), machine);
+  ASSERT_EQ(found.error, "");
+  EXPECT_GE(found.history.transfers.size(), 1u);
+  EXPECT_LE(found.history.transfers.size(), 2u);
+  for (const History::Transfer& transfer : found.history.transfers) {
+    EXPECT_NE(machine.host_of[transfer.from], machine.host_of[transfer.to]);
+    EXPECT_GE(transfer.took.in_seconds(), 0.1);
+  }
+  machine.host_of = {0, 0, 0, 0};
+  machine.is_driver_on_first_host = true;
+  const Forecast local = forecast_of(fan(4, 10'000'000), machine);
+  EXPECT_EQ(local.moved_bytes, 0u);
+  EXPECT_TRUE(local.history.transfers.empty());
+}
+
+TEST(Forecast, AWorkerThatVanishesLeavesTheOthersOfItsHostAlone) {
+  const Program program = suite::make_program(suite::Shape::stencil, 150, 1);
+  Machine machine = machine_of(4);
+  machine.host_of = {0, 0, 1, 1};
+  machine.vanishes_of[1] = Duration::milliseconds(50);
+  const Forecast found = forecast_of(program, machine);
+  EXPECT_EQ(found.error, "");
+  EXPECT_GE(found.makespan_seconds, found.bound_seconds);
+}
+
 TEST(Forecast, SlotsAreBusyWithTheOverheadOfEachTask) {
   Machine machine = machine_of(1);
   machine.slots_of = {1};
   const double before = forecast_of(fan(3, 8), machine).makespan_seconds;
   machine.task_overhead = Duration::milliseconds(250);
   EXPECT_NEAR(forecast_of(fan(3, 8), machine).makespan_seconds, before + 4 * 0.25, 1e-3);
+  machine.output_seconds_per_byte = 1e-7;
+  EXPECT_NEAR(forecast_of(fan(3, 10'000'000), machine).makespan_seconds, before + 4 * 0.25 + 1,
+              1e-3);
 }
 
 TEST(Forecast, WhatAVanishedWorkerDidIsDoneByOthers) {

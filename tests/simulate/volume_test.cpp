@@ -57,20 +57,39 @@ TEST(Volume, ShortTasksAreNotHandedOn) {
   EXPECT_LE(found.makespan_seconds / found.bound_seconds, 1.1);
 }
 
+/// The same graph, placed without knowing of the product.
+Program unmarked(Program program) {
+  program.graph.products.clear();
+  program.graph.cell.clear();
+  return program;
+}
+
+TEST(Volume, ProductsOfAnySizeRunOnAnyNumberOfHosts) {
+  // Sides that are no multiples of the chunks, and of each other; as many hosts as have a grid of
+  // one side only, or none.
+  for (const Size size : {Size{1000, 700, 1300}, Size{300, 2900, 1100}, Size{260, 300, 4000}}) {
+    const Program program = product(size);
+    ASSERT_EQ(graph::validate(program.graph), "");
+    for (const std::uint32_t hosts : {1u, 2u, 3u, 5u, 7u, 13u}) {
+      const Forecast found = run(program, hosts);
+      EXPECT_EQ(found.error, "");
+      // A task that was taken from a worker may have begun there.
+      EXPECT_GE(found.history.tasks.size(), program.graph.task_count());
+      EXPECT_LE(found.history.tasks.size(), program.graph.task_count() * 103 / 100);
+      EXPECT_LE(found.makespan_seconds, 1.5 * run(unmarked(program), hosts).makespan_seconds)
+          << size.m << " x " << size.n << " x " << size.k << " on " << hosts << " hosts";
+    }
+  }
+}
+
 TEST(Volume, WithoutTheHintMuchMoreMoves) {
   const Program program = product({4096, 4096, 4096});
-  Program unmarked = program;
-  unmarked.graph.products.clear();
-  unmarked.graph.cell.clear();
-  EXPECT_GT(run(unmarked, 4).moved_bytes, 2 * run(program, 4).moved_bytes);
+  EXPECT_GT(run(unmarked(program), 4).moved_bytes, 2 * run(program, 4).moved_bytes);
 }
 
 TEST(Volume, OnOneHostTheHintChangesNothing) {
   const Program program = product({2048, 2048, 2048});
-  Program unmarked = program;
-  unmarked.graph.products.clear();
-  unmarked.graph.cell.clear();
-  EXPECT_EQ(run(unmarked, 1).makespan_seconds, run(program, 1).makespan_seconds);
+  EXPECT_EQ(run(unmarked(program), 1).makespan_seconds, run(program, 1).makespan_seconds);
 }
 
 TEST(Volume, ALostHostsShareIsDoneByOthers) {

@@ -41,10 +41,13 @@ class InputSink {
 struct CallBuilder {
   std::vector<std::byte>& params;
   InputSink& inputs;
+  std::uint32_t argument_count = 0;
   std::uint32_t input_count = 0;
   std::uint32_t reuse_input = TaskRequest::no_reuse;
 
   void add_word(ArgumentKind kind, std::size_t count);
+  /// Errors: BadInput, naming the argument, unless dtype and number of dimensions are these.
+  void require_next_array(const HostArray& array, DType dtype, std::size_t ndim) const;
   template <class Input>
   void add_input(Input&& input) {
     ++input_count;
@@ -137,7 +140,7 @@ void append_argument(const A& argument, CallBuilder& call) {
     append_handle(argument, call);
   } else if constexpr (ViewParameter<P>) {
     if constexpr (std::is_same_v<A, HostArray>) {
-      require_array(argument.dtype(), argument.ndim(), ViewTraits<T>::dtype, ViewTraits<T>::ndim);
+      call.require_next_array(argument, ViewTraits<T>::dtype, ViewTraits<T>::ndim);
     }
     append_value<in_graph, A>(argument, call);
   } else if constexpr (std::is_same_v<A, T>) {

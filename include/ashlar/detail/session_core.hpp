@@ -43,6 +43,11 @@ class Datum {
   /// Waits for the end of the run that makes it, and says how that went.
   /// Errors: what the run failed with; BadInput for what no single run makes.
   virtual RunReport report() = 0;
+  static constexpr std::uint32_t whole_run = ~std::uint32_t{0};
+  /// Asks what it waits for, or why it was made where it was: a text to come. The end of a run
+  /// explains the whole run, or the task that makes the run's output of this number.
+  /// Errors: BadInput for what no task makes; Unsupported by an older scheduler; Disconnected.
+  virtual std::shared_ptr<Datum> explain(std::uint32_t output = whole_run);
   /// For a list that is not made as one datum: the data of its elements. get() then waits for
   /// them all, and shows no bytes.
   virtual const std::vector<std::shared_ptr<Datum>>* elements() const { return nullptr; }

@@ -23,7 +23,7 @@ class SessionPort {
   virtual DatumHandle submit(TaskRequest request) = 0;
   /// Makes a datum of a value; `value.write` is called before this returns.
   virtual DatumHandle put(const EncodableValue& value) = 0;
-  virtual GraphRun run(const Graph& graph) = 0;
+  virtual GraphRun run(GraphData& graph, bool is_compiled) = 0;
 };
 
 /// Collects the inputs of one request.
@@ -99,7 +99,8 @@ class SessionTasks {
   template <auto fn, class R>
   requires detail::Mappable<fn, R> std::vector<Future<detail::TaskResultOf<fn>>> map(
       R&& range, const TaskOptions& options = {}) {
-    const GraphRun made = port_->run(detail::map_graph<fn>(std::forward<R>(range), options));
+    const Graph graph = detail::map_graph<fn>(std::forward<R>(range), options);
+    const GraphRun made = port_->run(graph.data(), false);
     const auto& data = made.wanted_data();
     return {data.begin(), data.end()};
   }
@@ -115,7 +116,26 @@ class SessionTasks {
 
   /// Runs a graph. The same graph may be run again, also while it runs.
   /// Errors: BadInput when one of its functions was not named in main.
-  GraphRun run(const Graph& graph) { return port_->run(graph); }
+  GraphRun run(const Graph& graph) { return port_->run(graph.data(), false); }
+
+  /// Has a graph's placement kept: each further run sends every task to the worker that ran it the
+  /// last time, with one short message for each worker, instead of placing it anew. For graphs of
+  /// many short tasks that are run with other inputs each time:
+  ///
+  ///   auto step = session.compile(graph);
+  ///   for (const auto& input : inputs) {
+  ///     graph.bind(x, input);
+  ///     results.push_back(session.run(step)[y]);
+  ///   }
+  ///
+  /// The first run is placed as usual. So is one after a worker came or went, or after times of
+  /// tasks have changed so that workers are no longer equally busy; the next one then follows it.
+  /// Graphs whose tasks name resources, and runs of more than 100 ms, are always placed as usual.
+  /// Results do not depend on it. Expressions given to compute and persist need no such call: what
+  /// becomes the same graph as lately is treated like this.
+  /// Errors: none; those of run() come with it.
+  CompiledGraph compile(const Graph& graph) const { return CompiledGraph(graph.data_); }
+  GraphRun run(const CompiledGraph& graph) { return port_->run(graph.data(), true); }
 
   /// The values of all futures, in order.
   template <class T>

@@ -19,9 +19,10 @@ std::vector<PeerIndex> possible_workers(const View& view, const Question& questi
 /// One worker after the other, whatever their load: a yardstick for comparison.
 class RoundRobin final : public Policy {
  public:
-  PeerIndex choose(const View& view, const Question& question) override {
+  Choice choose(const View& view, const Question& question) override {
     const auto possible = possible_workers(view, question);
-    return possible.empty() ? no_peer : possible[next_++ % possible.size()];
+    if (possible.empty()) return {};
+    return {.worker = possible[next_++ % possible.size()], .reason = Reason::in_turn};
   }
 
  private:
@@ -32,9 +33,10 @@ class RoundRobin final : public Policy {
 class Random final : public Policy {
  public:
   explicit Random(std::uint64_t seed) : random_(seed) {}
-  PeerIndex choose(const View& view, const Question& question) override {
+  Choice choose(const View& view, const Question& question) override {
     const auto possible = possible_workers(view, question);
-    return possible.empty() ? no_peer : possible[random_.below(possible.size())];
+    if (possible.empty()) return {};
+    return {.worker = possible[random_.below(possible.size())], .reason = Reason::by_chance};
   }
 
  private:

@@ -46,11 +46,11 @@ class Lane {
 /// worker has gone goes to the least loaded one. Planning takes time for each task and worker.
 class Heft final : public Policy {
  public:
-  PeerIndex choose(const View& view, const Question& question) override {
+  Choice choose(const View& view, const Question& question) override {
     if (question.planned != no_peer && is_possible(view, question, question.planned)) {
-      return question.planned;
+      return {.worker = question.planned, .reason = Reason::planned};
     }
-    return least_loaded_worker(view, question);
+    return choose_least_loaded(view, question);
   }
 
   /// Ranks fall with the longest way to the end, means of moving the data counted.

@@ -44,26 +44,31 @@ class Latest {
 /// and the least loaded one.
 class LeastLoaded final : public Policy {
  public:
-  PeerIndex choose(const View& view, const Question& question) override {
+  bool minds_owners() const override { return true; }
+
+  Choice choose(const View& view, const Question& question) override {
     const auto own = question.owner == no_host
                          ? std::span<const PeerIndex>{}
                          : view.workers.members_on(question.pool, question.owner);
     if (!own.empty()) return choose_near_owner(view, question, own);
     if (question.sibling != no_peer && is_possible(view, question, question.sibling) &&
         view.workers.has_room(question.sibling)) {
-      return question.sibling;
+      return {.worker = question.sibling, .reason = Reason::neighbours};
     }
     const PeerIndex idle = least_loaded_worker(view, question);
     const bool uneven = question.task_ns > view.limits.wake_up.ns && is_uneven(view, question.pool);
     if (question.inputs.empty() && !uneven) {
-      return is_awake(view, question, idle) ? question.recent : idle;
+      if (!is_awake(view, question, idle)) {
+        return {.worker = idle, .reason = Reason::least_loaded};
+      }
+      return {.worker = question.recent, .reason = Reason::awake};
     }
     gather(view, question);
     if (idle != no_peer) consider(view, idle);
     for (const PeerIndex worker : question.pool.members) {
       if (uneven) consider(view, worker);
     }
-    const PeerIndex best = best_candidate(view, question);
+    const Choice best = best_candidate(view, question);
     forget();
     return best;
   }
@@ -71,17 +76,20 @@ class LeastLoaded final : public Policy {
  private:
   /// One of the owner's workers, if it is not so busy that another host that has done all that it
   /// owns itself would be done clearly sooner.
-  PeerIndex choose_near_owner(const View& view, const Question& question,
-                              std::span<const PeerIndex> own) {
+  Choice choose_near_owner(const View& view, const Question& question,
+                           std::span<const PeerIndex> own) {
     gather(view, question);
     holders_.swap(candidates_);
     for (const PeerIndex worker : own) consider(view, worker);
     const PeerIndex idle = least_loaded_worker(view, question);
     if (idle != no_peer && has_done_its_own(view, question, idle)) consider(view, idle);
-    const PeerIndex best = best_candidate(view, question);
+    Choice best = best_candidate(view, question);
     forget();
     holders_.swap(candidates_);
     forget();
+    const bool is_own =
+        best.worker != no_peer && view.workers.at(best.worker).host == question.owner;
+    if (is_own) best.reason = Reason::owner;
     return best;
   }
 
@@ -119,7 +127,7 @@ class LeastLoaded final : public Policy {
     std::int64_t waiting_ns;  ///< of that, for its inputs
   };
 
-  PeerIndex best_candidate(const View& view, const Question& question) {
+  Choice best_candidate(const View& view, const Question& question) {
     estimates_.clear();
     std::int64_t least_waiting = std::numeric_limits<std::int64_t>::max();
     for (const Candidate candidate : candidates_) {
@@ -129,22 +137,41 @@ class LeastLoaded final : public Policy {
     }
     // Predictions are seldom better than to a quarter.
     const std::int64_t slack = std::max(view.limits.locality_slack.ns, question.task_ns / 4);
-    PeerIndex best = no_peer;
-    std::int64_t best_ns = 0;
+    const Estimate *best = nullptr, *other = nullptr;
+    std::int64_t best_ns = 0, other_ns = 0;
     for (const Estimate& e : estimates_) {
       std::int64_t finish = e.finish_ns;
       if (e.waiting_ns > least_waiting) {
-        finish += std::min(e.start_ns / 2, slack);
+        finish += std::min({e.start_ns / 2, slack, 2 * e.waiting_ns});
       }
       const bool is_elsewhere =
           question.owner != no_host && view.workers.at(e.worker).host != question.owner;
       if (is_elsewhere) finish += question.task_ns + slack + e.waiting_ns;  // it has to go back
-      if (best == no_peer || finish < best_ns || (finish == best_ns && e.worker < best)) {
-        best = e.worker;
+      if (best == nullptr || finish < best_ns || (finish == best_ns && e.worker < best->worker)) {
+        other = best;
+        other_ns = best_ns;
+        best = &e;
         best_ns = finish;
+      } else if (other == nullptr || finish < other_ns) {
+        other = &e;
+        other_ns = finish;
       }
     }
-    return best;
+    return choice_of(question, best, other);
+  }
+
+  static Choice choice_of(const Question& question, const Estimate* best, const Estimate* other) {
+    if (best == nullptr) return {};
+    const Datum* buffer = question.taken_over;
+    const bool is_buffer = buffer != nullptr && buffer->primary == best->worker;
+    Choice choice{.worker = best->worker,
+                  .reason = is_buffer ? Reason::buffer : Reason::first_to_finish,
+                  .finish_ns = best->finish_ns};
+    if (other != nullptr) {
+      choice.other = other->worker;
+      choice.other_ns = other->finish_ns;
+    }
+    return choice;
   }
 
   void consider(const View& view, PeerIndex worker) {
@@ -172,18 +199,17 @@ class LeastLoaded final : public Policy {
     total_bytes_ = 0;
     makers_ = senders_ = {};
     for (const Datum* datum : question.inputs) {
-      ++input;
+      const std::int64_t made_ns = question.made_ns[input++];
       total_bytes_ += known_bytes(*datum);
       for_holders(view, *datum, [&](PeerIndex holder) { count(view, holder, *datum, input); });
-      note_input(view, *datum);
+      note_input(view, *datum, made_ns);
     }
   }
 
-  /// An unmade input is made at the end of its maker's queue, at the latest; one on another host
-  /// comes after what its holder is to send already.
-  void note_input(const View& view, const Datum& datum) {
+  /// One on another host comes after what its holder is to send already.
+  void note_input(const View& view, const Datum& datum, std::int64_t made_ns) {
     const PeerIndex holder = datum.primary;
-    if (!datum.is_made) makers_.note(holder, view.workers.load_ns(holder));
+    if (!datum.is_made) makers_.note(holder, made_ns);
     const std::uint64_t outgoing = view.replicas.outgoing(holder);
     if (outgoing > 0) senders_.note(holder, transfer_ns(outgoing, view.links.sending(holder)));
   }

@@ -9,7 +9,7 @@ namespace {
 /// idle; without inputs, the least loaded one.
 class Locality final : public Policy {
  public:
-  PeerIndex choose(const View& view, const Question& question) override {
+  Choice choose(const View& view, const Question& question) override {
     held_.resize(view.workers.size());
     for (const Datum* datum : question.inputs) {
       for_holders(view, *datum, [&](PeerIndex holder) {
@@ -27,9 +27,10 @@ class Locality final : public Policy {
     const bool may_wait =
         best != no_peer &&
         (view.workers.idle_count() == 0 || view.workers.has_room(best, view.limits.holder_windows));
-    if (may_wait) return best;
-    const PeerIndex idle = least_loaded_worker(view, question);
-    return idle == no_peer ? best : idle;
+    const Choice holder{.worker = best, .reason = Reason::most_bytes};
+    if (may_wait) return holder;
+    const Choice idle = choose_least_loaded(view, question);
+    return idle.worker == no_peer ? holder : idle;
   }
 
  private:

@@ -11,7 +11,7 @@ namespace {
 /// sent of any worker. Bytes count from the start; times do not count, except between equals.
 class Lshs final : public Policy {
  public:
-  PeerIndex choose(const View& view, const Question& question) override {
+  Choice choose(const View& view, const Question& question) override {
     traffic_.resize(view.workers.size());
     candidates_.clear();
     for (const Datum* datum : question.inputs) {
@@ -33,7 +33,7 @@ class Lshs final : public Policy {
     if (best != no_peer && view.workers.has_room(best, view.limits.holder_windows)) {
       greatest_ = after(view, question, best, true);
     }
-    return best;
+    return {.worker = best, .reason = Reason::least_traffic};
   }
 
  private:

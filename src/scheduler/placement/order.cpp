@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "scheduler/owners.hpp"
+#include "scheduler/placement/memory_blocks.hpp"
 
 namespace ashlar::scheduler::placement {
 namespace {
@@ -44,7 +44,30 @@ std::vector<std::uint32_t> middle_way(const Submission& run,
   return order;
 }
 
+/// By task, its block, where what the run reads and makes has no room in memory; else empty.
+std::vector<std::uint32_t> blocks_of(const View& view, const Submission& run,
+                                     const std::vector<std::uint32_t>& order) {
+  if (run.graph.products.empty()) return {};
+  double held = peak_bytes(run, order);
+  for (const std::uint64_t bytes : run.graph.external_bytes) {
+    held += static_cast<double>(counted(bytes));
+  }
+  const EqualHosts on = equal_hosts(view.workers);
+  const auto hosts = static_cast<double>(std::max<std::size_t>(on.hosts.size(), 1));
+  if (on.memory_bytes == 0 || held <= on.memory_bytes * hosts) return {};
+  return memory_blocks(run.graph, run.producer, run.consumers, on.memory_bytes);
+}
+
 }  // namespace
+
+EqualHosts hosts_for_products(const View& view, const Submission& run) {
+  EqualHosts on = equal_hosts(view.workers);
+  on.bytes_per_second = view.links.usual();
+  // Short cells are assigned so far ahead that hosts which hand chunks on would wait.
+  const std::int64_t cell_ns = mean_cell_ns(run.graph, run.task_ns);
+  if (cell_ns >= view.limits.window_time.ns) on.cell_ns = cell_ns;
+  return on;
+}
 
 std::int64_t moving_ns(const View& view, std::uint64_t bytes) {
   const double known = bytes == graph::TaskGraph::dynamic_bytes ? 0 : static_cast<double>(bytes);
@@ -96,21 +119,23 @@ double peak_bytes(const Submission& run, const std::vector<std::uint32_t>& order
   return peak;
 }
 
-std::vector<std::uint32_t> timely_ranks(const View& view, const Submission& run) {
+std::vector<std::uint32_t> timely_ranks(const View& view, const Submission& run, bool has_owners) {
   std::vector<std::uint32_t> ranks = graph::depth_first_ranks(run.graph);
   if (ranks.size() < 3) return ranks;
   const std::vector<std::uint32_t> depth_first = inverse(ranks);
   const std::vector<std::int64_t> way = ways_to_end(view, run, depth_first);
   std::vector<std::uint32_t> by_way = depth_first;
   std::ranges::stable_sort(by_way, [&](auto a, auto b) { return way[a] > way[b]; });
-  if (!run.graph.products.empty()) {
-    EqualHosts on = equal_hosts(view.workers);
-    on.may_have_layers = has_long_cells(run.graph, run.task_ns, view.limits.window_time);
-    const auto turns = turns_of(run.graph, run.consumers, on);
+  if (has_owners && !run.graph.products.empty()) {
+    const auto turns = turns_of(run.graph, run.consumers, hosts_for_products(view, run));
     if (!turns.empty()) {
       std::ranges::stable_sort(by_way, {}, [&](auto t) { return turns[t]; });
       return inverse(by_way);
     }
+  }
+  if (const auto blocks = blocks_of(view, run, by_way); !blocks.empty()) {
+    std::ranges::stable_sort(by_way, {}, [&](auto t) { return blocks[t]; });
+    return inverse(by_way);
   }
   if (by_way == depth_first) return ranks;
 

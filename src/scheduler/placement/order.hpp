@@ -3,10 +3,14 @@
 #include <cstdint>
 #include <vector>
 
+#include "scheduler/owners.hpp"
 #include "scheduler/placement/policy.hpp"
 
 /// In which order the tasks of a run are placed and started.
 namespace ashlar::scheduler::placement {
+
+/// Who may share the run's products of matrices, and what the cells take.
+EqualHosts hosts_for_products(const View& view, const Submission& run);
 
 /// Nanoseconds that moving so many bytes between hosts takes alone.
 std::int64_t moving_ns(const View& view, std::uint64_t bytes);
@@ -30,6 +34,10 @@ double peak_bytes(const Submission& run, const std::vector<std::uint32_t>& order
 /// what is before it. But a task is urgent when less of the run is left then than `urgency` times
 /// its way to the end, and comes when that much is left. So a run of many short chains lets its
 /// data die young until near its end, and then sees to it that all chains end together.
-std::vector<std::uint32_t> timely_ranks(const View& view, const Submission& run);
+///
+/// Products of matrices that have no room in memory go block by block (memory_blocks.hpp).
+///
+/// `has_owners`: hosts may hand chunks of products on to each other, in turns (turns_of).
+std::vector<std::uint32_t> timely_ranks(const View& view, const Submission& run, bool has_owners);
 
 }  // namespace ashlar::scheduler::placement

@@ -25,7 +25,7 @@ std::string_view name_of(PolicyKind policy) {
 namespace placement {
 
 std::vector<std::uint32_t> Policy::ranks(const View& view, const Submission& run) {
-  return timely_ranks(view, run);
+  return timely_ranks(view, run, minds_owners());
 }
 
 PeerIndex least_loaded_worker(const View& view, const Question& question) {

@@ -8,6 +8,7 @@
 
 #include "graph/task_graph.hpp"
 #include "scheduler/data_table.hpp"
+#include "scheduler/decision.hpp"
 #include "scheduler/kept_tasks.hpp"
 #include "scheduler/link_model.hpp"
 #include "scheduler/scheduler_engine.hpp"
@@ -25,9 +26,10 @@ struct View {
 };
 
 struct Question {
-  KeptTasks::Entry turn;                 ///< the task's, among those kept
-  std::span<const Datum* const> inputs;  ///< each available
-  const Datum* taken_over = nullptr;     ///< the input whose buffer an output may take over
+  KeptTasks::Entry turn;                  ///< the task's, among those kept
+  std::span<const Datum* const> inputs;   ///< each available
+  std::span<const std::int64_t> made_ns;  ///< of each input: for how long it will not be made yet
+  const Datum* taken_over = nullptr;      ///< the input whose buffer an output may take over
   std::uint64_t output_bytes = 0;
   std::int64_t task_ns = 0;  ///< predicted, on an average worker
   const Pool& pool;          ///< workers that could run it
@@ -92,6 +94,8 @@ void for_holders(const View& view, const Datum& datum, Visit visit) {
 class Policy {
  public:
   virtual ~Policy() = default;
+  /// Whether it minds owners (owners.hpp): else no task has one.
+  virtual bool minds_owners() const { return false; }
   /// The order in which the run's tasks are placed and started, producers before consumers: a
   /// permutation of 0 … task_count-1.
   virtual std::vector<std::uint32_t> ranks(const View& view, const Submission& run);
@@ -99,11 +103,15 @@ class Policy {
   virtual std::vector<PeerIndex> plan(const View&, const Submission&) { return {}; }
   /// A worker of the pool with resources for the task; no_peer when there is none. One without
   /// room (Limits::holder_windows) is worth waiting for.
-  virtual PeerIndex choose(const View& view, const Question& question) = 0;
+  virtual Choice choose(const View& view, const Question& question) = 0;
 };
 
 /// The member of the pool with room and resources that has the least load; no_peer: none.
 PeerIndex least_loaded_worker(const View& view, const Question& question);
+/// The same, as a choice.
+inline Choice choose_least_loaded(const View& view, const Question& question) {
+  return {.worker = least_loaded_worker(view, question), .reason = Reason::least_loaded};
+}
 
 std::unique_ptr<Policy> make_least_loaded();
 std::unique_ptr<Policy> make_locality();

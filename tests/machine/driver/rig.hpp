@@ -66,6 +66,8 @@ inline std::string text_of(const Actions& actions) {
         list("release", r->data);
       } else if (const auto* l = std::get_if<protocol::LocateData>(&to->message)) {
         list("locate", l->data);
+      } else if (const auto* q = std::get_if<protocol::Explain>(&to->message)) {
+        out << "explain " << q->request;
       }
     } else if (const auto* f = std::get_if<StartFetch>(&action)) {
       out << "fetch " << f->datum.index << '@' << f->peer.value;
@@ -87,6 +89,8 @@ inline std::string text_of(const Actions& actions) {
       out << "know " << k->info.peer.value;
     } else if (const auto* g = std::get_if<ForgetPeer>(&action)) {
       out << "forget " << g->peer.value;
+    } else if (const auto* t = std::get_if<Explained>(&action)) {
+      out << "explained " << t->request << ' ' << t->text;
     }
   }
   return out.str();

@@ -96,8 +96,7 @@ TEST(DriverTranscript, AGonePeersDataAreLocated) {
   rig({submission(2, 2)});
   rig.told(ready({0}, 2));
   EXPECT_EQ(rig.told(protocol::PeerGone{PeerId{2}, ""}), "forget 2; locate 0");
-  EXPECT_EQ(rig.told(protocol::DataLost{{datum(0)}, "its only copy"}),
-            "lose 0 \"its only copy\"");
+  EXPECT_EQ(rig.told(protocol::DataLost{{datum(0)}, "its only copy"}), "lose 0 \"its only copy\"");
   EXPECT_EQ(rig({BringAsked{{datum(0)}}}), "lose 0 \"its only copy\"");
   EXPECT_EQ(rig({ReleaseAsked{{datum(0), datum(1)}}}),
             "lose 1 \"released before it came\"; release 0 1");
@@ -153,8 +152,7 @@ TEST(DriverTranscript, PersistedDataThatAreNotMadeFail) {
   rig({submission(3, 2, 1, false)});
   rig.told(ready({0}, 2));
   EXPECT_EQ(rig.told(ended(RunOutcome::failed)), "lose 1 \"bang\"; finished 1");
-  EXPECT_EQ(rig.told(protocol::DataLost{{datum(0)}, "its only copy"}),
-            "lose 0 \"its only copy\"");
+  EXPECT_EQ(rig.told(protocol::DataLost{{datum(0)}, "its only copy"}), "lose 0 \"its only copy\"");
 }
 
 TEST(DriverTranscript, WhatFailsIsKnownAtOnceAndTheRestComes) {
@@ -164,11 +162,11 @@ TEST(DriverTranscript, WhatFailsIsKnownAtOnceAndTheRestComes) {
   EXPECT_EQ(rig.told(protocol::DataLost{{datum(1)}, "bang", ErrorKind::task_failed}),
             "lose 1 \"bang\"");
   EXPECT_EQ(std::get<DatumFailed>(rig.actions.back()).kind, ErrorKind::task_failed);
-  EXPECT_EQ(rig({reader(2, datum(1))}), "submit 2 deliver") << "the scheduler knows what of it goes";
+  EXPECT_EQ(rig({reader(2, datum(1))}), "submit 2 deliver")
+      << "the scheduler knows what of it goes";
   EXPECT_EQ(rig.told(ready({0, 2}, 2)), "fetch 0@2; fetch 2@2");
   EXPECT_EQ(rig.told(ended(RunOutcome::failed)), "");
-  EXPECT_EQ(rig({Arrived{datum(0), 8}, Arrived{datum(2), 8}}),
-            "deliver 0; deliver 2; finished 1");
+  EXPECT_EQ(rig({Arrived{datum(0), 8}, Arrived{datum(2), 8}}), "deliver 0; deliver 2; finished 1");
 }
 
 TEST(DriverTranscript, ARefusalForALostDatumGivesItsCause) {
@@ -190,6 +188,17 @@ TEST(DriverTranscript, PutDataStayUntilUnused) {
   EXPECT_EQ(rig({ReleaseAsked{{datum(0, 5), datum(0, 5)}}}), "release 0");
   EXPECT_EQ(rig.told(protocol::PutDataUnused{{datum(0, 5)}}), "drop 0");
   EXPECT_EQ(rig.told(protocol::PutDataUnused{{datum(0, 5)}}), "");
+}
+
+TEST(DriverTranscript, QuestionsAndAnswersPassThrough) {
+  Rig rig;
+  protocol::Explain question;
+  question.request = 5;
+  question.task = 3;
+  EXPECT_EQ(rig({ExplainAsked{question}}), "explain 5");
+  EXPECT_EQ(rig.told(protocol::Explanation{5, "it waits"}), "explained 5 it waits");
+  rig({SchedulerLost{"closed"}});
+  EXPECT_EQ(rig({ExplainAsked{question}}), "") << "nobody is there to answer";
 }
 
 TEST(DriverTranscript, WithoutASchedulerEverythingFails) {

@@ -4,6 +4,7 @@
 
 #include <deque>
 #include <map>
+#include <memory>
 #include <set>
 #include <vector>
 
@@ -31,6 +32,7 @@ struct ModelWorker {
   std::map<DatumId, PeerId> fetches;  ///< none: waiting to be told where
   std::map<DatumId, std::uint64_t> store;
   std::set<PeerId> known;
+  std::map<std::pair<SessionId, std::uint32_t>, protocol::AssignTasks> templates;
   std::deque<protocol::SchedulerToWorker> inbox;
   std::deque<protocol::WorkerToScheduler> outbox;
 
@@ -70,6 +72,9 @@ struct ModelWorker {
     }
   }
   void on(const protocol::AssignTasks& m) {
+    if (m.template_number != protocol::no_template) {
+      templates[{m.run.session, m.template_number}] = m;
+    }
     std::size_t input = 0, output = 0;
     for (std::size_t i = 0; i < m.task.size(); ++i) {
       Assigned task{m.attempt[i], {}, {}, m.reuse_input[i]};
@@ -85,6 +90,28 @@ struct ModelWorker {
     }
     EXPECT_EQ(input, m.inputs.size());
     EXPECT_EQ(output, m.outputs.size());
+  }
+  void on(const protocol::RunTemplate& m) {
+    const auto kept = templates.find({m.run.session, m.template_number});
+    ASSERT_NE(kept, templates.end()) << "told to run what it was not told to keep";
+    protocol::AssignTasks again = kept->second;
+    std::size_t next = 0;
+    for (std::size_t i = 0; i < again.inputs.size(); ++i) {
+      if (again.inputs[i].run == again.run) {
+        again.inputs[i].run = m.run;
+      } else {
+        ASSERT_LT(next, m.inputs.size());
+        again.inputs[i] = m.inputs[next];
+        again.input_holder[i] = m.input_holder[next++];
+      }
+    }
+    EXPECT_EQ(next, m.inputs.size());
+    again.run = m.run;
+    again.template_number = protocol::no_template;
+    on(again);
+  }
+  void on(const protocol::DropTemplates& m) {
+    for (const std::uint32_t number : m.numbers) templates.erase({m.session, number});
   }
   void on(const protocol::RevokeTasks& m) {
     for (std::size_t i = 0; i < m.task.size(); ++i) {
@@ -131,6 +158,19 @@ struct ModelWorker {
     }
     outbox.push_back(protocol::TasksDone{key.first, {key.second}, {task.attempt}, {1000}, {}});
   }
+};
+
+/// A run, what it should give, and what has become of it.
+struct ModelRun {
+  std::shared_ptr<const graph::TaskGraph> graph;
+  std::vector<DatumId> externals;
+  std::vector<std::uint64_t> values;  ///< of its outputs, computed in sequence
+  std::set<std::uint32_t> undelivered;
+  std::set<std::uint32_t> failed;  ///< tasks whose kernels threw
+  bool fails_by_chance = false;    ///< one attempt at a task may fail and another one not
+  bool is_ended = false, is_cancelled = false, may_fail = false, is_released = false;
+  bool ends_on_failure = false;
+  protocol::RunOutcome outcome = protocol::RunOutcome::done;
 };
 
 }  // namespace ashlar::scheduler

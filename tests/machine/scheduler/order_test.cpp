@@ -12,9 +12,10 @@ namespace {
 /// A graph whose tasks make one datum of a megabyte each, and what policies see of it.
 class Case {
  public:
-  explicit Case(std::uint32_t slots) : workers_(limits_) {
+  explicit Case(std::uint32_t slots, std::uint64_t memory_limit = 0) : workers_(limits_) {
     protocol::Hello hello;
     hello.slots = slots;
+    hello.memory_limit = memory_limit;
     workers_.add(PeerId{1}, hello, true);
   }
 
@@ -29,18 +30,51 @@ class Case {
     return graph_.task_count() - 1;
   }
 
+  /// A product of n x n chunks of data that exist, each summed up in place.
+  void multiply(std::uint32_t n) {
+    graph_.products = {{n, n, n, 300 * n, 300 * n, 300 * n, 8}};
+    graph_.external_bytes.assign(std::size_t{2} * n * n, 1'000'000);
+    const std::uint32_t a = n * n * n, b = a + n * n;
+    for (std::uint32_t cell = 0; cell < n * n * n; ++cell) {
+      const std::uint32_t row = cell / n / n, column = cell / n % n, i = cell % n;
+      const std::uint32_t left = a + row * n + i, right = b + i * n + column;
+      i == 0 ? add(1000, {left, right}) : add(1000, {left, right, cell - 1});
+      graph_.cell.push_back(cell);
+      graph_.reuse_input.push_back(i == 0 ? graph::TaskGraph::no_input : 2);
+      if (i == n - 1) graph_.wanted.push_back(cell);
+    }
+  }
+
+  /// Data that are read from disk where the so many last used ones are in memory.
+  std::uint32_t loads(const std::vector<std::uint32_t>& ranks, std::size_t room) {
+    const std::uint32_t n = graph_.products[0].inner;
+    std::vector<std::uint32_t> used;  // chunks, last used last; one for each sum
+    std::uint32_t count = 0;
+    for (const std::uint32_t t : inverse(ranks)) {
+      for (const std::uint32_t d : graph_.inputs_of(t)) {
+        const std::uint32_t chunk = d < graph_.output_count() ? d / n * n : d;
+        count += std::erase(used, chunk) == 0;
+        used.push_back(chunk);
+      }
+      if (graph_.inputs_of(t).size() == 2) used.push_back(t / n * n);
+      if (used.size() > room) used.erase(used.begin(), used.end() - static_cast<long>(room));
+    }
+    return count;
+  }
+
   std::vector<std::uint32_t> ranks() {
     graph_.kernels = {"k"};
     EXPECT_EQ(graph::validate(graph_), "");
     producer_ = graph::producers(graph_);
     consumers_ = graph::consumers(graph_);
     const std::vector<std::uint32_t> ranks =
-        timely_ranks({workers_, replicas_, links_, kept_, limits_}, submission());
+        timely_ranks({workers_, replicas_, links_, kept_, limits_}, submission(), true);
     std::vector<std::uint32_t> sorted = ranks;
     std::ranges::sort(sorted);
     for (std::uint32_t r = 0; r < sorted.size(); ++r) EXPECT_EQ(sorted[r], r) << "a permutation";
     for (std::uint32_t t = 0; t < graph_.task_count(); ++t) {
       for (const std::uint32_t d : graph_.inputs_of(t)) {
+        if (d >= graph_.output_count()) continue;
         EXPECT_LT(ranks[producer_[d]], ranks[t]) << "producers come first";
       }
     }
@@ -122,6 +156,25 @@ TEST(Order, WhatIsLeftOfAReductionIsEvenedOut) {
   std::uint32_t last_leaf = 0;
   for (std::uint32_t leaf = 0; leaf < 256; ++leaf) last_leaf = std::max(last_leaf, ranks[leaf]);
   EXPECT_LT(last_leaf, 511u - 20) << "depth first, the last leaf is among the last ten";
+}
+
+TEST(Order, AProductWithoutRoomInMemoryGoesBlockByBlock) {
+  constexpr std::uint32_t n = 12, room = 32;
+  Case large{2, std::uint64_t{room} * 1'000'000};
+  large.multiply(n);
+  Case unlimited{2};
+  unlimited.multiply(n);
+  EXPECT_GT(unlimited.loads(unlimited.ranks(), room), n * n * n);
+  // Blocks of 3 x 3: of each factor a third of the chunks for each cell.
+  EXPECT_LE(large.loads(large.ranks(), room), 2 * n * n * n / 3);
+}
+
+TEST(Order, AProductWithRoomInMemoryIsNotCutIntoBlocks) {
+  Case roomy{2, 1'000'000'000};
+  roomy.multiply(4);
+  Case unlimited{2};
+  unlimited.multiply(4);
+  EXPECT_EQ(roomy.ranks(), unlimited.ranks());
 }
 
 }  // namespace

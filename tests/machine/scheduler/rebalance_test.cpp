@@ -35,6 +35,13 @@ TEST(Stealing, WhatWaitsBehindATaskThatTakesTenTimesAsLongGoesToTheIdleWorker) {
   EXPECT_EQ(counters.steals_useful, 1u);
   EXPECT_EQ(counters.steals_useless, 0u);
   EXPECT_LT(took, 1.05) << "the one that runs; both would take 2 s";
+  std::size_t told = 0;
+  for (std::uint32_t t = 0; t < 4; ++t) {
+    const std::string story = cluster.engine().story({SessionId{0}, 1}, t);
+    told += story.find("placed before: it waited there, and another worker had nothing to do") !=
+            std::string::npos;
+  }
+  EXPECT_EQ(told, 1u);
 }
 
 TEST(Stealing, NothingIsMovedThatWouldNotEndClearlySooner) {

@@ -55,9 +55,9 @@ class Transcript : public ::testing::Test {
                     protocol::TasksDone{{session, 0}, {task}, {attempt}, {1000}, {}}});
   }
   void fail(std::uint32_t worker, std::uint32_t task) {
-    step(FromWorker{PeerId{worker}, protocol::TaskFailed{{session, 0}, task, 1,
-                                                         ErrorKind::task_failed,
-                                                         "division by zero"}});
+    step(FromWorker{
+        PeerId{worker},
+        protocol::TaskFailed{{session, 0}, task, 1, ErrorKind::task_failed, "division by zero"}});
   }
   void say(std::uint32_t worker, protocol::WorkerToScheduler message) {
     step(FromWorker{PeerId{worker}, std::move(message)});
@@ -270,10 +270,9 @@ TEST_F(Transcript, OnlyWhatDescendsFromAFailureEndsWithIt) {
   auto lost = told<protocol::DataLost>();
   ASSERT_EQ(lost.size(), 1u);
   std::ranges::sort(lost[0].data);
-  EXPECT_EQ(lost[0].data, (std::vector<DatumId>{{{session, 0}, 2},
-                                                {{session, 0}, 4},
-                                                {{session, 1}, 0},
-                                                {{session, 1}, 2}}));
+  EXPECT_EQ(lost[0].data,
+            (std::vector<DatumId>{
+                {{session, 0}, 2}, {{session, 0}, 4}, {{session, 1}, 0}, {{session, 1}, 2}}));
   EXPECT_TRUE(told<protocol::RunEnded>().empty()) << "the others go on";
   EXPECT_EQ(engine_.unfinished_tasks(), 3u);
   done(1, 1);
@@ -312,6 +311,27 @@ TEST_F(Transcript, WhoeverReadsWhatHasFailedLaterIsToldTheCause) {
   step(FromDriver{session, protocol::LocateData{{{{session, 1}, 0}}}});
   ASSERT_EQ(told<protocol::DataLost>().size(), 1u);
   EXPECT_EQ(told<protocol::DataLost>()[0].reason, division);
+}
+
+TEST_F(Transcript, WhatAFailedTaskMayHaveTakenOverIsMadeAgainForOthers) {
+  join(1);
+  auto graph = graph_of({{}, {0}, {}, {}, {0}, {1}}, {2, 3, 4, 5});
+  graph->reuse_input.assign(6, graph::TaskGraph::no_input);
+  graph->reuse_input[4] = 0;
+  graph->priority = {5, 4, 3, 2, 1, 0};
+  graph->flops.assign(6, 1e9F);  // long tasks: few are assigned ahead
+  submit(0, graph);
+  for (const std::uint32_t task : {0u, 1u}) done(1, task);
+  const auto assigned = sent<protocol::AssignTasks>(1);
+  ASSERT_EQ(assigned.size(), 1u);
+  ASSERT_EQ(assigned[0].task[1], 4u);
+  ASSERT_EQ(assigned[0].reuse_input[1], 0u);
+  // Now another one needs what task 4 may take over.
+  say(1, protocol::DataMissing{{{{session, 0}, 1}}, {PeerId{1}}});
+  ASSERT_EQ(sent<protocol::AssignTasks>(1).at(0).task.at(0), 1u);
+  fail(1, 4);
+  EXPECT_EQ(sent<protocol::AssignTasks>(1).at(0).task.at(0), 0u) << "its worker may have begun";
+  EXPECT_EQ(engine_.unfinished_tasks(), 5u);
 }
 
 TEST_F(Transcript, LostDataAreMadeAgainAndStaleReportsIgnored) {
@@ -417,14 +437,14 @@ TEST_F(Transcript, ARunFailsWhenNothingCanGoOnForWantOfMemory) {
   const auto second = sent<protocol::AssignTasks>(2).at(0).task;
   ASSERT_TRUE(first.size() == 2 && second.size() == 2);
   done(1, first[0]);
-  say(1, protocol::MemoryShort{1, 8, {{{session, 0}, first[1]}}, {8}});
+  say(1, protocol::MemoryShort{1, 8, {{{session, 0}, first[1]}}, {8}, {}});
   wait(Duration::seconds(10));
   EXPECT_TRUE(told<protocol::RunEnded>().empty()) << "worker 2 may be running something";
   done(2, second[0]);
-  say(2, protocol::MemoryShort{0, 8, {{{session, 0}, second[1]}}, {8}});
+  say(2, protocol::MemoryShort{0, 8, {{{session, 0}, second[1]}}, {8}, {}});
   wait(Duration::seconds(10));
   EXPECT_TRUE(told<protocol::RunEnded>().empty()) << "it has not seen all that was sent";
-  say(2, protocol::MemoryShort{1, 8, {{{session, 0}, second[1]}}, {8}});
+  say(2, protocol::MemoryShort{1, 8, {{{session, 0}, second[1]}}, {8}, {}});
   wait(Duration::milliseconds(500));
   EXPECT_TRUE(told<protocol::RunEnded>().empty()) << "the program may release something";
   wait(Duration::milliseconds(600));
@@ -441,7 +461,7 @@ TEST_F(Transcript, ReleasedMemoryEndsAShortage) {
   submit(0, graph_of({{}}, {0}));
   done(1, 0);
   submit(1, graph_of({{}}, {0}));
-  say(1, protocol::MemoryShort{2, 8, {{{session, 1}, 0}}, {16}});
+  say(1, protocol::MemoryShort{2, 8, {{{session, 1}, 0}}, {16}, {}});
   wait(Duration::milliseconds(900));
   step(FromDriver{session, protocol::ReleaseData{{{{session, 0}, 0}}}});
   ASSERT_EQ(sent<protocol::FreeData>(1).size(), 1u);
@@ -456,7 +476,8 @@ TEST_F(Transcript, ATaskThatFitsIntoNoWorkerIsRefusedAtOnce) {
   submit(0, graph_of({{}}, {0}));
   expect_failed(
       "task 0, kernel \"add\", main.cpp:7 main: its outputs take 8 bytes, more than any "
-      "worker may hold (the highest limit is 7): use smaller chunks",
+      "worker may hold (the highest limit is 7): use smaller chunks, for this task of at most 7 "
+      "bytes each, or workers with a higher memory limit",
       ErrorKind::overloaded);
   join(3, {"add"}, 8);
   submit(1, graph_of({{}, {}, {}}, {0}));
@@ -464,6 +485,17 @@ TEST_F(Transcript, ATaskThatFitsIntoNoWorkerIsRefusedAtOnce) {
   EXPECT_TRUE(sent<protocol::AssignTasks>(1).empty());
   step(WorkerLost{PeerId{3}, "SIGKILL"});
   expect_failed("the highest limit is 7", ErrorKind::overloaded);
+}
+
+TEST_F(Transcript, ATaskWhoseInputsHaveNoRoomBesideItsOutputsOnTheOnlyWorkerIsRefusedAtOnce) {
+  join(1, {"add"}, 20);
+  submit(0, graph_of({{}, {}, {0, 1}}, {2}));
+  expect_failed(
+      "task 2, kernel \"add\", main.cpp:7 main: it reads and makes 24 bytes, more than the only "
+      "worker may hold (its limit is 20): use smaller chunks, for this task of at most 6 bytes each",
+      ErrorKind::overloaded);
+  submit(1, graph_of({{}, {0, 0}}, {1}));
+  EXPECT_EQ(sent<protocol::AssignTasks>(1).size(), 1u) << "what is read twice is there once";
 }
 
 TEST_F(Transcript, AClosedSessionLeavesNothing) {

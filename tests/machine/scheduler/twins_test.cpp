@@ -145,22 +145,6 @@ class Twins : public ::testing::Test {
     return left.at(0);
   }
 
-  /// Tasks of run 0 that are done before the run's first task is assigned.
-  std::size_t done_before(std::uint32_t run) {
-    const auto is_assigned = [this](std::uint32_t of, std::uint32_t task) {
-      return engine_.story({session, of}, task).find("assigned, ") != std::string::npos;
-    };
-    std::size_t of_first = 0;
-    while (engine_.unfinished_tasks() > 0 && !is_assigned(run, 0)) {
-      const Where next = assigned_.front();
-      now_ = now_ + Duration{static_cast<std::int64_t>(usual_ns)};
-      const bool is_of_first = is_assigned(0, next.task);
-      of_first += is_of_first ? 1 : 0;
-      done(next, is_of_first ? 0 : 1);
-    }
-    return of_first;
-  }
-
   Instant now_;
   SchedulerEngine engine_;
   Actions actions_;
@@ -176,6 +160,8 @@ TEST_F(Twins, AStragglingTaskIsBegunOnceMoreAndTheFirstResultCounts) {
   EXPECT_EQ(twin.task, late.task);
   EXPECT_NE(twin.worker, late.worker);
   EXPECT_EQ(twin.attempt, late.attempt + 1);
+  EXPECT_NE(engine_.story({session, 0}, late.task).find("straggles: begun once more on worker w"),
+            std::string::npos);
   done(twin);
   const auto ended = told<protocol::RunEnded>();
   ASSERT_EQ(ended.size(), 1u);
@@ -220,7 +206,7 @@ TEST_F(Twins, WhenOneOfBothWorkersDiesTheOtherGoesOn) {
     std::erase(assigned_, dead);
     step(WorkerLost{PeerId{dead.worker}, "SIGKILL"});
     EXPECT_EQ(assigned_, std::vector<Where>{first_dies ? twin : late});
-    EXPECT_NE(engine_.story({session, 0}, late.task).find("assigned, "), std::string::npos);
+    EXPECT_NE(engine_.story({session, 0}, late.task).find("on worker "), std::string::npos);
     done(assigned_.at(0));
     EXPECT_EQ(told<protocol::RunEnded>().at(0).outcome, protocol::RunOutcome::done);
   }
@@ -360,41 +346,9 @@ TEST_F(Twins, SecondAttemptsTakeAtMostATwentiethOfTheWork) {
   EXPECT_EQ(assigned_.size(), 1u) << "one of fourteen would be more";
 }
 
-TEST_F(Twins, WhatAnUrgentTaskWaitsForIsUrgent) {
-  join(1);
-  auto graph = graph_of({{}, {}, {}, {2}}, {0, 1, 3});
-  graph->priority = {1, 1, 0, 5};
-  submit(0, graph);
-  ASSERT_FALSE(assigned_.empty());
-  EXPECT_EQ(assigned_[0].task, 2u) << "task 3 needs it";
-}
+class Needs : public Twins {};
 
-TEST_F(Twins, ARunThatAnUrgentOneWaitsForIsUrgent) {
-  join(1);
-  submit(0, graph_of(std::vector<std::vector<std::uint32_t>>(8), {7}));
-  submit(1, graph_of(std::vector<std::vector<std::uint32_t>>(8), {7}));
-  auto urgent = graph_of({{1}}, {0});
-  urgent->external_bytes = {8};
-  urgent->priority = {3};
-  submit(2, urgent, {{{session, 1}, 7}});
-  EXPECT_LE(done_before(2), 3u) << "those that were assigned before";
-}
-
-TEST_F(Twins, WhatWaitsForAnUnimportantRunMakesItNoLessImportantThanItself) {
-  join(1);
-  auto unimportant = graph_of(std::vector<std::vector<std::uint32_t>>(8), {7});
-  unimportant->priority.assign(8, -1);
-  auto lesser = graph_of(std::vector<std::vector<std::uint32_t>>(8), {7});
-  lesser->priority.assign(8, -1);
-  submit(0, lesser);
-  submit(1, unimportant);
-  auto usual = graph_of({{1}}, {0});
-  usual->external_bytes = {8};
-  submit(2, usual, {{{session, 1}, 7}});
-  EXPECT_LE(done_before(2), 3u) << "those that were assigned before";
-}
-
-TEST_F(Twins, AmountsThatNoWorkerHasAreNamed) {
+TEST_F(Needs, AmountsThatNoWorkerHasAreNamed) {
   join(1, true, {{"gpu", 1}, {"licence", 0.5}});
   auto graph = graph_of({{}}, {0});
   graph->constraint = {0};
@@ -414,7 +368,7 @@ TEST_F(Twins, AmountsThatNoWorkerHasAreNamed) {
   EXPECT_NE(error().find("no worker has them together"), std::string::npos) << error();
 }
 
-TEST_F(Twins, FractionsOfAResourceAreSharedAndNoMoreIsGivenThanThereIs) {
+TEST_F(Needs, FractionsOfAResourceAreSharedAndNoMoreIsGivenThanThereIs) {
   protocol::Hello hello;
   hello.name = "w1";
   hello.slots = 8;

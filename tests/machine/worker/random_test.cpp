@@ -1,10 +1,12 @@
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <map>
 #include <set>
 
 #include "base/random.hpp"
 #include "machine/worker/rig.hpp"
+#include "seeds.hpp"
 
 namespace ashlar::worker {
 namespace {
@@ -16,7 +18,14 @@ class Mob {
   explicit Mob(std::uint64_t seed)
       : random_(seed),
         rig_(1 + below(3), 60 + below(200),
-             {.fetches = 1 + below(6), .fetches_per_peer = 1 + below(3), .dropped_remembered = 4}) {
+             {.fetches = 1 + below(6),
+              .fetches_per_peer = 1 + below(3),
+              .dropped_remembered = 4,
+              .can_spill = below(3) > 0,
+              .spill_bytes_min = 1,
+              .spill_writes = 1 + below(3),
+              .load_failures = 1 + below(100),
+              .untracked_bytes = untracked_}) {
     if (below(2) == 0) rig_.told(peer_info(2, "here"));
     if (below(2) == 0) rig_.told(peer_info(90, "here"));
   }
@@ -36,6 +45,12 @@ class Mob {
           if (fetch != fetching_.end() && fetch->second == failed->peer) fetching_.erase(fetch);
         }
         if (const auto* end = std::get_if<TaskEnded>(&events.back())) finish(*end);
+        if (const auto* load = std::get_if<LoadDone>(&events.back())) loaded(load->copy);
+        if (const auto* load = std::get_if<LoadFailed>(&events.back())) loads_.erase(load->copy);
+        if (const auto* write = std::get_if<SpillDone>(&events.back())) writes_.erase(write->copy);
+        if (const auto* write = std::get_if<SpillFailed>(&events.back())) {
+          if (writes_.erase(write->copy) > 0) copies_.erase(write->copy);
+        }
       }
       rig_.now = rig_.now + Duration::milliseconds(below(20) == 0 ? 3000 : below(30));
       rig_(events);
@@ -43,10 +58,14 @@ class Mob {
     }
   }
 
+  std::uint64_t spilled() const { return rig_.engine.counters().spilled_bytes; }
+  std::uint64_t loaded() const { return rig_.engine.counters().loaded_bytes; }
+
   /// Everything is ended and taken back: nothing may be left.
   void wind_down() {
     while (!running_.empty()) {
       TaskEnded end{*running_.begin()};
+      end.output_bytes.assign(1, bytes_of(rig_.engine.task(end.handle).outputs[0]));
       finish(end);
       rig_({end});
       perform();
@@ -59,6 +78,7 @@ class Mob {
     }
     while (!running_.empty()) {
       TaskEnded end{*running_.begin()};
+      end.output_bytes.assign(1, bytes_of(rig_.engine.task(end.handle).outputs[0]));
       finish(end);
       rig_({end});
       perform();
@@ -69,14 +89,18 @@ class Mob {
     }
     rig_({FetchUnasked{PeerId{2}}, FetchUnasked{PeerId{3}}});
     perform();
+    for (const DatumId& id : lent_) rig_({ReadDone{id}});
+    end_transfers();
     EXPECT_TRUE(rig_.engine.is_empty()) << rig_.engine.dump();
     EXPECT_EQ(rig_.engine.memory_reserved(), 0u);
     EXPECT_TRUE(store_.empty());
     EXPECT_TRUE(fetching_.empty());
+    EXPECT_TRUE(copies_.empty());
   }
 
  private:
   std::uint32_t below(std::uint32_t n) { return static_cast<std::uint32_t>(random_.below(n)); }
+  static std::uint64_t bytes_of(std::uint32_t index) { return index % 4 * 9; }
   PeerId any_peer() { return PeerId{1 + below(3)}; }
   DatumId any_datum() { return datum(below(data_)); }
 
@@ -88,7 +112,7 @@ class Mob {
       task.attempt = attempt_ += below(2);
       task.rank = below(10);
       task.outputs = {task.task};
-      task.output_bytes = below(8) == 0 ? graph::TaskGraph::dynamic_bytes : below(40);
+      task.output_bytes = below(8) == 0 ? graph::TaskGraph::dynamic_bytes : bytes_of(task.task);
       task.expected_ns = below(2) * 20'000;
       task.deliver = below(2) == 0;
       for (std::uint32_t k = below(4); k > 0; --k)
@@ -105,6 +129,13 @@ class Mob {
   }
 
   Event any_event() {
+    if (!(writes_.empty() && loads_.empty()) && below(3) == 0) return any_transfer();
+    if (!lent_.empty() && below(4) == 0) {
+      const DatumId id = lent_.back();
+      lent_.pop_back();
+      return ReadDone{id};
+    }
+    if (below(40) == 0) return LoansWanted{any_peer()};
     switch (below(12)) {
       case 0:
       case 1:
@@ -134,20 +165,52 @@ class Mob {
         if (fetching_.empty() || below(5) == 0) return Tick{};
         auto chosen = fetching_.begin();
         std::advance(chosen, below(static_cast<std::uint32_t>(fetching_.size())));
-        return FetchDone{chosen->first, below(30), below(2) == 0};
+        return FetchDone{chosen->first, bytes_of(chosen->first.index), below(2) == 0};
       }
       default: {
         if (running_.empty()) return TaskEnded{below(5)};
         auto chosen = running_.begin();
         std::advance(chosen, below(static_cast<std::uint32_t>(running_.size())));
         TaskEnded end{*chosen, below(1000), below(6) > 0};
-        if (below(4) == 0) end.output_bytes.assign(1, below(30));
+        const std::uint32_t output = rig_.engine.task(end.handle).outputs[0];
+        end.output_bytes.assign(1, bytes_of(output));
         return end;
       }
     }
   }
 
+  Event any_transfer() {
+    const auto& chosen = loads_.empty() || (!writes_.empty() && below(2) == 0) ? writes_ : loads_;
+    auto entry = chosen.begin();
+    std::advance(entry, below(static_cast<std::uint32_t>(chosen.size())));
+    const bool is_ok = below(10) > 0;
+    if (&chosen == &writes_) {
+      return is_ok ? Event(SpillDone{entry->first}) : Event(SpillFailed{entry->first, "full"});
+    }
+    return is_ok ? Event(LoadDone{entry->first}) : Event(LoadFailed{entry->first, "bad"});
+  }
+
+  void loaded(std::uint64_t copy) {
+    const auto load = loads_.find(copy);
+    if (load == loads_.end()) return;
+    if (copies_.contains(copy)) store_.insert(load->second);
+    loads_.erase(load);
+  }
+
+  void end_transfers() {
+    while (!(writes_.empty() && loads_.empty())) {
+      std::vector<Event> events;
+      for (const auto& [copy, id] : writes_) events.push_back(SpillDone{copy});
+      for (const auto& [copy, id] : loads_) events.push_back(LoadDone{copy});
+      while (!loads_.empty()) loaded(loads_.begin()->first);
+      writes_.clear();
+      rig_(events);
+      perform();
+    }
+  }
+
   void finish(const TaskEnded& end) {
+    std::erase_if(taken_, [&](const auto& entry) { return entry.first == end.handle; });
     if (running_.erase(end.handle) == 0 || !end.is_ok) return;
     for (const std::uint32_t index : rig_.engine.task(end.handle).outputs) {
       store_.insert(datum(index));
@@ -162,6 +225,7 @@ class Mob {
         for (const DatumId& id : view.inputs) ASSERT_TRUE(store_.contains(id)) << id.index;
         if (start->reuse_input != graph::TaskGraph::no_input) {
           store_.erase(view.inputs[start->reuse_input]);
+          taken_.insert({start->handle, view.inputs[start->reuse_input]});
         }
       } else if (const auto* fetch = std::get_if<StartFetch>(&action)) {
         ASSERT_FALSE(store_.contains(fetch->datum));
@@ -170,16 +234,45 @@ class Mob {
         fetching_.erase(abandon->datum);
       } else if (const auto* answer = std::get_if<AnswerFetch>(&action)) {
         ASSERT_TRUE(store_.contains(answer->datum));
+        lend(answer->datum);
       } else if (const auto* push = std::get_if<PushDatum>(&action)) {
         ASSERT_TRUE(store_.contains(push->datum));
+        lend(push->datum);
       } else if (const auto* drop = std::get_if<DropDatum>(&action)) {
+        ASSERT_FALSE(is_read(drop->datum)) << drop->datum.index;
         store_.erase(drop->datum);
+      } else if (const auto* spill = std::get_if<SpillDatum>(&action)) {
+        ASSERT_TRUE(store_.contains(spill->datum));
+        ASSERT_FALSE(is_read(spill->datum));
+        ASSERT_TRUE(copies_.insert(spill->copy).second);
+        writes_[spill->copy] = spill->datum;
+      } else if (const auto* load = std::get_if<LoadDatum>(&action)) {
+        ASSERT_FALSE(store_.contains(load->datum));
+        ASSERT_TRUE(copies_.contains(load->copy));
+        ASSERT_FALSE(writes_.contains(load->copy));
+        loads_[load->copy] = load->datum;
+      } else if (const auto* forget = std::get_if<DropCopy>(&action)) {
+        copies_.erase(forget->copy);  // none, when its SpillFailed came in the same step
       }
     }
   }
 
+  void lend(const DatumId& id) {
+    if (bytes_of(id.index) > untracked_) lent_.push_back(id);
+  }
+
+  /// Whether a started task reads the datum.
+  bool is_read(const DatumId& id) const {
+    return std::any_of(running_.begin(), running_.end(), [&](std::uint32_t handle) {
+      const auto inputs = rig_.engine.task(handle).inputs;
+      return std::find(inputs.begin(), inputs.end(), id) != inputs.end() &&
+             !taken_.contains({handle, id});
+    });
+  }
+
   static constexpr std::uint32_t tasks_ = 12;
   static constexpr std::uint32_t data_ = 16;
+  static constexpr std::uint64_t untracked_ = 3;
   SplitMix64 random_;
   Rig rig_;
   Attempt attempt_ = 0;
@@ -187,16 +280,25 @@ class Mob {
   std::set<DatumId> store_;
   std::map<DatumId, PeerId> fetching_;
   std::set<std::uint32_t> running_;
+  std::set<std::pair<std::uint32_t, DatumId>> taken_;  ///< inputs that became outputs, by handle
+  std::vector<DatumId> lent_;
+  std::set<std::uint64_t> copies_;
+  std::map<std::uint64_t, DatumId> writes_, loads_;
 };
 
 TEST(WorkerRandom, AnyEventsInAnyOrderKeepTheInvariants) {
-  for (std::uint64_t seed = 1; seed <= 1000; ++seed) {
+  std::uint64_t spilled = 0, loaded = 0;
+  for (std::uint64_t seed = 1; seed <= seeds(1000); ++seed) {
     SCOPED_TRACE("seed " + std::to_string(seed));
     Mob mob(seed);
     mob.run(120);
+    spilled += mob.spilled();
+    loaded += mob.loaded();
     mob.wind_down();
     if (testing::Test::HasFailure()) return;
   }
+  EXPECT_GT(spilled, 1000u);
+  EXPECT_GT(loaded, 1000u);
 }
 
 TEST(WorkerRandom, TheSameEventsGiveTheSameState) {

@@ -77,6 +77,8 @@ inline std::string text_of(const protocol::WorkerToScheduler& message) {
     out << "acquired";
     for (const auto& id : acquired->data) out << ' ' << id.index;
     out << " local " << acquired->local_bytes << " remote " << acquired->remote_bytes;
+    if (acquired->spilled_bytes > 0) out << " spilled " << acquired->spilled_bytes;
+    if (acquired->loaded_bytes > 0) out << " loaded " << acquired->loaded_bytes;
   } else if (const auto* missing = std::get_if<protocol::DataMissing>(&message)) {
     out << "missing";
     for (std::size_t i = 0; i < missing->data.size(); ++i) {
@@ -89,6 +91,7 @@ inline std::string text_of(const protocol::WorkerToScheduler& message) {
     for (std::size_t i = 0; i < shortage->tasks.size(); ++i) {
       out << ' ' << shortage->tasks[i].index << " needs " << shortage->bytes[i];
     }
+    if (!shortage->spill_error.empty()) out << " (" << shortage->spill_error << ')';
   }
   return out.str();
 }
@@ -104,7 +107,7 @@ inline std::string text_of(const Actions& actions) {
       out << "start " << s->handle;
       if (s->reuse_input != graph::TaskGraph::no_input) out << " reusing " << s->reuse_input;
     } else if (const auto* f = std::get_if<StartFetch>(&action)) {
-      out << "fetch " << f->datum.index << '@' << f->peer.value;
+      out << (f->is_copied ? "copy " : "fetch ") << f->datum.index << '@' << f->peer.value;
     } else if (const auto* b = std::get_if<AbandonFetch>(&action)) {
       out << "abandon " << b->datum.index;
     } else if (const auto* w = std::get_if<AnswerFetch>(&action)) {
@@ -121,6 +124,14 @@ inline std::string text_of(const Actions& actions) {
       out << "forget " << g->peer.value;
     } else if (const auto* t = std::get_if<WithdrawTask>(&action)) {
       out << "withdraw " << t->handle;
+    } else if (const auto* sp = std::get_if<SpillDatum>(&action)) {
+      out << "spill " << sp->datum.index << " as " << sp->copy;
+    } else if (const auto* l = std::get_if<LoadDatum>(&action)) {
+      out << "load " << l->datum.index << " from " << l->copy;
+    } else if (const auto* c = std::get_if<DropCopy>(&action)) {
+      out << "drop copy " << c->copy;
+    } else if (std::get_if<RecallLoans>(&action) != nullptr) {
+      out << "recall";
     } else if (std::get_if<Exit>(&action) != nullptr) {
       out << "exit";
     }

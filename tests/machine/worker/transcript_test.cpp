@@ -24,6 +24,57 @@ TEST(WorkerTranscript, ManyEndsGiveOneReport) {
   EXPECT_EQ(rig({TaskEnded{2, 5}, TaskEnded{0, 5}, TaskEnded{1, 5}}), "done 2 0 1");
 }
 
+TEST(WorkerTranscript, ReportsOfShortTasksWaitForCompany) {
+  Rig rig(1, 1000, {.report_delay = Duration::microseconds(100)});
+  rig.told(assignment({{0, {}, {0}, 1, 0, 10, 1000},
+                       {1, {{0, self}}, {1}, 1, 1, 10, 1000},
+                       {2, {{1, self}}, {2}, 1, 2, 10, 1000},
+                       {3, {{2, self}}, {3}, 1, 3, 10, 1000},
+                       {4, {{3, self}}, {4}, 1, 4, 10, 1'000'000},
+                       {5, {{4, self}}, {5}, 1, 5, 10, 1000}}));
+  EXPECT_EQ(rig.ended(0), "start 1");
+  EXPECT_EQ(rig.engine.report_due(), Instant{100'000});
+  EXPECT_EQ(rig.later(Duration::microseconds(50)), "");
+  EXPECT_EQ(rig.ended(1), "start 2");
+  EXPECT_EQ(rig.later(Duration::microseconds(50)), "done 0 1") << "it is due";
+  EXPECT_EQ(rig.ended(2), "start 3");
+  EXPECT_EQ(rig({Resting{}}), "done 2") << "nothing would come to tell it with";
+  EXPECT_EQ(rig.ended(3), "start 4; done 3") << "a long task follows";
+  EXPECT_EQ(rig.ended(4), "start 5");
+  EXPECT_EQ(rig.ended(5), "done 4 5") << "the last one";
+}
+
+TEST(WorkerTranscript, ATemplateRunsAgainWithOtherData) {
+  Rig rig;
+  auto kept = assignment({{0, {{7, 3}}, {0}, 1, 0, 10, 1000}, {1, {{0, self}}, {1}}});
+  kept.inputs[0] = datum(7, 0);  // of another run
+  kept.template_number = 4;
+  rig.told(peer_info(3, "here"));
+  EXPECT_EQ(rig.told(kept), "fetch 7@3");
+  EXPECT_EQ(rig({FetchDone{datum(7, 0), 10, true}}), "start 0; acquired 7 local 10 remote 0");
+  rig.ended(0);
+  rig.ended(1);
+  rig.told(protocol::FreeData{{datum(0), datum(1), datum(7, 0)}});
+  protocol::RunTemplate again{{SessionId{1}, 2}, 4, {datum(9, 0)}, {20}, {PeerId{3}}};
+  EXPECT_EQ(rig.told(again), "fetch 9@3");
+  EXPECT_EQ(rig({FetchDone{datum(9, 0), 20, true}}), "start 1; acquired 9 local 20 remote 0");
+  EXPECT_EQ(rig.engine.task(1).inputs[0], datum(9, 0));
+  EXPECT_EQ(rig.engine.task(1).run, (RunId{SessionId{1}, 2}));
+  EXPECT_EQ(rig.ended(1), "start 0; done 0");
+  EXPECT_EQ(rig.engine.task(0).inputs[0], datum(0, 2));
+  EXPECT_EQ(rig.ended(0), "done 1");
+  rig.told(protocol::FreeData{{datum(0, 2), datum(1, 2), datum(9, 0)}});
+  EXPECT_FALSE(rig.engine.is_empty()) << "it keeps the tasks";
+
+  again.inputs.push_back(datum(8, 0));
+  EXPECT_EQ(rig.told(again), "");
+  again = {{SessionId{1}, 3}, 5, {}, {}, {}};
+  EXPECT_EQ(rig.told(again), "");
+  EXPECT_EQ(rig.engine.counters().odd_messages, 2u);
+  EXPECT_EQ(rig.told(protocol::DropTemplates{SessionId{1}, {4}}), "");
+  EXPECT_TRUE(rig.engine.is_empty());
+}
+
 TEST(WorkerTranscript, TheProducerMayComeAfterTheConsumerInOneBatch) {
   Rig rig;
   EXPECT_EQ(rig.told(assignment({{1, {{0, self}}, {1}}, {0, {}, {0}}})), "start 1");
@@ -131,6 +182,15 @@ TEST(WorkerTranscript, RevokedTasksDoNotStartAndRunningOnesDropTheirOutputs) {
             "refuse 2#0; withdraw 0; abandon 7");
   EXPECT_EQ(rig.ended(0), "drop 0");
   EXPECT_TRUE(rig.engine.is_empty());
+}
+
+TEST(WorkerTranscript, WhatAnotherWorkerMakesInsteadTakesAsMuchMemory) {
+  Rig rig(1, 40);
+  rig.told(peer_info(2, "there"));
+  EXPECT_EQ(rig.told(assignment({{0, {}, {0}}, {1, {{0, self}}, {1}}})), "start 0");
+  EXPECT_EQ(rig.told(protocol::RevokeTasks{datum(0).run, {0}, {1}}), "withdraw 0");
+  EXPECT_EQ(rig.told(protocol::Relocate{{datum(0)}, {PeerId{2}}}), "fetch 0@2");
+  EXPECT_EQ(rig.engine.memory_reserved(), 20u) << "of the kernel that still runs, and for the copy";
 }
 
 TEST(WorkerTranscript, ANewerAttemptReplacesAnOlder) {

@@ -6,6 +6,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <map>
 #include <string>
 
@@ -292,6 +293,32 @@ TEST(Lower, tasks_know_their_source_line) {
   const std::string source = lowered.graph->source_of(0);
   EXPECT_NE(source.find("lower_test.cpp:" + std::to_string(line) + " ("), std::string::npos)
       << source;
+}
+
+TEST(Lower, tasks_of_a_product_say_which_cells_they_do) {
+  const Array a = host_array({130, 70}, {40, 30}), b = host_array({70, 90}, {30, 40});
+  const auto lowered = lower_one(matmul(a, b), {.matmul_task_seconds = 0});
+  const graph::TaskGraph& g = *lowered.graph;
+  ASSERT_EQ(g.products.size(), 1u);
+  EXPECT_EQ(g.products[0], (graph::Product{4, 3, 3, 130, 90, 70, 8}));
+  std::map<std::uint32_t, int> tasks;
+  for (const std::uint32_t cell : g.cell) ++tasks[cell];
+  tasks.erase(graph::TaskGraph::no_cell);
+  EXPECT_EQ(tasks.size(), g.products[0].cells());
+}
+
+TEST(Lower, products_that_are_not_needed_leave_no_trace) {
+  const Array a = host_array({80, 80}, {20, 20});
+  const Array first = matmul(a, a), second = matmul(a, a + 1.0);
+  const std::vector<Array> none = {first.slice({{0, 0}})};
+  const auto nothing = lower(none);
+  EXPECT_TRUE(nothing.graph->products.empty());
+  EXPECT_TRUE(nothing.graph->cell.empty());
+  const std::vector<Array> one = {first.slice({{0, 0}}), second};
+  const auto lowered = lower(one);
+  EXPECT_EQ(graph::validate(*lowered.graph), "");
+  ASSERT_EQ(lowered.graph->products.size(), 1u);
+  EXPECT_EQ(std::ranges::count(lowered.graph->cell, 0u), 1);
 }
 
 }  // namespace

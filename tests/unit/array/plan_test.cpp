@@ -50,6 +50,30 @@ TEST(Plan, says_how_a_product_is_spread_over_hosts) {
   EXPECT_THROW(matmul(a, a).plan({.hosts = 0}), BadInput);
 }
 
+TEST(Plan, says_so_when_no_grid_of_the_hosts_fits) {
+  const auto a = random::uniform({500, 300}, {.chunks = {128, 128}});
+  const auto b = random::uniform({300, 700}, {.chunks = {128, 128}});
+  const auto plan = matmul(a, b).plan({.workers = 22, .hosts = 11});
+  ASSERT_EQ(plan.products.size(), 1u);
+  EXPECT_EQ(plan.products[0].grid_rows, 0u);
+  EXPECT_EQ(plan.products[0].moved_bytes, 0);
+  EXPECT_GT(plan.products[0].least_moved_bytes, 0);
+  const std::string text = to_string(plan);
+  EXPECT_NE(text.find("500 x 700 x 300 on 11 hosts, no grid fits, lower bound "), std::string::npos)
+      << text;
+}
+
+TEST(Plan, little_memory_asks_for_more_to_be_moved) {
+  const auto a = random::uniform({4096, 4096}, {.chunks = {128, 128}});
+  const double all = 3.0 * 4096 * 4096 * 8;
+  const auto enough = matmul(a, a).plan({.workers = 8, .hosts = 8});
+  const auto little =
+      matmul(a, a).plan({.workers = 8, .hosts = 8, .memory_bytes_per_host = all / 6});
+  EXPECT_EQ(enough.products.at(0).grid_layers, 2u);
+  EXPECT_GE(little.products.at(0).least_moved_bytes, enough.products.at(0).least_moved_bytes);
+  EXPECT_THROW(matmul(a, a).plan({.hosts = 8, .memory_bytes_per_host = -1}), BadInput);
+}
+
 TEST(Plan, reads_well) {
   const auto text = to_string(matmul(random::uniform({1000, 1000}, {.chunks = {100, 100}}),
                                      eye(1000, {.chunks = {100, 100}}))

@@ -53,6 +53,43 @@ TEST(ProcessGrid, EachHostGetsAsManyCells) {
   for (const auto& [host, count] : cells) EXPECT_EQ(count, product.cells() / grid.hosts()) << host;
 }
 
+TEST(ProcessGrid, RaggedAndUnequalSidesAreSharedOutWhole) {
+  // The last chunks are smaller, and no number of chunks is a multiple of the hosts.
+  const Product product{.rows = 7, .columns = 5, .inner = 11, .m = 1700, .n = 1100, .k = 2600};
+  for (const std::uint32_t hosts : {1u, 2u, 3u, 4u, 5u, 6u, 7u, 8u, 12u}) {
+    const ProcessGrid grid = best_grid(product, hosts);
+    ASSERT_EQ(grid.hosts(), hosts);
+    std::map<std::uint32_t, std::uint64_t> cells;
+    for (std::uint64_t cell = 0; cell < product.cells(); ++cell) {
+      ++cells[host_of_cell(product, grid, cell)];
+    }
+    ASSERT_EQ(cells.size(), hosts) << "every host has a part";
+    EXPECT_EQ(cells.rbegin()->first, hosts - 1);
+    // Whole chunks: along each side a part may have one more than its share.
+    const auto most = [](std::uint32_t chunks, std::uint32_t parts) {
+      return (chunks + parts - 1) / parts;
+    };
+    for (const auto& [host, count] : cells) {
+      EXPECT_LE(count, most(product.rows, grid.rows) * most(product.columns, grid.columns) *
+                           most(product.inner, grid.layers));
+    }
+  }
+}
+
+TEST(ProcessGrid, OneHostMovesNothing) {
+  const Product product = product_of(3, 5, 7);
+  EXPECT_EQ(best_grid(product, 1), (ProcessGrid{1, 1, 1}));
+  EXPECT_EQ(moved_bytes(product, {1, 1, 1}), 0);
+  EXPECT_EQ(least_moved_bytes(product, 1), 0);
+}
+
+TEST(ProcessGrid, APrimeNumberOfHostsIsPutAlongOneSide) {
+  EXPECT_EQ(best_grid(product_of(32, 16, 16), 7), (ProcessGrid{7, 1, 1}));
+  EXPECT_EQ(best_grid(product_of(16, 32, 16), 7), (ProcessGrid{1, 7, 1}));
+  EXPECT_EQ(best_grid(product_of(16, 16, 32), 7), (ProcessGrid{1, 1, 7}));
+  EXPECT_EQ(best_grid(product_of(4, 4, 4), 7).hosts(), 0u) << "no side has so many chunks";
+}
+
 TEST(ProcessGrid, NoGridMovesLessThanTheBound) {
   for (const std::uint32_t hosts : {2u, 4u, 6u, 8u, 16u, 36u, 64u}) {
     for (const Product& product :

@@ -33,9 +33,32 @@ TaskGraph diamond() {
   return graph;
 }
 
+struct Spoilt {
+  std::uint32_t columns = 2, inner = 3;
+  std::uint64_t m = 10;
+  std::uint32_t element_bytes = 8;
+};
+Product product(Spoilt with = {}) {
+  return {.rows = 2,
+          .columns = with.columns,
+          .inner = with.inner,
+          .m = with.m,
+          .n = 20,
+          .k = 30,
+          .element_bytes = with.element_bytes};
+}
+/// Of which there may be one in a graph.
+Product many_cells() {
+  return {.rows = 60000, .columns = 60000, .inner = 1, .m = 60000, .n = 60000, .k = 1};
+}
+
 TEST(TaskGraph, AcceptsSoundGraphs) {
   EXPECT_EQ(validate(TaskGraph{}), "");
   EXPECT_EQ(validate(diamond()), "");
+  TaskGraph graph = diamond();
+  graph.products = {product(), many_cells()};
+  graph.cell = {0, 11, 12, TaskGraph::no_cell, 12 + 3'599'999'999};
+  EXPECT_EQ(validate(graph), "");
 }
 
 TEST(TaskGraph, NamesWhatIsWrong) {
@@ -76,6 +99,30 @@ TEST(TaskGraph, NamesWhatIsWrong) {
          g.wanted = {3, 3};
        },
        "wanted datum 3 is listed after 3"},
+      {[](TaskGraph& g) { g.cell = {0}; }, "cells of the graph: expected 5, got 1"},
+      {[](TaskGraph& g) {
+         g.products = {product()};
+         g.cell = {~0u, ~0u, 11, 12, ~0u};
+       },
+       "task 3 (kernel \"k\"): cell 12 of 12"},
+      {[](TaskGraph& g) { g.cell.assign(5, 0); }, "task 0 (kernel \"k\"): cell 0 of 0"},
+      {[](TaskGraph& g) { g.products.assign(6, product()); }, "more products than tasks: 6"},
+      {[](TaskGraph& g) { g.products = {product({.inner = 0})}; },
+       "product 0 of the graph: 30 elements in 0 chunks along k"},
+      {[](TaskGraph& g) {
+         g.products = {product(), product({.columns = 21})};
+       },
+       "product 1 of the graph: 20 elements in 21 chunks along n"},
+      {[](TaskGraph& g) { g.products = {product({.m = ~std::uint64_t{0}})}; },
+       "product 0 of the graph: 18446744073709551615 elements in 2 chunks along m"},
+      {[](TaskGraph& g) { g.products = {product({.element_bytes = 0})}; }, "elements of no bytes"},
+      {[](TaskGraph& g) { g.products.assign(2, many_cells()); },
+       "product 1 of the graph: too many cells"},
+      {[](TaskGraph& g) {
+         g.products = {product()};
+         g.inputs[0] = 3;
+       },
+       "task 0 (kernel \"k\") reads from itself or a later task"},
       {[](TaskGraph& g) { g.inputs[0] = 2; }, "is on a cycle"},
       {[](TaskGraph& g) { g.inputs[0] = 0; }, "task 0 (kernel \"k\") is on a cycle"},
   };

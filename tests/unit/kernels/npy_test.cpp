@@ -130,12 +130,22 @@ TEST_F(Npy, OtherWritersHeaders) {
             Shape{3});
 }
 
+TEST_F(Npy, ANameWithANullCharacterTouchesNoOtherFile) {
+  const std::string file = write("kept.npy", "kept");
+  const std::string text = bad_input_text([&] {
+    npy_create(file + std::string(1, '\0') + "x.npy", DType::float64, {2, 2});
+  });
+  EXPECT_NE(text.find("null character"), std::string::npos) << text;
+  EXPECT_EQ(std::filesystem::file_size(file), 4u);
+}
+
 TEST_F(Npy, RefusalsNameFileAndFinding) {
   const auto says = [](const std::string& text, const std::string& part) {
     EXPECT_NE(text.find(".npy"), std::string::npos) << text;
     EXPECT_NE(text.find(part), std::string::npos) << text;
   };
   says(refusal(path("missing.npy")), "No such file");
+  says(refusal(path("missing.npy")), "check the path");
   std::filesystem::create_directory(path("folder.npy"));
   says(refusal(path("folder.npy")), "regular file");
   says(refusal(write("e.npy", "")), "not a .npy file");

@@ -15,6 +15,7 @@ struct ListenerTest : Net {
   std::string path = "/tmp/ashlar-listener-test-" + std::to_string(::getpid()) + ".sock";
   std::string problem;
   bool is_done = false;
+  bool is_refused = false;
 
   std::unique_ptr<Listener> listen(const std::string& address) {
     return Listener::open(io, Address::parse(address),
@@ -31,11 +32,12 @@ struct ListenerTest : Net {
   void connect_to(const std::string& address, int timeout_ms = 10'000) {
     is_done = false;
     connect(io, Address::parse(address), timeout_ms,
-            [this](std::shared_ptr<Link> link, const std::string& reason) {
+            [this](std::shared_ptr<Link> link, const NoLink& why_not) {
               EXPECT_FALSE(is_done);
-              EXPECT_EQ(link == nullptr, !reason.empty());
+              EXPECT_EQ(link == nullptr, !why_not.reason.empty());
               left = std::move(link);
-              problem = reason;
+              problem = why_not.reason;
+              is_refused = why_not.is_refused;
               is_done = true;
             });
     EXPECT_FALSE(is_done) << "called on a later turn only";
@@ -120,9 +122,8 @@ TEST_F(ListenerTest, AcceptsManyAtOnce) {
   const auto listener = Listener::open(io, Address::parse("tcp://127.0.0.1:0"),
                                        [&](std::shared_ptr<Link>) { ++accepted; });
   for (int i = 0; i < 200; ++i)
-    connect(io, listener->address(), 10'000, [&](std::shared_ptr<Link> link, const std::string&) {
-      links.push_back(std::move(link));
-    });
+    connect(io, listener->address(), 10'000,
+            [&](std::shared_ptr<Link> link, const NoLink&) { links.push_back(std::move(link)); });
   run_until([&] { return accepted == 200 && links.size() == 200; });
 }
 
@@ -144,6 +145,18 @@ TEST_F(ListenerTest, UnreachableAddressesAreNamed) {
   }
 }
 
+TEST_F(ListenerTest, WhyThereIsNoLinkComesWithAFittingRemedy) {
+  std::string free;
+  { free = listen("tcp://127.0.0.1:0")->address().to_string(); }
+  for (const std::string& address : {free, std::string("unix:@ashlar-nobody-here")}) {
+    connect_to(address);
+    EXPECT_TRUE(is_refused) << "who connects knows what should listen there";
+  }
+  connect_to("tcp://no-such-host.invalid:1");
+  EXPECT_FALSE(is_refused);
+  EXPECT_NE(problem.find("check its spelling"), std::string::npos) << problem;
+}
+
 TEST_F(ListenerTest, ConnectingGivesUpInTime) {
   // A full queue of a listener that does not accept: connecting can only wait.
   const int socket = ::socket(AF_INET, SOCK_STREAM, 0);
@@ -162,6 +175,8 @@ TEST_F(ListenerTest, ConnectingGivesUpInTime) {
   }
   EXPECT_NE(problem.find(address), std::string::npos) << problem;
   EXPECT_NE(problem.find("50 ms"), std::string::npos) << problem;
+  EXPECT_NE(problem.find("firewall"), std::string::npos) << problem;
+  EXPECT_FALSE(is_refused);
   ::close(socket);
 }
 
@@ -174,7 +189,7 @@ TEST_F(ListenerTest, NoDescriptorIsLeftOpen) {
                                    [&](std::shared_ptr<Link> link) { accepted = std::move(link); });
     std::shared_ptr<Link> connected;
     connect(own_loop, listener->address(), 1000,
-            [&](std::shared_ptr<Link> link, const std::string&) { connected = std::move(link); });
+            [&](std::shared_ptr<Link> link, const NoLink&) { connected = std::move(link); });
     while (!accepted || !connected) own_loop.run_one();
     // One left in the middle of lingering, when the loop dies.
     connected->send(frame_of("bye"));

@@ -124,9 +124,9 @@ struct Net : testing::Test {
     std::string problem;
     connect(
         io, listener->address(), 10'000,
-        [&](std::shared_ptr<Link> link, const std::string& reason) {
+        [&](std::shared_ptr<Link> link, const NoLink& why_not) {
           left = link;
-          problem = reason;
+          problem = why_not.reason;
         },
         limits);
     run_until([&] { return (left && right) || !problem.empty(); });

@@ -93,17 +93,16 @@ class FakePort final : public detail::SessionPort {
     return std::make_shared<FakeDatum>(std::move(bytes));
   }
 
-  GraphRun run(const Graph& graph) override {
-    const auto frozen = graph.data().frozen(tasks_);
+  GraphRun run(detail::GraphData& graph, bool) override {
+    const auto frozen = graph.frozen(tasks_);
     std::vector<detail::DatumHandle> externals;
-    for (const auto& binding : graph.data().bindings()) {
+    for (const auto& binding : graph.bindings()) {
       externals.push_back(binding.datum ? binding.datum : put(binding.value));
     }
     const auto outputs = run_graph(*frozen, externals);
     std::vector<detail::DatumHandle> wanted;
     for (const auto index : frozen->wanted) wanted.push_back(outputs[index]);
-    return {
-        &graph.data(), {frozen, &frozen->wanted}, wanted, std::make_shared<FakeDatum>(HostArray())};
+    return {&graph, {frozen, &frozen->wanted}, wanted, std::make_shared<FakeDatum>(HostArray())};
   }
 
   /// Lets each task take over the buffer its reuse_input names.

@@ -44,8 +44,9 @@ struct Channel<protocol::PeerMessage> {
 };
 
 bool are_equal(const protocol::SubmitRun& a, const protocol::SubmitRun& b) {
-  return a.run == b.run && *a.graph == *b.graph && a.externals == b.externals &&
-         a.deliver == b.deliver && a.ends_on_failure == b.ends_on_failure;
+  if (!a.graph != !b.graph || (a.graph && *a.graph != *b.graph)) return false;
+  return a.run == b.run && a.externals == b.externals && a.deliver == b.deliver &&
+         a.ends_on_failure == b.ends_on_failure && a.template_number == b.template_number;
 }
 template <class T>
 bool are_equal(const T& a, const T& b) {
@@ -207,7 +208,7 @@ TEST(ColumnsCodec, RefuseDifferentLengths) {
                 .run = {}, .task = {1}, .attempt = {}, .elapsed_ns = {1}, .output_bytes = {}}),
             "");
   EXPECT_NE(error_of<WorkerToScheduler>(DataMissing{.data = {}, .peer = {PeerId{1}}}), "");
-  EXPECT_NE(error_of<WorkerToScheduler>(MemoryShort{0, 0, {}, {1}}), "");
+  EXPECT_NE(error_of<WorkerToScheduler>(MemoryShort{0, 0, {}, {1}, {}}), "");
   EXPECT_NE(error_of<SchedulerToDriver>(
                 DataReady{.run = 1, .index = {1, 2}, .bytes = {1, 2}, .holder = {PeerId{1}}}),
             "");
@@ -223,6 +224,9 @@ TEST(EnumsCodec, RefuseUnknownValues) {
   ended = {};
   ended.error_kind = static_cast<ErrorKind>(6);
   EXPECT_NE(error_of<protocol::SchedulerToDriver>(ended), "");
+  protocol::Explain explain;
+  explain.subject = static_cast<protocol::Subject>(3);
+  EXPECT_NE(error_of<protocol::DriverToScheduler>(explain), "");
   protocol::TaskFailed failed;
   failed.kind = static_cast<ErrorKind>(77);
   EXPECT_NE(error_of<protocol::WorkerToScheduler>(failed), "");
@@ -300,6 +304,28 @@ TEST(SubmitRunCodec, RefusesUnsoundGraphsByName) {
   const std::string unbound = error_of<protocol::DriverToScheduler>(submit);
   EXPECT_NE(unbound.find("external"), std::string::npos) << unbound;
   submit.externals = {DatumId{{session, 1}, 0}};
+  EXPECT_EQ(error_of<protocol::DriverToScheduler>(submit), "");
+}
+
+TEST(RunTemplateCodec, RefusesWhatNoTemplateCanMean) {
+  protocol::RunTemplate run{.run = {session, 3},
+                            .template_number = 7,
+                            .inputs = {DatumId{{session, 1}, 0}},
+                            .input_bytes = {8},
+                            .input_holder = {PeerId{2}}};
+  EXPECT_EQ(error_of<protocol::SchedulerToWorker>(run), "");
+  run.input_holder.push_back(PeerId{2});
+  EXPECT_NE(error_of<protocol::SchedulerToWorker>(run).find("differ in length"), std::string::npos);
+  run.input_holder.pop_back();
+  run.template_number = protocol::no_template;
+  EXPECT_NE(error_of<protocol::SchedulerToWorker>(run).find("no template"), std::string::npos);
+}
+
+TEST(SubmitRunCodec, NeedsAGraphOrTheNumberOfATemplate) {
+  protocol::SubmitRun submit;
+  submit.externals = {DatumId{{session, 1}, 0}};
+  EXPECT_NE(error_of<protocol::DriverToScheduler>(submit), "") << "an external datum of no graph";
+  submit.template_number = 7;
   EXPECT_EQ(error_of<protocol::DriverToScheduler>(submit), "");
 }
 

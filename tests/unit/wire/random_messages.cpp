@@ -90,9 +90,11 @@ std::shared_ptr<const graph::TaskGraph> RandomMessages::graph() {
       const auto inputs = g->inputs_of(t).size();
       g->reuse_input.push_back(inputs > 0 && coin() ? below(inputs) : graph::TaskGraph::no_input);
     }
-  if (coin()) {
+  if (coin() && tasks > 2) {
+    const auto extent = [&] { return 4 + size() / 2; };
     g->products = list<graph::Product>(1 + below(3), [&] {
-      return graph::Product{1 + below(4), 1 + below(4), 1 + below(4), size(), size(), size(), 8};
+      return graph::Product{
+          1 + below(4), 1 + below(4), 1 + below(4), extent(), extent(), extent(), 8};
     });
     g->cell = list<std::uint32_t>(
         tasks, [&] { return coin() ? below(g->products[0].cells()) : graph::TaskGraph::no_cell; });
@@ -136,6 +138,8 @@ void RandomMessages::fill(protocol::Hello& out) {
   out.kernels = list<std::string>(count(), [&] { return text(); });
   out.resources = list<std::pair<std::string, double>>(
       random_.below(4), [&] { return std::pair(text(), random_.uniform() * 100); });
+  out.keeps_templates = coin();
+  out.returns_loans = coin();
   for (std::uint32_t k = 0; k < out.kernels.size(); ++k)
     if (coin()) out.repeatable.push_back(k);
 }
@@ -146,6 +150,19 @@ void RandomMessages::fill(protocol::SubmitRun& out) {
   out.externals = own_ids(out.graph->external_count());
   out.deliver = coin();
   out.ends_on_failure = coin();
+  if (coin()) out.template_number = static_cast<std::uint32_t>(random_.below(1000));
+  if (out.template_number != protocol::no_template && coin()) out.graph = nullptr;
+}
+
+void RandomMessages::fill(protocol::DropTemplates& out) { out = {session, numbers(count())}; }
+
+void RandomMessages::fill(protocol::RunTemplate& out) {
+  const std::size_t n = count();
+  out = {run(), static_cast<std::uint32_t>(random_.below(1000)), ids(n), sizes(n), peers(n)};
+}
+
+void RandomMessages::fill(protocol::Explain& out) {
+  out = {u64(), static_cast<protocol::Subject>(random_.below(3)), run().session, u32(), u32()};
 }
 
 void RandomMessages::fill(protocol::DataReady& out) {
@@ -159,11 +176,14 @@ void RandomMessages::fill(protocol::RunEnded& out) {
   out.error_kind = error_kind();
   out.error = text();
   const auto ns = [&] { return static_cast<std::int64_t>(u64()); };
-  out.stats = {u64(), ns(), ns(), ns(), u64(), u64(), {}, {}};
+  out.stats = {u64(), ns(), ns(), ns(), u64(), u64(), {}, u64(), text(), u64(), u64(), {}};
   if (coin()) out.stats.rebalance = {u64(), u64(), u64(), u64(), u64(), ns()};
   out.stats.workers = list<protocol::WorkerShare>(random_.below(5), [&] {
     return protocol::WorkerShare{peer(), text(), u32(), u64(), ns(), ns()};
   });
+  out.stats.template_tasks = u64();
+  out.stats.spilled_bytes = u64();
+  out.stats.loaded_bytes = u64();
 }
 
 void RandomMessages::fill(protocol::AssignTasks& out) {
@@ -198,6 +218,7 @@ void RandomMessages::fill(protocol::AssignTasks& out) {
   out.outputs = numbers(outputs);
   out.output_bytes = sizes(outputs);
   if (outputs > 0) out.output_bytes[0] = graph::TaskGraph::dynamic_bytes;
+  if (coin()) out.template_number = u32();
 }
 
 void RandomMessages::fill(protocol::RevokeTasks& out) {
@@ -227,7 +248,7 @@ void RandomMessages::fill(protocol::DataMissing& out) {
 
 void RandomMessages::fill(protocol::MemoryShort& out) {
   const std::size_t n = count();
-  out = {u64(), u64(), ids(n), sizes(n)};
+  out = {u64(), u64(), ids(n), sizes(n), text()};
 }
 
 void RandomMessages::fill(protocol::Fetch& out) {

@@ -1,0 +1,23 @@
+#pragma once
+
+#include <algorithm>
+#include <cstdio>
+#include <vector>
+
+/// How benchmarks sum up what they measured several times.
+namespace ashlar::bench {
+
+inline double median(std::vector<double> values) {
+  std::ranges::sort(values);
+  return values[values.size() / 2];
+}
+
+/// One line: name, median, unit and range.
+inline void print(const char* name, const std::vector<double>& values, const char* unit) {
+  const auto [least, most] = std::ranges::minmax(values);
+  std::printf("%-64s %12.3f %-8s [%.3f … %.3f] of %zu\n", name, median(values), unit, least, most,
+              values.size());
+  std::fflush(stdout);
+}
+
+}  // namespace ashlar::bench
