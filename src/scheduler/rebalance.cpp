@@ -271,13 +271,13 @@ std::vector<Core::Thief>::iterator Core::first_to_finish(const Run& run, std::ui
 }
 
 /// Moving costs not only the task: its inputs take links from others, and do not come back. What a
-/// host owns has to go back there.
+/// host owns has to go back there, and the host has what its neighbours read.
 std::int64_t Core::least_gain_ns(const Run& run, std::uint32_t task, PeerIndex worker) {
   const std::int64_t takes = time_on(run, task, worker);
   const std::int64_t brings = bringing_ns(run, task, worker);
   const std::uint32_t owner = run.owner_of(task);
   const bool goes_back = owner != no_host && workers_.at(worker).host != owner;
-  return limits_.steal_gain.ns + takes / 4 + 2 * brings + (goes_back ? takes + brings : 0);
+  return limits_.steal_gain.ns + takes / 4 + 2 * brings + (goes_back ? 4 * (takes + brings) : 0);
 }
 
 void Core::move(Run& run, std::uint32_t task, const Choice& choice) {
