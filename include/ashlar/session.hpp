@@ -40,6 +40,9 @@ struct LocalOptions {
   /// How long a waiting process polls before it sleeps, while answers come that fast: to sleep and
   /// be woken takes 50 to 200 us, by machine. Zero: never poll.
   std::chrono::nanoseconds spin = std::chrono::microseconds(200);
+  /// Where tasks go: least_loaded, locality, heft, lshs, round_robin or random; docs/scheduling.md
+  /// compares them.
+  std::string policy = "least_loaded";
   /// A bar on standard error, if that is a terminal, for anything longer than a second.
   bool progress = true;
   /// Keeps each worker on cores of its own, when the workers' threads are as many as the usable

@@ -103,6 +103,8 @@ void add_scheduler(CLI::App& app, Arguments& arguments) {
       ->check(CLI::Range(0.0, 1e6))
       ->check(is_number)
       ->capture_default_str();
+  command->add_option("--policy", o.policy, "where tasks go; simulate compares policies")
+      ->capture_default_str();
   command->add_option("--log-level", o.log_level, "debug, info, warning, error, off")
       ->capture_default_str();
   command->add_option("--log-file", o.log_file, "instead of standard error")->check(is_given);

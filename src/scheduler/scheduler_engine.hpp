@@ -90,6 +90,8 @@ inline constexpr PolicyKind policy_kinds[] = {PolicyKind::least_loaded, PolicyKi
                                               PolicyKind::heft,         PolicyKind::lshs,
                                               PolicyKind::round_robin,  PolicyKind::random};
 std::string_view name_of(PolicyKind policy);
+/// The policy of that name. Errors: BadInput, with the names there are.
+PolicyKind policy_of(std::string_view name);
 
 /// Bounds on what the engine keeps and does, each with its reason.
 struct Limits {

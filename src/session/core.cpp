@@ -70,6 +70,7 @@ std::shared_ptr<Core> Core::local(const LocalOptions& options) {
   core->cluster_ = std::make_unique<LocalCluster>();
   runtime::SchedulerShell::Options scheduler;
   scheduler.limits.no_worker_wait = replacement_start_max;
+  scheduler.limits.policy = scheduler::policy_of(options.policy);
   Core* self = core.get();
   scheduler.certify_death = [self](const protocol::Hello& hello, const std::string& reason) {
     return self->replace_worker(hello.name, reason);

@@ -12,6 +12,7 @@ struct SchedulerOptions {
   /// How long runs wait for a worker that has the kernel and the resources that they need, while
   /// others are there.
   double growth_wait_seconds = 0;
+  std::string policy = "least_loaded";  ///< where tasks go; as LocalOptions::policy
   std::string event_log;  ///< file for all that the scheduler is told and does; empty: none
 };
 
