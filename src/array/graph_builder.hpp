@@ -38,6 +38,10 @@ class GraphBuilder {
   void begin_product(const graph::Product& product);
 
   Ref add_external(External external, std::uint64_t bytes);
+  /// Of an external: it is on workers.
+  bool is_persisted(Ref ref) const {
+    return std::holds_alternative<DatumRef>(externals_[ref & ~external_bit]);
+  }
 
   /// Adds a task. `reuse_input`: position of the input whose buffer the output may take over.
   template <class Params>

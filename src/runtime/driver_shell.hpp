@@ -31,6 +31,8 @@ class DriverEvents {
   virtual void on_deliver(DatumId datum, const store::Buffer& buffer) = 0;
   /// A delivered datum's bytes are elsewhere now: the former buffer is to be let go.
   virtual void on_moved(DatumId datum, const store::Buffer& buffer) = 0;
+  /// An entry of a run's stream is in this process.
+  virtual void on_streamed(const driver::StreamDeliver& entry, const store::Buffer& buffer) = 0;
   virtual void on_exists(DatumId datum) = 0;
   virtual void on_datum_failed(DatumId datum, ErrorKind kind, const std::string& error) = 0;
   virtual void on_run_finished(const driver::RunFinished& finished) = 0;

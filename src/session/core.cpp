@@ -264,7 +264,7 @@ Submitted Core::prepare(std::shared_ptr<const graph::TaskGraph> graph, bool come
 }
 
 void Core::start(Run& run, std::vector<DatumId> externals,
-                 const std::vector<array::WrittenFile>& files) {
+                 const std::vector<array::WrittenFile>& files, driver::StreamOrder stream) {
   const auto driver = this->driver();
   if (!driver) throw Disconnected(why_disconnected());
   try {
@@ -285,7 +285,8 @@ void Core::start(Run& run, std::vector<DatumId> externals,
                                       .deliver = run.comes_home,
                                       .ends_on_failure = run.ends_on_failure,
                                       .template_number = number};
-        driver->post(driver::SubmitAsked{std::move(submitted), run.comes_home}, true);
+        driver->post(driver::SubmitAsked{std::move(submitted), run.comes_home, std::move(stream)},
+                     true);
       });
   loop_.dispatch([] {});
 }
@@ -340,6 +341,14 @@ void Core::release(DatumId id) {
 
 void Core::cancel(std::uint32_t run) {
   if (const auto driver = this->driver()) driver->post(driver::CancelAsked{run});
+}
+
+void Core::move_on(std::uint32_t run, std::uint32_t position) {
+  if (const auto driver = this->driver()) driver->post(driver::StreamMoved{run, position});
+}
+
+void Core::end_stream(std::uint32_t run) {
+  if (const auto driver = this->driver()) driver->post(driver::StreamEnded{run});
 }
 
 bool Core::wait_for(const std::function<bool()>& done, std::chrono::nanoseconds timeout) {
@@ -420,6 +429,28 @@ void Core::on_deliver(DatumId datum, const store::Buffer& buffer) {
 
 void Core::on_moved(DatumId datum, const store::Buffer& buffer) {
   if (const OutputHandle output = find(datum)) output->moved(buffer);
+  std::vector<RunHandle> runs;
+  {
+    std::lock_guard lock(mutex_);
+    for (const auto& [number, run] : runs_) runs.push_back(run);
+  }
+  for (const auto& run : runs) {
+    std::lock_guard lock(run->mutex);
+    for (Streamed& entry : run->streamed) {
+      if (entry.datum == datum) entry.buffer = buffer;
+    }
+  }
+}
+
+void Core::on_streamed(const driver::StreamDeliver& entry, const store::Buffer& buffer) {
+  const RunHandle run = find(entry.run);
+  if (!run) return;
+  {
+    std::lock_guard lock(run->mutex);
+    run->streamed.push_back({entry.position, entry.datum, buffer});
+  }
+  run->has_arrived = true;
+  if (run->on_arrived) run->on_arrived();
 }
 
 void Core::on_exists(DatumId datum) {
