@@ -112,8 +112,8 @@ auto as_eigen(View<T, 2> view) {
                                                      Eigen::OuterStride<>(view.stride(0)));
 }
 
-/// The elements of an Eigen matrix, map or block, of whatever layout, as a view without a copy: what
-/// Session::compute_into writes to. Vectors have one dimension, all else has two.
+/// The elements of an Eigen matrix, map or block, of whatever layout, as a view without a copy:
+/// what Session::compute_into writes to. Vectors have one dimension, all else has two.
 template <class M>
 requires detail::EigenDirect<std::remove_cvref_t<M>>
 auto as_view(M&& matrix) {

@@ -55,7 +55,8 @@ class GraphBuilder {
   /// The task that makes this is run even when no root needs what it makes.
   void keep(Ref ref) { kept_.push_back(ref); }
 
-  /// Drops what no root needs and is not kept, and numbers the rest: roots name references on entry, data after.
+  /// Drops what no root needs and is not kept, and numbers the rest: roots name references on
+  /// entry, data after.
   Lowered finish(std::vector<LoweredRoot> roots) &&;
 
  private:

@@ -99,10 +99,9 @@ struct SchedulerLost {
 
 struct Tick {};
 
-using Event =
-    std::variant<SubmitAsked, CancelAsked, PutAsked, BringAsked, ReleaseAsked, FromScheduler,
-                 Arrived, FetchFailed, SchedulerLost, Tick, DropTemplateAsked, ExplainAsked,
-                 StreamMoved, StreamEnded>;
+using Event = std::variant<SubmitAsked, CancelAsked, PutAsked, BringAsked, ReleaseAsked,
+                           FromScheduler, Arrived, FetchFailed, SchedulerLost, Tick,
+                           DropTemplateAsked, ExplainAsked, StreamMoved, StreamEnded>;
 
 // ---- actions: ordered commands ---------------------------------------------------------------
 
@@ -147,9 +146,9 @@ struct DatumFailed {
   std::string error;
 };
 
-/// A run has ended, and every wanted output that was to be brought home was delivered or failed. The
-/// program is done with its stream, which otherwise has failed, and the run with it.
-/// The bytes that came home are among the moved bytes of `stats`.
+/// A run has ended, and every wanted output that was to be brought home was delivered or failed.
+/// The program is done with its stream, which otherwise has failed, and the run with it. The bytes
+/// that came home are among the moved bytes of `stats`.
 struct RunFinished {
   std::uint32_t run = 0;
   protocol::RunOutcome outcome = protocol::RunOutcome::done;

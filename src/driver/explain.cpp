@@ -50,8 +50,8 @@ std::string DriverEngine::dump() const {
         << " bytes): " << name_of(datum.place);
     if (!datum.holder.is_none()) out << ", peer " << datum.holder.value;
     if (datum.pulls > 0) out << ", " << datum.pulls << " pulls";
-    out << (datum.is_owed ? ", owed" : "") << (datum.is_kept ? ", kept" : "") << (datum.is_put ? ", put" : "")
-        << (datum.is_released ? ", released" : "") << '\n';
+    out << (datum.is_owed ? ", owed" : "") << (datum.is_kept ? ", kept" : "")
+        << (datum.is_put ? ", put" : "") << (datum.is_released ? ", released" : "") << '\n';
   }
   return out.str();
 }
@@ -99,9 +99,9 @@ void DriverEngine::check_invariants() const {
       ASHLAR_CHECK(datum.place != Place::here && datum.place != Place::lost, about());
       ASHLAR_CHECK(datum.place != Place::away, about());
     } else if (datum.is_needed()) {
-      ASHLAR_CHECK(datum.place != Place::away && datum.place != Place::unmade &&
-                       datum.place != Place::lost,
-                   about());
+      ASHLAR_CHECK(
+          datum.place != Place::away && datum.place != Place::unmade && datum.place != Place::lost,
+          about());
     } else {
       ASHLAR_CHECK(datum.place == Place::unmade || datum.place == Place::away ||
                        datum.place == Place::here || datum.place == Place::lost,

@@ -40,8 +40,8 @@ struct Datum {
   std::uint32_t fetches_failed = 0;
   PeerId holder;
   std::uint64_t bytes = 0;
-  Instant since;  ///< expected
-  std::uint32_t pulls = 0;  ///< of `readers`, pulled: here or on its way for them
+  Instant since;                ///< expected
+  std::uint32_t pulls = 0;      ///< of `readers`, pulled: here or on its way for them
   std::vector<Reader> readers;  ///< that the program is not done with
   std::shared_ptr<const Failure> failure;
 
@@ -54,8 +54,8 @@ struct Stream {
   std::uint32_t next = 0;         ///< in order: nothing was pulled from here on
   std::set<std::uint32_t> ready;  ///< not in order: entries that exist and were not pulled
   std::map<std::uint32_t, std::uint64_t> pulled;  ///< entries here or on their way; their bytes
-  std::uint64_t bytes = 0;        ///< of those
-  std::size_t left = 0;           ///< entries that the program is not done with
+  std::uint64_t bytes = 0;                        ///< of those
+  std::size_t left = 0;                           ///< entries that the program is not done with
   std::shared_ptr<const Failure> failure;
 };
 
@@ -64,7 +64,7 @@ struct Run {
   bool has_ended = false;
   std::uint64_t tasks = 0;
   std::vector<DatumId> externals;
-  std::uint64_t owed = 0;  ///< its wanted outputs that are owed
+  std::uint64_t owed = 0;          ///< its wanted outputs that are owed
   std::uint64_t local_bytes = 0;   ///< brought home from this host
   std::uint64_t remote_bytes = 0;  ///< and from others
   Stream stream;

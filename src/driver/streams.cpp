@@ -115,8 +115,7 @@ void DriverEngine::State::give_to_streams(Entry entry) {
   }
 }
 
-void DriverEngine::State::fail_streams(Entry entry,
-                                       const std::shared_ptr<const Failure>& failure) {
+void DriverEngine::State::fail_streams(Entry entry, const std::shared_ptr<const Failure>& failure) {
   while (!entry->second.readers.empty()) close_stream(entry->second.readers.front().run, failure);
 }
 

@@ -98,8 +98,7 @@ class DriverShell : private ExchangeEvents, private net::LinkEvents {
   void tick();
   protocol::Hello hello() const;
 
-  void on_fetched(DatumId datum, std::uint64_t bytes, bool is_in_place,
-                  bool is_local) override;
+  void on_fetched(DatumId datum, std::uint64_t bytes, bool is_in_place, bool is_local) override;
   void on_fetch_failed(DatumId datum, PeerId peer) override;
   void on_asked(PeerId peer, std::uint64_t request, DatumId datum) override;
   void on_unasked(PeerId peer, std::uint64_t request) override;
@@ -129,7 +128,7 @@ class DriverShell : private ExchangeEvents, private net::LinkEvents {
   bool has_left_ = false;
 
   std::mutex mutex_;
-  std::vector<Command> commands_;          ///< from any thread
+  std::vector<Command> commands_;  ///< from any thread
   std::vector<driver::Event> events_;
   driver::Actions actions_;
   boost::asio::steady_timer timer_;

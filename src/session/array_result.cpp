@@ -49,8 +49,9 @@ detail::DatumHandle ArrayResult::start_into(std::shared_ptr<Core> core, const Ar
   const std::shared_ptr<Merging> merging(
       new Merging{Computation(core, array, std::move(to)), nullptr});
   if (merging->computation.reads_destination()) {
-    throw BadInput("compute_into_async: the array reads the memory that it is to be written to: "
-                   "use compute_into, or other memory");
+    throw BadInput(
+        "compute_into_async: the array reads the memory that it is to be written to: "
+        "use compute_into, or other memory");
   }
   merge_as_they_come(merging);
   const std::shared_ptr<ArrayResult> result(new ArrayResult(std::move(core), merging, 0));

@@ -22,8 +22,8 @@ ArrayStream::ArrayStream(std::shared_ptr<Core> core, const Array& array,
                          const StreamOptions& options)
     : core_(std::move(core)),
       is_in_order_(options.in_order),
-      lowered_(array::lower({&array, 1}, {.shares_persisted_results = true,
-                                          .partial_suffix = partial_suffix()})) {
+      lowered_(array::lower(
+          {&array, 1}, {.shares_persisted_results = true, .partial_suffix = partial_suffix()})) {
   submitted_ = core_->prepare(lowered_.graph, false);
   Run& run = *submitted_.run;
   run.ends_on_failure = true;
@@ -123,8 +123,7 @@ void ArrayStream::show(Streamed entry) {
   }
   const auto owner = std::make_shared<store::Buffer>(std::move(entry.buffer));
   chunk_.offset_ = root.grid.start(at);
-  chunk_.elements_ =
-      HostArray::read_only(root.dtype, extents, {owner, owner->bytes().data()});
+  chunk_.elements_ = HostArray::read_only(root.dtype, extents, {owner, owner->bytes().data()});
   at_hand_ = entry.position;
   ++looked_at_;
 }

@@ -39,7 +39,8 @@ void for_each_run(const HostArray& array, const Shape& start, const Shape& exten
   std::size_t in_block = 0;
   while (true) {
     std::size_t offset = base;
-    for (std::size_t i = 0; i < outer; ++i) offset += static_cast<std::size_t>(index[i]) * strides[i];
+    for (std::size_t i = 0; i < outer; ++i)
+      offset += static_cast<std::size_t>(index[i]) * strides[i];
     f(offset, in_block, run);
     in_block += run;
     std::size_t i = outer;

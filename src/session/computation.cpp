@@ -23,8 +23,9 @@ std::shared_ptr<const Output> persisted_output(const Core& core, const array::Da
   auto output =
       std::static_pointer_cast<const Output>(there.keepalive);  // as Session::persist made it
   if (output->core() != &core) {
-    throw BadInput("an array that another session persisted cannot be used in this one: "
-                   "compute() it there and pass it on with from_host");
+    throw BadInput(
+        "an array that another session persisted cannot be used in this one: "
+        "compute() it there and pass it on with from_host");
   }
   return output;
 }
@@ -50,8 +51,8 @@ void Inputs::bring() {
   std::size_t bytes = 0;
   for (std::size_t i = 0; i < regions_.size(); ++i) {
     const auto& region = std::get<array::HostRegion>(lowered_.externals[regions_[i]]);
-    auto buffer = store::Buffer::allocate(core_.arena(),
-                                          checked_bytes(region.array.dtype(), region.extents));
+    auto buffer =
+        store::Buffer::allocate(core_.arena(), checked_bytes(region.array.dtype(), region.extents));
     if (buffer.size() > 0) {
       copy_out_of_box(region.array, region.start, region.extents, buffer.writable());
     }
@@ -75,8 +76,8 @@ Computation::Computation(std::shared_ptr<Core> core, std::span<const Array> arra
                          std::vector<detail::Destination> destinations)
     : core_(std::move(core)),
       begin_(runtime::now()),
-      lowered_(array::lower(arrays, {.shares_persisted_results = true,
-                                     .partial_suffix = partial_suffix()})),
+      lowered_(array::lower(
+          arrays, {.shares_persisted_results = true, .partial_suffix = partial_suffix()})),
       destinations_(std::move(destinations)) {
   submitted_ = core_->prepare(lowered_.graph, true);
   submitted_.run->called_at = begin_;
@@ -162,9 +163,9 @@ void Computation::merge_arrived() {
   }
   for (const auto position : arrived) {
     const detail::Bytes bytes = submitted_.outputs[position]->get();
-    auto target = std::lower_bound(
-        targets_.begin(), targets_.end(), position,
-        [](const Target& t, std::uint32_t value) { return t.position < value; });
+    auto target =
+        std::lower_bound(targets_.begin(), targets_.end(), position,
+                         [](const Target& t, std::uint32_t value) { return t.position < value; });
     for (; target != targets_.end() && target->position == position; ++target) {
       merge(*target, bytes.bytes);
     }

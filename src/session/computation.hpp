@@ -62,7 +62,7 @@ class Computation {
   Instant begin_;
   array::Lowered lowered_;
   Submitted submitted_;
-  std::vector<Target> targets_;  ///< of outputs, by position
+  std::vector<Target> targets_;   ///< of outputs, by position
   std::vector<Target> streamed_;  ///< of data that are on workers already, by position in `stream_`
   driver::StreamOrder stream_;
   std::vector<HostArray> results_;
@@ -92,8 +92,8 @@ class Inputs {
   Core& core_;
   const array::Lowered& lowered_;
   std::vector<DatumId> ids_;
-  std::vector<std::size_t> regions_;     ///< positions of boxes among the externals
-  std::vector<OutputHandle> promised_;   ///< by box
+  std::vector<std::size_t> regions_;    ///< positions of boxes among the externals
+  std::vector<OutputHandle> promised_;  ///< by box
 };
 
 }  // namespace ashlar::session

@@ -93,8 +93,8 @@ void Core::start_workers(const LocalOptions& options) {
   const std::uint32_t cores = usable_cores();
   const std::uint32_t workers =
       options.workers != 0 ? options.workers : std::min(cores, default_workers_max);
-  slots_per_worker_ = options.threads_per_worker != 0 ? options.threads_per_worker
-                                                      : std::max(1u, cores / workers);
+  slots_per_worker_ =
+      options.threads_per_worker != 0 ? options.threads_per_worker : std::max(1u, cores / workers);
   check_threads(workers, slots_per_worker_);
   check_memory(options.memory_per_worker);
   WorkerProcessOptions process;
@@ -121,12 +121,11 @@ void Core::start_workers(const LocalOptions& options) {
   const auto is_settled = [&] { return workers_ >= workers || scheduler_->lost_newcomers() > 0; };
   if (!loop_.drive_until(is_settled, deadline) || workers_ < workers) {
     const std::string reason = cluster_->first_death();
-    throw Disconnected("only " + std::to_string(workers_) + " of " + std::to_string(workers) +
-                       " worker processes started" + (reason.empty() ? "" : ": " + reason) +
-                       "; a worker runs " +
-                       (options.worker_program.empty() ? std::string("this program")
-                                                       : options.worker_program) +
-                       ", whose main must begin with ashlar::init");
+    throw Disconnected(
+        "only " + std::to_string(workers_) + " of " + std::to_string(workers) +
+        " worker processes started" + (reason.empty() ? "" : ": " + reason) + "; a worker runs " +
+        (options.worker_program.empty() ? std::string("this program") : options.worker_program) +
+        ", whose main must begin with ashlar::init");
   }
 }
 
@@ -321,8 +320,9 @@ OutputHandle Core::put(store::Buffer buffer) {
 DatumId Core::id_of(const detail::DatumHandle& datum) const {
   const auto* output = dynamic_cast<const Output*>(datum.get());
   if (output == nullptr || output->core() != this) {
-    throw BadInput("a future or array of another session, or one that was not computed by a task, "
-                   "cannot be an input here");
+    throw BadInput(
+        "a future or array of another session, or one that was not computed by a task, "
+        "cannot be an input here");
   }
   return output->id();
 }

@@ -45,7 +45,7 @@ struct Run {
   std::uint32_t number = 0;
   std::shared_ptr<const graph::TaskGraph> graph;
   bool comes_home = true;
-  bool ends_on_failure = false;                ///< its results are of use only together
+  bool ends_on_failure = false;  ///< its results are of use only together
   Repetition repetition = Repetition::never;
   Instant called_at;                           ///< when the program asked for it
   Instant finished_at;                         ///< when everything was there, and merged
@@ -55,11 +55,11 @@ struct Run {
   std::mutex mutex;
   /// Positions in `outputs` in the order in which they came, for whoever merges.
   std::vector<std::uint32_t> arrived;
-  std::vector<Streamed> streamed;              ///< likewise, of the run's stream
+  std::vector<Streamed> streamed;  ///< likewise, of the run's stream
 
-  std::atomic<bool> has_arrived{false};        ///< one of them is not empty
+  std::atomic<bool> has_arrived{false};  ///< one of them is not empty
   std::atomic<bool> is_finished{false};
-  driver::RunFinished end;                     ///< valid once finished
+  driver::RunFinished end;  ///< valid once finished
   std::atomic<std::uint64_t> tasks_done{0};
   PartialFiles files;
   /// Or empty; called on the loop's turn. Set before the run is submitted.
@@ -201,8 +201,8 @@ class Core : public detail::SessionPort,
   std::unique_ptr<runtime::SchedulerShell> scheduler_;
   bool shows_progress_ = false;
 
-  mutable std::mutex mutex_;  ///< protects what follows
-  std::shared_ptr<runtime::DriverShell> driver_;  ///< none once closed
+  mutable std::mutex mutex_;                           ///< protects what follows
+  std::shared_ptr<runtime::DriverShell> driver_;       ///< none once closed
   std::unordered_map<std::uint32_t, RunHandle> runs_;  ///< unfinished, or with live outputs
   std::map<std::uint64_t, std::weak_ptr<ExplanationText>> questions_;  ///< not answered yet
   std::uint64_t next_question_ = 1;

@@ -46,13 +46,12 @@ detail::Destination destination_of(HostArray& array) {
 void check_destination(const detail::Destination& to, const Array& array) {
   if (to.dtype != array.dtype() || to.shape != array.shape()) {
     throw BadInput("compute_into: the array is " + text_of(array.dtype(), array.shape()) +
-                   ", and the memory for it " + text_of(to.dtype, to.shape) +
-                   ": they must agree");
+                   ", and the memory for it " + text_of(to.dtype, to.shape) + ": they must agree");
   }
   if (element_count(to.shape) == 0) return;
   if (to.data == nullptr) {
-    throw BadInput("compute_into: there is no memory: the view of " +
-                   text_of(to.dtype, to.shape) + " is empty");
+    throw BadInput("compute_into: there is no memory: the view of " + text_of(to.dtype, to.shape) +
+                   " is empty");
   }
   if (!has_a_place_for_each(to)) {
     throw BadInput("compute_into: elements would overwrite each other in memory of " +

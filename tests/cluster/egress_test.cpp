@@ -27,7 +27,8 @@ Array numbered(std::int64_t rows, std::int64_t columns, Shape chunks) {
   HostArray values(DType::float64, {rows, columns});
   auto view = values.view<double, 2>();
   for (std::int64_t i = 0; i < rows; ++i) {
-    for (std::int64_t j = 0; j < columns; ++j) view(i, j) = 1000.0 * static_cast<double>(i) + static_cast<double>(j);
+    for (std::int64_t j = 0; j < columns; ++j)
+      view(i, j) = 1000.0 * static_cast<double>(i) + static_cast<double>(j);
   }
   return from_host(values, {.chunks = std::move(chunks)});
 }
@@ -53,7 +54,8 @@ TEST_F(Egress, ComputesIntoMemoryOfTheProgram) {
   session().compute_into(numbered(50, 70, {16, 32}) + 1.0, out, &report);
   EXPECT_GT(report.tasks, 0u);
   for (std::int64_t i = 0; i < 50; ++i) {
-    for (std::int64_t j = 0; j < 70; ++j) ASSERT_EQ((out.view<double, 2>()(i, j)), number(i, j) + 1);
+    for (std::int64_t j = 0; j < 70; ++j)
+      ASSERT_EQ((out.view<double, 2>()(i, j)), number(i, j) + 1);
   }
 }
 
@@ -77,9 +79,8 @@ TEST_F(Egress, ComputesIntoMatricesOfAnyLayout) {
   Eigen::MatrixXd larger = Eigen::MatrixXd::Zero(80, 80);
   session().compute_into(numbered(50, 70, {16, 32}), as_view(larger.block(5, 6, 50, 70)));
   Eigen::MatrixXd every_second(100, 210);
-  session().compute_into(
-      numbered(50, 70, {16, 32}),
-      View<double, 2>(every_second.data(), {50, 70}, {2, 300}));
+  session().compute_into(numbered(50, 70, {16, 32}),
+                         View<double, 2>(every_second.data(), {50, 70}, {2, 300}));
   for (std::int64_t i = 0; i < 50; ++i) {
     for (std::int64_t j = 0; j < 70; ++j) {
       ASSERT_EQ(columns(i, j), number(i, j));
@@ -98,7 +99,8 @@ TEST_F(Egress, ComputesIntoMatricesOfAnyLayout) {
 TEST_F(Egress, StridesMayBeNegativeAndDimensionsMany) {
   HostArray out(DType::int32, {3, 4, 5});
   int* last = out.data<int>() + 59;
-  session().compute_into(arange(0, 60, {.chunks = {7}}).astype(DType::int32), View<int, 1>(last, {60}, {-1}));
+  session().compute_into(arange(0, 60, {.chunks = {7}}).astype(DType::int32),
+                         View<int, 1>(last, {60}, {-1}));
   for (int i = 0; i < 60; ++i) ASSERT_EQ(out.data<int>()[i], 59 - i);
   HostArray values(DType::int64, {3, 4, 5});
   std::iota(values.data<std::int64_t>(), values.data<std::int64_t>() + 60, 0);
@@ -116,7 +118,8 @@ TEST_F(Egress, StridesMayBeNegativeAndDimensionsMany) {
 
 TEST_F(Egress, TheMemoryMayBeWhatTheArrayReads) {
   HostArray values(DType::float64, {64, 64});
-  for (std::int64_t i = 0; i < values.size(); ++i) values.data<double>()[i] = static_cast<double>(i);
+  for (std::int64_t i = 0; i < values.size(); ++i)
+    values.data<double>()[i] = static_cast<double>(i);
   const Array turned = permute_dims(from_host(values, {.chunks = {8, 8}}), {1, 0});
   session().compute_into(turned, values);
   for (std::int64_t i = 0; i < 64; ++i) {
@@ -124,8 +127,9 @@ TEST_F(Egress, TheMemoryMayBeWhatTheArrayReads) {
       ASSERT_EQ((values.view<double, 2>()(i, j)), static_cast<double>(64 * j + i));
     }
   }
-  EXPECT_NE(error_of([&] { session().compute_into_async(turned, values); }).find("reads the memory"),
-            std::string::npos);
+  EXPECT_NE(
+      error_of([&] { session().compute_into_async(turned, values); }).find("reads the memory"),
+      std::string::npos);
 }
 
 TEST_F(Egress, ComputesIntoMemoryWithoutBlocking) {
@@ -304,8 +308,8 @@ TEST(EgressMemory, AResultLargerThanAnybodysMemoryStreamsThrough) {
 
 TEST(EgressMemory, ChunksThatWaitGoToDisk) {
   auto session = Session::local(small_workers(96 * mebibyte));
-  auto stream = session.stream(
-      random::uniform({4096, 4096}, {.chunks = {512, 512}, .seed = 8}), {.bytes_max = 1});
+  auto stream = session.stream(random::uniform({4096, 4096}, {.chunks = {512, 512}, .seed = 8}),
+                               {.bytes_max = 1});
   ASSERT_NE(stream.next(), nullptr);
   // Until the last chunk is made, only two were pulled.
   session.compute(sum(ones({8})));
@@ -365,7 +369,7 @@ TEST(EgressFaults, AClosedSessionEndsTheLoop) {
   auto stream = session.stream(ones({64, 64}, {.chunks = {8, 8}}), {.bytes_max = 1});
   ASSERT_NE(stream.next(), nullptr);
   session.close();
-  EXPECT_THROW(while (stream.next() != nullptr) {}, Disconnected);
+  EXPECT_THROW(while (stream.next() != nullptr){}, Disconnected);
 }
 
 TEST_F(Egress, AStreamOfAnotherSessionsArrayIsRefused) {

@@ -27,8 +27,8 @@ inline std::uint64_t field(const std::string& status, const std::string& name) {
   return at == std::string::npos ? 0 : std::stoull(status.substr(at + name.size() + 1)) * 1024;
 }
 
-/// What a process of a session takes: its own pages, and those of the arena that it shares, whoever maps
-/// them.
+/// What a process of a session takes: its own pages, and those of the arena that it shares, whoever
+/// maps them.
 inline std::uint64_t memory_of(int pid) {
   const std::string process = "/proc/" + std::to_string(pid);
   std::ifstream file(process + "/status");

@@ -114,9 +114,9 @@ TEST(Spill, AKilledWorkerLeavesNoFile) {
   session.wait(kept);
   for (const int pid : child_processes()) ::kill(pid, SIGKILL);
   EXPECT_TRUE(folder.names().empty());
-  EXPECT_NEAR(session.compute(mean(random::uniform({1000, 1000}, {.chunks = {500, 500}})))
-                  .item<double>(),
-              0.5, 0.01)
+  EXPECT_NEAR(
+      session.compute(mean(random::uniform({1000, 1000}, {.chunks = {500, 500}}))).item<double>(),
+      0.5, 0.01)
       << "others took their place";
 }
 

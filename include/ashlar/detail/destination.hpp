@@ -20,7 +20,8 @@ struct Destination {
 template <class T, std::size_t N>
 Destination destination_of(const View<T, N>& view) {
   static_assert(!std::is_const_v<T>, "results go into a View<T, N> that may be written");
-  return {dtype_of<T>, reinterpret_cast<std::byte*>(view.data()),
+  return {dtype_of<T>,
+          reinterpret_cast<std::byte*>(view.data()),
           {view.extents().begin(), view.extents().end()},
           {view.strides().begin(), view.strides().end()}};
 }

@@ -136,7 +136,7 @@ class Mob {
   int finished_ = 0;
   std::map<DatumId, int> owed_;
   std::set<std::pair<std::uint32_t, std::uint32_t>> shown_;  ///< entries of streams
-  std::map<std::uint32_t, bool> is_left_;  ///< runs whose outputs are not brought
+  std::map<std::uint32_t, bool> is_left_;                    ///< runs whose outputs are not brought
 };
 
 TEST(DriverRandom, EveryDebtIsSettledOnceInAnyOrderOfEvents) {

@@ -123,8 +123,7 @@ TEST(DriverStream, AFailedRunEndsItsStream) {
   rig.told(peer_info(2, "here"));
   rig({stream({0, 1}, 200)});
   rig.told(ready({0}, 2, 100));
-  EXPECT_EQ(rig.told(ended(RunOutcome::failed)),
-            "lose 1 \"bang\"; abandon 0; finished 1");
+  EXPECT_EQ(rig.told(ended(RunOutcome::failed)), "lose 1 \"bang\"; abandon 0; finished 1");
   EXPECT_EQ(error_of(rig), "bang");
 }
 
