@@ -5,7 +5,9 @@
 #include <cstring>
 #include <vector>
 
+#include "base/shape.hpp"
 #include "kernels/transpose_plane.hpp"
+#include "session/uncached_copy.hpp"
 
 namespace ashlar::session {
 
@@ -97,13 +99,15 @@ void for_each_position(std::span<const Axis> axes, const Word* from, Word* to, F
 /// By runs where the fastest dimension of the block is also the destination's; by planes where
 /// another one is, as in a column-major matrix; else by elements.
 template <class Word>
-void copy_words(std::span<const Axis> axes, const Word* from, Word* to) {
+void copy_words(std::span<const Axis> axes, const Word* from, Word* to, bool is_large) {
   const Axis last = axes.back();
   std::vector<Axis> outer(axes.begin(), axes.end() - 1);
   if (last.to_stride == 1) {
     for_each_position<Word>(outer, from, to, [&](const Word* here, Word* there) {
-      std::memcpy(there, here, static_cast<std::size_t>(last.extent) * sizeof(Word));
+      const std::size_t bytes = static_cast<std::size_t>(last.extent) * sizeof(Word);
+      is_large ? copy_uncached(there, here, bytes) : void(std::memcpy(there, here, bytes));
     });
+    if (is_large) finish_uncached();
     return;
   }
   const auto fast = std::find_if(outer.begin(), outer.end(),
@@ -128,10 +132,14 @@ void copy_into_box(const detail::Destination& to, const Shape& start, const Shap
   std::int64_t offset = 0;
   for (std::size_t d = 0; d < start.size(); ++d) offset += start[d] * to.strides[d];
   const auto axes = axes_of(to, extents);
+  // What does not stay in a cache anyway.
+  constexpr std::int64_t large_bytes = std::int64_t{64} << 20;
+  const auto element_bytes = static_cast<std::int64_t>(dtype_bytes(to.dtype));
+  const bool is_large = element_count(to.shape) * element_bytes >= large_bytes;
   const auto copy = [&](auto word) {
     using Word = decltype(word);
     copy_words(axes, reinterpret_cast<const Word*>(block.data()),
-               reinterpret_cast<Word*>(to.data) + offset);
+               reinterpret_cast<Word*>(to.data) + offset, is_large);
   };
   switch (dtype_bytes(to.dtype)) {
     case 1:
