@@ -79,8 +79,8 @@ void run_get(const Options& o, std::int64_t bytes) {
   auto session = two_workers();
   const std::string size = " of " + std::to_string(bytes >> 10) + " KiB";
   std::vector<double> get, touch, step;
-  const auto kept = session.persist(
-      ashlar::random::uniform({chunks * bytes / 8}, {.chunks = {bytes / 8}}));
+  const auto kept =
+      session.persist(ashlar::random::uniform({chunks * bytes / 8}, {.chunks = {bytes / 8}}));
   session.wait(kept);
   for (int i = -1; i < 20 * o.repeats; ++i) {
     const auto future = session.submit<block>(bytes);

@@ -141,9 +141,8 @@ HostArray decode_array(Reader& reader) {
   const auto elements = reader.take(header.element_bytes);
   if (header.is_empty_handle) return {};
   if (reader.owner() != nullptr && is_aligned_for(elements.data(), header.dtype)) {
-    return HostArray::read_only(
-        header.dtype, header.shape_vector(),
-        std::shared_ptr<const std::byte>(reader.owner(), elements.data()));
+    return HostArray::read_only(header.dtype, header.shape_vector(),
+                                std::shared_ptr<const std::byte>(reader.owner(), elements.data()));
   }
   HostArray array(header.dtype, header.shape_vector());
   if (!elements.empty()) std::memcpy(array.bytes().data(), elements.data(), elements.size());
