@@ -14,6 +14,7 @@
 #include <set>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "fixture.hpp"
@@ -139,6 +140,31 @@ TEST_F(Egress, ComputesIntoMemoryWithoutBlocking) {
   done.get();
   EXPECT_EQ((out.view<double, 2>()(49, 69)), number(49, 69));
   EXPECT_EQ(done.report().tasks, 0u) << "what is there is only copied";
+}
+
+TEST_F(Egress, LargeResultsAreCopiedToTheLastByte) {
+  const std::int64_t n = 3001;  // past the cache: 72 MB, in runs that no cache line begins
+  const auto x = random::uniform({n, n}, {.chunks = {1000, 777}, .seed = 11});
+  HostArray around = HostArray::zeros<double>({n + 2, n + 2});
+  double* first = around.data<double>() + n + 2 + 1;
+  session().compute_into(x, View<double, 2>(first, {n, n}, {n + 2, 1}));
+  const auto view = around.view<double, 2>();
+  for (std::int64_t i = 0; i < n + 2; ++i) {
+    ASSERT_EQ(view(i, 0), 0);
+    ASSERT_EQ(view(i, n + 1), 0);
+  }
+  const Future<HostArray> put = session().put(around);
+  const HostArray back = put.get();
+  EXPECT_TRUE(std::ranges::equal(back.bytes(), std::as_const(around).bytes()));
+  for (const auto& chunk : session().stream(x)) {
+    const auto part = chunk.view<double, 2>();
+    const std::int64_t row = chunk.offset()[0] + 1, column = chunk.offset()[1] + 1;
+    for (std::int64_t i = 0; i < part.extent(0); ++i) {
+      for (std::int64_t j = 0; j < part.extent(1); ++j) {
+        ASSERT_EQ(view(row + i, column + j), part(i, j));
+      }
+    }
+  }
 }
 
 TEST_F(Egress, MemoryThatDoesNotFitIsNamed) {
