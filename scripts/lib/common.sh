@@ -15,7 +15,7 @@ packages=(
   capnproto libcapnp-dev libssl-dev libeigen3-dev libopenblas-dev libspdlog-dev libfmt-dev
   liblz4-dev libxxhash-dev
   libcli11-dev libtomlplusplus-dev nlohmann-json3-dev libcereal-dev
-  libgtest-dev libgmock-dev libbenchmark-dev iproute2
+  libgtest-dev libgmock-dev libbenchmark-dev iproute2 nftables
 )
 
 is_installed() {

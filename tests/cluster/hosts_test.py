@@ -1,124 +1,34 @@
-"""Processes on different hosts: each has its own network namespace, joined by a bridge, so they
-share no memory and chunks go over TCP from arena to arena.
+"""Processes on different hosts: chunks go over TCP from arena to arena, and links are slow, lossy,
+or cut. See hosts.py."""
 
-The namespaces have no names and end with their last process, so nothing is left behind."""
-
-import ctypes
 import os
 import re
+import select
 import signal
 import subprocess
 import sys
 import tempfile
 import unittest
 
+from hosts import Cluster, Network, need_networks
 from npy_files import read_npy, write_npy
 from watch import NameWatch
 
 ASHLAR, DRIVER = sys.argv[1:3]
 del sys.argv[1:3]
 
-SKIPPED = 77
-PR_SET_PDEATHSIG = 1
-libc = ctypes.CDLL(None, use_errno=True)
 
+class Products(unittest.TestCase):
+    """A product of matrices in files, computed by a program on a host of the network."""
 
-def die_with_parent():
-    libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-
-
-class Host:
-    """A network of its own. `cat` keeps it while this program has the other end of its pipe."""
-
-    def __init__(self):
-        self.keeper = subprocess.Popen(["unshare", "--net", "cat"], stdin=subprocess.PIPE,
-                                       stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                                       preexec_fn=die_with_parent)
-        self.processes = []
-        try:
-            self.keeper.stdin.write(b"ready\n")
-            self.keeper.stdin.flush()
-        except BrokenPipeError:
-            pass
-        if self.keeper.stdout.readline() != b"ready\n":
-            raise PermissionError(self.keeper.communicate()[1].decode().strip())
-
-    def command(self, *arguments):
-        return ["nsenter", f"--net=/proc/{self.keeper.pid}/ns/net", *arguments]
-
-    def run(self, *arguments):
-        result = subprocess.run(self.command(*arguments), capture_output=True, text=True)
-        if result.returncode != 0:
-            raise PermissionError(f"{' '.join(arguments)}: {result.stderr.strip()}")
-
-    def start(self, program, *arguments, **options):
-        process = subprocess.Popen(
-            self.command(program, *arguments), text=True, preexec_fn=die_with_parent,
-            env={**os.environ, "ASHLAR_TOKEN": "the hosts' token"}, **options)
-        self.processes.append(process)
-        return process
-
-    def close(self):
-        for process in self.processes:
-            process.kill()
-            process.communicate()
-        self.keeper.communicate()
-
-
-class Network:
-    """Hosts at 10.77.0.1, 10.77.0.2, … on one switch."""
-
-    def __init__(self, count):
-        self.switch = None
-        self.hosts = []
-        try:
-            self.switch = Host()
-            self.switch.run("ip", "link", "add", "bridge", "type", "bridge")
-            self.switch.run("ip", "link", "set", "bridge", "up")
-            for number in range(1, count + 1):
-                self.add(number)
-        except BaseException:
-            self.close()
-            raise
-
-    def add(self, number):
-        host = Host()
-        self.hosts.append(host)
-        port = f"port{number}"
-        self.switch.run("ip", "link", "add", port, "type", "veth", "peer", "name", "eth0",
-                        "netns", str(host.keeper.pid))
-        self.switch.run("ip", "link", "set", port, "master", "bridge", "up")
-        host.run("ip", "address", "add", f"10.77.0.{number}/24", "dev", "eth0")
-        for device in ("lo", "eth0"):
-            host.run("ip", "link", "set", device, "up")
-
-    def unplug(self, number):
-        self.switch.run("ip", "link", "set", f"port{number}", "down")
-
-    def close(self):
-        for host in [*self.hosts, *([self.switch] if self.switch else [])]:
-            host.close()
-
-
-class Hosts(unittest.TestCase):
-    """A scheduler on host 1, a worker on each of hosts 2 and 3, the program on host 4."""
-
-    def setUp(self):
-        self.network = Network(4)
+    def start_network(self, count):
+        self.network = Network(count)
         self.addCleanup(self.network.close)
-        scheduler = self.network.hosts[0].start(
-            ASHLAR, "scheduler", "--listen", "tcp://10.77.0.1:0", "--log-level", "off",
-            stdout=subprocess.PIPE)
-        self.address = scheduler.stdout.readline().split()[-1]
-        self.workers = [
-            host.start(ASHLAR, "worker", "--scheduler", self.address, "--slots", "1", "--memory",
-                       "512MiB", "--log-level", "off", stderr=subprocess.PIPE)
-            for host in self.network.hosts[1:3]]
         folder = tempfile.TemporaryDirectory()
         self.addCleanup(folder.cleanup)
         self.folder = folder.name
 
-    def start_product(self, n, chunk):
+    def start_product(self, n, chunk, host=4):
         """Multiplies u v' by w z', whose product is (v' w) u z': exact for small integers."""
         u, v = [i % 7 - 3 for i in range(n)], [i % 5 + 1 for i in range(n)]
         w, z = [i % 3 + 1 for i in range(n)], [i % 11 - 5 for i in range(n)]
@@ -127,9 +37,10 @@ class Hosts(unittest.TestCase):
         write_npy(path("b.npy"), n, n, (x * y for x in w for y in z))
         inner = sum(x * y for x, y in zip(v, w))
         self.expected = tuple(float(inner * x * y) for x in u for y in z)
-        return self.network.hosts[3].start(
-            ASHLAR, "matmul", path("a.npy"), path("b.npy"), "--out", path("c.npy"), "--chunks", str(chunk),
-            "--scheduler", self.address, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        return self.network.host(host).start(
+            ASHLAR, "matmul", path("a.npy"), path("b.npy"), "--out", path("c.npy"), "--chunks",
+            str(chunk), "--scheduler", self.cluster.address, stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE)
 
     def finish(self, job):
         """Checks the product; returns the report."""
@@ -138,6 +49,14 @@ class Hosts(unittest.TestCase):
         self.assertTrue(read_npy(os.path.join(self.folder, "c.npy")) == self.expected)
         self.assertEqual(sorted(os.listdir(self.folder)), ["a.npy", "b.npy", "c.npy"])
         return report
+
+
+class Hosts(Products):
+    """A scheduler on host 1, a worker on each of hosts 2 and 3, the program on host 4."""
+
+    def setUp(self):
+        self.start_network(4)
+        self.cluster = Cluster(self.network, ASHLAR, [2, 3])
 
     def in_the_middle(self, job_of):
         with NameWatch(self.folder) as watch:
@@ -153,8 +72,8 @@ class Hosts(unittest.TestCase):
         self.assertGreater(float(moved[2]), 0, report)
 
     def test_results_and_inputs_cross_to_the_program(self):
-        driver = self.network.hosts[3].start(DRIVER, self.address, stdout=subprocess.PIPE,
-                                             stderr=subprocess.PIPE)
+        driver = self.network.host(4).start(DRIVER, self.cluster.address, stdout=subprocess.PIPE,
+                                            stderr=subprocess.PIPE)
         output, errors = driver.communicate(timeout=120)
         self.assertEqual((driver.returncode, errors), (0, ""))
         array_bytes = 8 << 16
@@ -166,7 +85,7 @@ class Hosts(unittest.TestCase):
 
     def test_a_killed_worker_changes_no_bit(self):
         job = self.in_the_middle(lambda: self.start_product(1536, 128))
-        self.workers[1].kill()
+        self.cluster.workers[3].kill()
         self.finish(job)
 
     def test_an_unplugged_host_changes_no_bit(self):
@@ -175,10 +94,104 @@ class Hosts(unittest.TestCase):
         self.finish(job)
 
 
+class Links(Products):
+    """Workers on four hosts, a scheduler on the first, and the program on a fifth."""
+
+    def setUp(self):
+        self.start_network(5)
+        self.cluster = Cluster(self.network, ASHLAR, [1, 2, 3, 4])
+
+    def start(self, n=768, chunk=96):
+        return self.start_product(n, chunk, host=5)
+
+    def bring_arrays_home(self):
+        driver = self.network.host(5).start(DRIVER, self.cluster.address, stdout=subprocess.PIPE,
+                                            stderr=subprocess.PIPE)
+        output, errors = driver.communicate(timeout=120)
+        self.assertEqual((driver.returncode, errors), (0, ""))
+        self.assertEqual(len(output.splitlines()), 4)
+
+    def test_four_hosts_share_a_product(self):
+        report = self.finish(self.start())
+        workers = re.findall(r"(\d+) tasks", report)
+        self.assertGreaterEqual(len([count for count in workers if count != "0"]), 4, report)
+        self.assertIn("0 MB between processes of a host", report)
+
+    def test_slow_links_change_no_bit(self):
+        for host in (3, 5):
+            self.network.shape(host, 20)
+        self.finish(self.start())
+        self.bring_arrays_home()
+
+    def test_delayed_and_lossy_links_change_no_bit(self):
+        for host in (3, 5):
+            self.network.delay(host, milliseconds=10, loss=0.02)
+        self.finish(self.start())
+        self.bring_arrays_home()
+
+    def test_a_link_cut_in_mid_transfer_changes_no_bit(self):
+        self.network.cut_after(3, kilobytes=700)
+        self.finish(self.start())
+
+    def test_a_program_that_is_cut_off_in_mid_transfer_says_so(self):
+        self.network.cut_after(5, kilobytes=300)
+        driver = self.network.host(5).start(DRIVER, self.cluster.address, stdout=subprocess.PIPE,
+                                            stderr=subprocess.PIPE)
+        output, errors = driver.communicate(timeout=60)
+        self.assertEqual((driver.returncode, output), (1, ""))
+        self.assertIn(self.cluster.address, errors)
+        self.assertIn("silent", errors)
+
+
+class Fixture(unittest.TestCase):
+    def test_a_delayed_link_takes_its_time_both_ways(self):
+        network = Network(2)
+        self.addCleanup(network.close)
+        network.delay(2, milliseconds=30)
+        script = ("import socket, time; begin = time.monotonic()\n"
+                  "try: socket.create_connection(('10.77.0.2', 1))\n"
+                  "except ConnectionRefusedError: print(time.monotonic() - begin)")
+        self.assertGreater(float(network.host(1).run(sys.executable, "-c", script)), 0.06)
+
+    def test_a_link_is_cut_where_it_was_to_be(self):
+        network = Network(2)
+        self.addCleanup(network.close)
+        network.cut_after(2, kilobytes=100)
+        script = ("import socket\n"
+                  "here = socket.create_server(('10.77.0.2', 0)); print(here.getsockname()[1], "
+                  "flush=True); link = here.accept()[0]; count = 0; print('in', flush=True)\n"
+                  "while part := link.recv(65536): count += len(part); print(count, flush=True)")
+        reader = network.host(2).start(sys.executable, "-c", script, stdout=subprocess.PIPE)
+        port = int(reader.stdout.readline())
+        writer = network.host(1).start(
+            sys.executable, "-c", "import socket, time\n"
+            f"link = socket.create_connection(('10.77.0.2', {port}), 10)\n"
+            "link.settimeout(1)\n"
+            "try: link.sendall(bytes(1 << 24))\n"
+            "except TimeoutError: print('cut')", stdout=subprocess.PIPE)
+        self.assertEqual(writer.stdout.readline(), "cut\n")
+        reader.kill()
+        came = int(reader.stdout.read().split()[-1])
+        self.assertIn(came, range(10_000, 100_000))
+
+    def test_a_test_that_is_killed_leaves_no_process(self):
+        script = ("from hosts import Network; n = Network(2); n.delay(2, 1); "
+                  "print(*[h.keeper.pid for h in [n.switch, *n.hosts]], "
+                  "n.switch.processes[0].pid, flush=True); input()")
+        test = subprocess.Popen([sys.executable, "-B", "-c", script], stdin=subprocess.PIPE,
+                                stdout=subprocess.PIPE, text=True,
+                                cwd=os.path.dirname(os.path.abspath(__file__)))
+        pids = [int(pid) for pid in test.stdout.readline().split()]
+        self.assertEqual(len(pids), 4)
+        handles = [os.pidfd_open(pid) for pid in pids]
+        test.send_signal(signal.SIGKILL)
+        test.communicate()
+        for handle in handles:
+            ended, _, _ = select.select([handle], [], [], 30)
+            self.assertTrue(ended)
+            os.close(handle)
+
+
 if __name__ == "__main__":
-    try:
-        Network(1).close()
-    except (PermissionError, FileNotFoundError) as why:
-        print(f"skipped: cannot make network namespaces: {why}")
-        sys.exit(SKIPPED)
+    need_networks()
     unittest.main(verbosity=2)

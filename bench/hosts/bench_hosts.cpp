@@ -1,0 +1,92 @@
+// Moves chunks from a worker of one host to workers of others, as told on standard input, and says
+// how long it took. Started by `run`, which makes the hosts.
+//
+//   bench_hosts ADDRESS
+//   > MAKER CHUNKS BYTES READER...     resources that only the workers meant have
+//   < SECONDS                          until all readers had all chunks
+#include <chrono>
+#include <iostream>
+#include <sstream>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "tasks.hpp"
+
+namespace {
+
+using namespace ashlar;
+using Clock = std::chrono::steady_clock;
+using Chunks = std::vector<Future<HostArray>>;
+
+struct Transfer {
+  std::string maker;
+  std::int64_t chunks = 0, chunk_bytes = 0;
+  std::vector<std::string> readers;
+};
+
+Transfer read(const std::string& line) {
+  std::istringstream words(line);
+  Transfer transfer;
+  words >> transfer.maker >> transfer.chunks >> transfer.chunk_bytes;
+  for (std::string reader; words >> reader;) transfer.readers.push_back(reader);
+  return transfer;
+}
+
+TaskOptions on(const std::string& worker) { return {.resources = {{worker, 1.0}}}; }
+
+/// Errors: runtime_error when a reader does not have what was made.
+void check(Session& session, const Transfer& transfer, const Chunks& chunks) {
+  const std::int64_t count = transfer.chunk_bytes / 8;
+  for (const std::string& reader : transfer.readers) {
+    std::vector<Future<std::int64_t>> sums;
+    for (const auto& chunk : chunks)
+      sums.push_back(session.submit<bench::sum_of_chunk>(on(reader), chunk));
+    for (std::size_t i = 0; i < sums.size(); ++i) {
+      const std::int64_t expected =
+          count * (count - 1) / 2 + count * static_cast<std::int64_t>(i);
+      if (sums[i].get() != expected) throw std::runtime_error(reader + " has another chunk");
+    }
+  }
+}
+
+double seconds_of(Session& session, const Transfer& transfer) {
+  Chunks chunks;
+  for (std::int64_t i = 0; i < transfer.chunks; ++i) {
+    chunks.push_back(session.submit<bench::make_chunk>(on(transfer.maker),
+                                                       transfer.chunk_bytes / 8, i));
+  }
+  for (const auto& chunk : chunks) chunk.wait();
+  const auto begin = Clock::now();
+  std::vector<Future<void>> readers;
+  for (const std::string& reader : transfer.readers) {
+    TaskOptions options = on(reader);
+    options.after.assign(chunks.begin(), chunks.end());
+    readers.push_back(session.submit<bench::have_read>(options));
+  }
+  for (const auto& reader : readers) reader.get();
+  const double seconds = std::chrono::duration<double>(Clock::now() - begin).count();
+  check(session, transfer, chunks);
+  return seconds;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  Tasks tasks;
+  bench::name_tasks(tasks);
+  init(argc, argv, tasks);
+  if (argc != 2) {
+    std::cerr << "usage: bench_hosts ADDRESS; see bench/hosts/run\n";
+    return 2;
+  }
+  try {
+    auto session = Session::connect(argv[1], {.progress = false});
+    for (std::string line; std::getline(std::cin, line);)
+      std::cout << seconds_of(session, read(line)) << std::endl;
+    return 0;
+  } catch (const std::exception& error) {
+    std::cerr << error.what() << '\n';
+    return 1;
+  }
+}

@@ -1,0 +1,18 @@
+#pragma once
+
+#include <ashlar/ashlar.hpp>
+
+#include <cstdint>
+
+namespace ashlar::bench {
+
+/// Numbers from `first` on.
+HostArray make_chunk(std::int64_t count, std::int64_t first);
+std::int64_t sum_of_chunk(View<const std::int64_t, 1> chunk);
+/// What it runs after has come to its worker, which is all that it is for.
+void have_read();
+
+/// The tasks of the benchmark, for its program and its workers.
+void name_tasks(Tasks& tasks);
+
+}  // namespace ashlar::bench
