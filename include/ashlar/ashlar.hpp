@@ -13,5 +13,6 @@
 #include <ashlar/random.hpp>
 #include <ashlar/report.hpp>
 #include <ashlar/session.hpp>
+#include <ashlar/stream.hpp>
 #include <ashlar/tasks.hpp>
 #include <ashlar/view.hpp>

@@ -37,6 +37,7 @@ class Writer {
 
   void write(const void* from, std::size_t bytes) {
     const auto to = take(bytes);
+    if (bytes >= large_bytes) return copy_large(to, from);
     if (bytes > 0) std::memcpy(to.data(), from, bytes);
   }
 
@@ -47,7 +48,10 @@ class Writer {
   std::size_t remaining() const { return room_.size(); }
 
  private:
+  static constexpr std::size_t large_bytes = std::size_t{64} << 20;
+
   [[noreturn]] void overrun(std::size_t bytes) const;
+  static void copy_large(std::span<std::byte> to, const void* from);
   std::span<std::byte> room_;
 };
 

@@ -35,6 +35,13 @@ concept EigenDense = std::is_base_of_v<Eigen::PlainObjectBase<M>, M> && requires
   DTypeOf<typename M::Scalar>::value;
 };
 
+/// What has its elements in memory.
+template <class M>
+concept EigenDirect = EigenExpression<M> && requires(M& matrix) {
+  matrix.data();
+  matrix.rowStride();
+};
+
 struct EigenSize {
   Eigen::Index rows = 1;
   Eigen::Index columns = 1;
@@ -103,6 +110,21 @@ auto as_eigen(View<T, 2> view) {
   }
   return Eigen::Map<Matrix, 0, Eigen::OuterStride<>>(view.data(), view.extent(0), view.extent(1),
                                                      Eigen::OuterStride<>(view.stride(0)));
+}
+
+/// The elements of an Eigen matrix, map or block, of whatever layout, as a view without a copy:
+/// what Session::compute_into writes to. Vectors have one dimension, all else has two.
+template <class M>
+requires detail::EigenDirect<std::remove_cvref_t<M>>
+auto as_view(M&& matrix) {
+  using Matrix = std::remove_cvref_t<M>;
+  using T = std::remove_pointer_t<decltype(matrix.data())>;
+  if constexpr (Matrix::IsVectorAtCompileTime) {
+    return View<T, 1>(matrix.data(), {matrix.size()}, {matrix.innerStride()});
+  } else {
+    return View<T, 2>(matrix.data(), {matrix.rows(), matrix.cols()},
+                      {matrix.rowStride(), matrix.colStride()});
+  }
 }
 
 /// A HostArray with the matrix's elements: shares those of a shared row-major matrix, takes over

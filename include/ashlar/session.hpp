@@ -1,10 +1,13 @@
 #pragma once
 
 #include <ashlar/array.hpp>
+#include <ashlar/detail/destination.hpp>
 #include <ashlar/detail/session_tasks.hpp>
 #include <ashlar/future.hpp>
 #include <ashlar/host_array.hpp>
 #include <ashlar/report.hpp>
+#include <ashlar/stream.hpp>
+#include <ashlar/view.hpp>
 
 #include <chrono>
 #include <cstddef>
@@ -40,6 +43,9 @@ struct LocalOptions {
   /// How long a waiting process polls before it sleeps, while answers come that fast: to sleep and
   /// be woken takes 50 to 200 us, by machine. Zero: never poll.
   std::chrono::nanoseconds spin = std::chrono::microseconds(200);
+  /// Where tasks go: least_loaded, locality, heft, lshs, round_robin or random; docs/scheduling.md
+  /// compares them.
+  std::string policy = "least_loaded";
   /// A bar on standard error, if that is a terminal, for anything longer than a second.
   bool progress = true;
   /// Keeps each worker on cores of its own, when the workers' threads are as many as the usable
@@ -69,9 +75,10 @@ struct ConnectOptions {
 /// Copies are handles of one session, which ends with the last of them: then its runs stop, its
 /// data are freed, and the worker processes of a local session end. Threads: any may call.
 ///
-/// What waits has a form that does not: compute, wait and gather in one with _async behind the
-/// name, GraphRun::wait in done(), Future::get in then(). Only a session's begin and end, local,
-/// connect and close, have none: a program that must never wait calls them on another thread.
+/// What waits has a form that does not: compute, compute_into, wait and gather in one with _async
+/// behind the name, GraphRun::wait in done(), Future::get in then(). Only a stream, and a session's
+/// begin and end, local, connect and close, have none: a program that must never wait calls them on
+/// another thread.
 class Session : public SessionTasks {
  public:
   /// Starts worker processes on this host, and a scheduler on a thread of this process.
@@ -96,6 +103,35 @@ class Session : public SessionTasks {
   /// Errors of running come with Future::get.
   Future<HostArray> compute_async(const Array& array);
   Future<std::vector<HostArray>> compute_async(const std::vector<Array>& arrays);
+
+  /// Computes an array into memory of the program's: part of a larger array, a matrix of another
+  /// library. Chunks are copied there from where the workers made them. Strides may be any, also
+  /// negative, as of a column-major matrix: session.compute_into(c, as_view(eigen_matrix)).
+  ///
+  /// The memory may be what the array reads by from_host: that has been copied before anything is
+  /// written. After an error, what is in it is not specified.
+  /// Errors: BadInput for a dtype or shape that is not the array's, or strides with which elements
+  /// overlap; else as compute.
+  template <class T, std::size_t N>
+  void compute_into(const Array& array, View<T, N> out, RunReport* report = nullptr) {
+    compute_into(array, detail::destination_of(out), report);
+  }
+  void compute_into(const Array& array, HostArray& out, RunReport* report = nullptr);
+
+  /// The same without waiting: the memory must stay until the Future is ready, and chunks may be
+  /// written before this returns. Errors: besides, BadInput when the array reads that memory.
+  template <class T, std::size_t N>
+  Future<void> compute_into_async(const Array& array, View<T, N> out) {
+    return compute_into_async(array, detail::destination_of(out));
+  }
+  Future<void> compute_into_async(const Array& array, HostArray& out);
+
+  /// Computes an array and brings it here chunk by chunk, in bounded memory: the chunks that were
+  /// not looked at yet wait on the workers. An array that is persisted stays there.
+  ///
+  /// The report is kept when the last chunk is let go.
+  /// Errors: as persist. Errors of running come with the iteration.
+  Stream stream(const Array& array, const StreamOptions& options = {});
 
   /// Starts computing an array that stays on the workers, and returns it, without waiting, as an
   /// array whose chunks need not be computed again. They are freed with its last handle.
@@ -155,6 +191,8 @@ class Session : public SessionTasks {
 
  private:
   explicit Session(std::shared_ptr<session::Core> core);
+  void compute_into(const Array& array, detail::Destination out, RunReport* report);
+  Future<void> compute_into_async(const Array& array, detail::Destination out);
 
   std::shared_ptr<session::Core> core_;
   struct Closer;

@@ -13,6 +13,14 @@ namespace detail {
 struct TasksData;
 }  // namespace detail
 
+/// What Ashlar may assume of a function.
+struct TaskTraits {
+  /// It does nothing but compute its result, the same for the same arguments: no files, no
+  /// messages, no state that lasts. When a call takes far longer than predicted, a second one may
+  /// then be begun on an idle worker; the result that is there first counts.
+  bool pure = false;
+};
+
 /// The functions of your program that workers may run, each under a name.
 ///
 /// Name them in main, before init; copies are handles of one list. A function takes and returns
@@ -32,8 +40,8 @@ class Tasks {
   /// Names a function. Errors: BadInput for an empty or a taken name, for one that begins with
   /// "ashlar.", which are Ashlar's own, or for a function named already.
   template <auto fn>
-  requires detail::TaskFunction<fn> Tasks& add(std::string name) {
-    add(detail::task_identity<fn>(), detail::run_task<fn>, std::move(name));
+  requires detail::TaskFunction<fn> Tasks& add(std::string name, const TaskTraits& traits = {}) {
+    add(detail::task_identity<fn>(), detail::run_task<fn>, std::move(name), traits);
     return *this;
   }
 
@@ -51,7 +59,8 @@ class Tasks {
   const detail::TasksData& data() const { return *data_; }
 
  private:
-  void add(const detail::TaskIdentity& function, detail::Thunk thunk, std::string name);
+  void add(const detail::TaskIdentity& function, detail::Thunk thunk, std::string name,
+           const TaskTraits& traits);
 
   std::shared_ptr<detail::TasksData> data_;
 };

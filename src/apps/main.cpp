@@ -97,6 +97,14 @@ void add_scheduler(CLI::App& app, Arguments& arguments) {
       ->capture_default_str();
   command->add_option("--token-file", arguments.token_file, "file with the token newcomers need")
       ->check(is_given);
+  command
+      ->add_option("--growth-wait", o.growth_wait_seconds,
+                   "seconds that tasks wait for a worker with what they need, if none has it")
+      ->check(CLI::Range(0.0, 1e6))
+      ->check(is_number)
+      ->capture_default_str();
+  command->add_option("--policy", o.policy, "where tasks go; simulate compares policies")
+      ->capture_default_str();
   command->add_option("--log-level", o.log_level, "debug, info, warning, error, off")
       ->capture_default_str();
   command->add_option("--log-file", o.log_file, "instead of standard error")->check(is_given);

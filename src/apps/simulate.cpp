@@ -71,15 +71,6 @@ Program program_of(const SimulateOptions& options, const ClusterFile& cluster) {
   return load_graph(options.graph, cluster.kernels);
 }
 
-scheduler::PolicyKind policy_of(const std::string& name) {
-  std::string known;
-  for (const auto kind : scheduler::policy_kinds) {
-    if (name == name_of(kind)) return kind;
-    known += (known.empty() ? "" : ", ") + std::string(name_of(kind));
-  }
-  throw BadInput("--policy " + name + ": expected one of " + known);
-}
-
 void write_trace(const std::string& path, const simulate::History& history,
                  const graph::TaskGraph& graph, const ClusterFile& cluster) {
   telemetry::RunTrace trace;
@@ -108,7 +99,7 @@ void write_trace(const std::string& path, const simulate::History& history,
 }  // namespace
 
 int simulate(const SimulateOptions& options) {
-  const auto policy = policy_of(options.policy);
+  const auto policy = scheduler::policy_of(options.policy);
   const ClusterFile cluster = load_cluster(options.cluster);
   const auto program = std::make_shared<const Program>(program_of(options, cluster));
   const auto machine = std::make_shared<const simulate::Machine>(cluster.machine);

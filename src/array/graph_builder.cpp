@@ -139,6 +139,7 @@ Lowered GraphBuilder::finish(std::vector<LoweredRoot> roots) && {
       static_cast<std::uint32_t>(std::count(is_needed.begin(), is_needed.end(), true));
   // Externals in order of first use: so they are brought, and the first tasks need not wait.
   constexpr std::uint32_t unnamed = ~std::uint32_t{0};
+  std::vector<std::uint64_t> read_bytes;
   std::vector<std::uint32_t> external_datum(externals_.size(), unnamed), datum(tasks);
   const auto datum_of = [&](Ref ref) {
     if (!is_external(ref)) return datum[ref];
@@ -146,7 +147,7 @@ Lowered GraphBuilder::finish(std::vector<LoweredRoot> roots) && {
     if (external_datum[i] == unnamed) {
       external_datum[i] = kept + static_cast<std::uint32_t>(lowered.externals.size());
       lowered.externals.push_back(std::move(externals_[i]));
-      out->external_bytes.push_back(graph_.external_bytes[i]);
+      read_bytes.push_back(graph_.external_bytes[i]);
     }
     return external_datum[i];
   };
@@ -158,6 +159,7 @@ Lowered GraphBuilder::finish(std::vector<LoweredRoot> roots) && {
     copy_task(graph_, task, *out);
   }
   drop_unused_products(*out);
+  out->external_bytes = read_bytes;  // without what only roots name, from here on
   for (auto& root : roots) {
     for (auto& ref : root.data) {
       ref = datum_of(ref);

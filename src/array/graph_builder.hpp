@@ -38,6 +38,10 @@ class GraphBuilder {
   void begin_product(const graph::Product& product);
 
   Ref add_external(External external, std::uint64_t bytes);
+  /// Of an external: it is on workers.
+  bool is_persisted(Ref ref) const {
+    return std::holds_alternative<DatumRef>(externals_[ref & ~external_bit]);
+  }
 
   /// Adds a task. `reuse_input`: position of the input whose buffer the output may take over.
   template <class Params>
@@ -51,7 +55,8 @@ class GraphBuilder {
   /// The task that makes this is run even when no root needs what it makes.
   void keep(Ref ref) { kept_.push_back(ref); }
 
-  /// Drops what no root needs and is not kept, and numbers the rest: roots name references on entry, data after.
+  /// Drops what no root needs and is not kept, and numbers the rest: roots name references on
+  /// entry, data after.
   Lowered finish(std::vector<LoweredRoot> roots) &&;
 
  private:

@@ -189,6 +189,7 @@ Lowering::Chunks Lowering::lower_node(const Node& node, const Step& step) {
 void Lowering::copy_externals(LoweredRoot& root) {
   for (std::size_t i = 0; i < root.data.size(); ++i) {
     if (!GraphBuilder::is_external(root.data[i])) continue;
+    if (options_.shares_persisted_results && builder_.is_persisted(root.data[i])) continue;
     const Shape extents = root.grid.extents(root.grid.position(static_cast<std::int64_t>(i)));
     const std::size_t ndim = extents.size();
     const AssembleParams params{.dtype = root.dtype,

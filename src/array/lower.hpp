@@ -40,6 +40,8 @@ struct LowerOptions {
   std::uint32_t combine_inputs = 16;
   /// Results that are externals are copied by a task, so that all results are outputs.
   bool copies_external_results = true;
+  /// … but not those that are on workers already.
+  bool shares_persisted_results = false;
   /// An array of more chunks is refused …
   std::int64_t chunks_max = std::int64_t{1} << 22;
   /// … and so is a graph of more tasks, or more inputs of all tasks: it would take gigabytes here
@@ -61,14 +63,15 @@ struct LoweredRoot {
   DType dtype = DType::float64;
   ChunkGrid grid;
   /// The datum of each chunk in grid order. Below the graph's output_count(): an output of a task
-  /// (and wanted); else external datum `data[i] - output_count()`. Two chunks may be one datum.
+  /// (and wanted); else Lowered::externals[data[i] - output_count()]. Two chunks may be one datum.
   std::vector<std::uint32_t> data = {};
 };
 
 /// Arrays as a graph of tasks.
 struct Lowered {
   std::shared_ptr<const graph::TaskGraph> graph;
-  std::vector<External> externals = {};  ///< what to bind as the graph's external data, in order
+  /// What to bind as the graph's external data, in order, and then what only roots name.
+  std::vector<External> externals = {};
   std::vector<LoweredRoot> roots = {};
   std::vector<WrittenFile> files = {};
 };

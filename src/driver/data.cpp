@@ -37,9 +37,26 @@ void DriverEngine::State::locate(Entry entry) {
 }
 
 void DriverEngine::State::deliver(Entry entry) {
-  entry->second.place = Place::here;
+  Datum& datum = entry->second;
+  datum.place = Place::here;
+  datum.fetches_failed = 0;
+  give_to_streams(entry);
+  if (!datum.is_owed) return;
+  datum.is_kept = true;
   act(Deliver{entry->first});
   settle_debt(entry);
+}
+
+/// What came home counts in the run that it came for.
+void DriverEngine::State::count(Entry entry, bool is_local) {
+  std::uint32_t number = entry->first.run.number;
+  for (const Reader& reader : entry->second.readers) {
+    const bool is_pulled = runs.at(reader.run).stream.pulled.contains(reader.position);
+    if (is_pulled && !entry->second.is_owed) number = reader.run;
+  }
+  const auto run = runs.find(number);
+  if (run == runs.end()) return;
+  (is_local ? run->second.local_bytes : run->second.remote_bytes) += entry->second.bytes;
 }
 
 /// The datum cannot be had, now or later.
@@ -48,6 +65,7 @@ void DriverEngine::State::fail(Entry entry, std::shared_ptr<const Failure> failu
   entry->second.place = Place::lost;
   entry->second.failure = std::move(failure);
   act(DatumFailed{entry->first, entry->second.failure->kind, entry->second.failure->text});
+  fail_streams(entry, entry->second.failure);
   if (entry->second.is_owed) settle_debt(entry);
 }
 
@@ -65,6 +83,8 @@ void DriverEngine::State::release(const DatumId& id) {
   const auto entry = data.find(id);
   if (entry == data.end() || entry->second.is_released) return;
   Datum& datum = entry->second;
+  fail_streams(entry, std::make_shared<Failure>(
+                          Failure{ErrorKind::cancelled, "released before it came", true}));
   if (lost == nullptr) to_release.push_back(id);
   if (datum.is_put && lost == nullptr) {
     datum.is_released = true;

@@ -31,6 +31,7 @@ void DriverEngine::step(std::span<const Event> events, Instant now, Actions& act
 std::size_t DriverEngine::open_runs() const { return state_->runs.size(); }
 
 void DriverEngine::State::end_step() {
+  pump_streams();
   for (const DatumId& id : std::exchange(drops, {})) {
     const auto entry = data.find(id);
     if (entry == data.end() || entry->second.place != Place::here) act(DropDatum{id});
@@ -49,6 +50,10 @@ void DriverEngine::State::on(const SubmitAsked& event) {
   for (const std::uint32_t index : submitted.graph->wanted) {
     const auto entry =
         data.emplace_hint(data.end(), DatumId{{session, submitted.run}, index}, Datum{});
+    const auto& bytes = submitted.graph->output_bytes;
+    if (index < bytes.size() && bytes[index] != graph::TaskGraph::dynamic_bytes) {
+      entry->second.bytes = bytes[index];
+    }
     entry->second.is_owed = event.bring_home;
     run.owed += event.bring_home ? 1 : 0;
   }
@@ -66,6 +71,7 @@ void DriverEngine::State::on(const SubmitAsked& event) {
     message.graph = nullptr;
   }
   send(std::move(message));
+  open_stream(submitted.run, event.stream);
 }
 
 /// What is known of the loss of one of these.
@@ -109,6 +115,7 @@ void DriverEngine::State::on(const BringAsked& event) {
     Datum& datum = entry->second;
     if (datum.is_owed) continue;
     if (datum.place == Place::here) {
+      datum.is_kept = true;
       act(Deliver{id});
     } else if (datum.place == Place::lost) {
       act(DatumFailed{id, datum.failure->kind, datum.failure->text});
@@ -136,7 +143,7 @@ void DriverEngine::State::on(const FromScheduler& event) {
 void DriverEngine::State::on(const Arrived& event) {
   const auto entry = data.find(event.datum);
   if (entry != data.end() && entry->second.place == Place::here) return;
-  if (entry == data.end() || !entry->second.is_owed) {
+  if (entry == data.end() || !entry->second.is_needed()) {
     drops.push_back(event.datum);
     return;
   }
@@ -147,9 +154,7 @@ void DriverEngine::State::on(const Arrived& event) {
     stop_bringing(entry);
   }
   entry->second.bytes = event.bytes;
-  if (const auto run = runs.find(event.datum.run.number); run != runs.end()) {
-    (event.is_local ? run->second.local_bytes : run->second.remote_bytes) += event.bytes;
-  }
+  count(entry, event.is_local);
   deliver(entry);
 }
 
@@ -178,6 +183,7 @@ void DriverEngine::State::on(const SchedulerLost& event) {
       Failure{ErrorKind::disconnected, "the link to the scheduler is lost: " + event.reason});
   to_locate.clear();
   to_release.clear();
+  while (!streams.empty()) close_stream(*streams.begin(), lost);
   for (auto entry = data.begin(); entry != data.end();) {
     if (entry->second.is_owed) fail(entry, lost);
     const auto current = entry++;
@@ -219,10 +225,10 @@ void DriverEngine::State::told(const protocol::PeerGone& message) {
   act(ForgetPeer{message.peer});
   for (auto entry = data.begin(); entry != data.end(); ++entry) {
     Datum& datum = entry->second;
-    if (datum.holder != message.peer || datum.place == Place::here) continue;
+    if (datum.holder != message.peer) continue;
     if (datum.place == Place::locating || datum.place == Place::lost) continue;
     datum.holder = PeerId::none();
-    if (datum.place == Place::away) continue;
+    if (datum.place == Place::away || datum.place == Place::here) continue;
     stop_bringing(entry);
     locate(entry);
   }
@@ -238,12 +244,14 @@ void DriverEngine::State::told(const protocol::DataReady& message) {
     const auto entry = data.find({{session, message.run}, message.index[i]});
     if (entry == data.end()) continue;
     Datum& datum = entry->second;
-    if (datum.is_put || datum.place == Place::here || datum.place == Place::lost) continue;
+    if (datum.is_put || datum.place == Place::lost) continue;
+    datum.holder = message.holder[i];
+    if (datum.place == Place::here) continue;
     const bool is_new = datum.place == Place::unmade;
     stop_bringing(entry);
-    datum.holder = message.holder[i];
     datum.bytes = message.bytes[i];
-    if (!datum.is_owed) {
+    if (is_new) say_it_exists(entry);
+    if (!datum.is_needed()) {
       if (is_new) act(Exists{entry->first});
       continue;
     }
@@ -276,10 +284,14 @@ void DriverEngine::State::told(const protocol::RunEnded& message) {
     }
     const std::string text =
         !end.error.empty() ? end.error : (is_cancelled ? "cancelled" : "the run failed");
-    fail_outstanding(message.run,
-                     std::make_shared<Failure>(
-                         Failure{is_cancelled ? ErrorKind::cancelled : end.error_kind, text}),
-                     !is_cancelled);
+    const auto failure = std::make_shared<Failure>(
+        Failure{is_cancelled ? ErrorKind::cancelled : end.error_kind, text});
+    fail_outstanding(message.run, failure, !is_cancelled);
+    close_stream(message.run, failure);
+  } else {
+    // Of what nobody has spoken, the scheduler says what became of it.
+    const auto [first, last] = data_of(message.run);
+    for (auto entry = first; entry != last; ++entry) say_it_exists(entry);
   }
   finish_if_complete(message.run);
 }
@@ -318,7 +330,14 @@ void DriverEngine::State::told(const protocol::Explanation& message) {
 void DriverEngine::State::finish_if_complete(std::uint32_t run) {
   const auto found = runs.find(run);
   if (found == runs.end() || !found->second.has_ended || found->second.owed > 0) return;
+  const Stream& stream = found->second.stream;
+  if (stream.is_open) return;
   protocol::RunEnded end = std::move(found->second.end);
+  if (stream.failure != nullptr && end.outcome != protocol::RunOutcome::failed) {
+    end.outcome = protocol::RunOutcome::failed;
+    end.error_kind = stream.failure->kind;
+    end.error = stream.failure->text;
+  }
   end.stats.local_bytes += found->second.local_bytes;
   end.stats.remote_bytes += found->second.remote_bytes;
   runs.erase(found);

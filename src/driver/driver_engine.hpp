@@ -15,6 +15,17 @@ namespace ashlar::driver {
 
 // ---- events: facts ---------------------------------------------------------------------------
 
+/// Data that the program looks at one after the other, in bounded memory: the run's own outputs, or
+/// data that exist already. A datum may stand at several positions.
+struct StreamOrder {
+  std::vector<DatumId> data;
+  /// Entries are pulled while this is not exceeded by those that are here or on their way; two of
+  /// them may be in any case, so that one comes while the other one is read.
+  std::uint64_t bytes_max = 0;
+  /// Entries are pulled in order; else the first that exists.
+  bool is_in_order = true;
+};
+
 /// The program asks for a run. `bring_home`: its wanted outputs are to be brought into this
 /// process as they are made (compute, futures), else they stay on the workers (persist).
 /// The engine sets SubmitRun::deliver accordingly. Run numbers are not reused. With a template
@@ -22,6 +33,18 @@ namespace ashlar::driver {
 struct SubmitAsked {
   protocol::SubmitRun run;
   bool bring_home = true;
+  StreamOrder stream = {};
+};
+
+/// The program is done with an entry of the run's stream that was delivered: its copy here may go.
+struct StreamMoved {
+  std::uint32_t run = 0;
+  std::uint32_t position = 0;
+};
+
+/// The program wants nothing more of the run's stream.
+struct StreamEnded {
+  std::uint32_t run = 0;
 };
 
 /// No run will name this template any more.
@@ -76,9 +99,9 @@ struct SchedulerLost {
 
 struct Tick {};
 
-using Event =
-    std::variant<SubmitAsked, CancelAsked, PutAsked, BringAsked, ReleaseAsked, FromScheduler,
-                 Arrived, FetchFailed, SchedulerLost, Tick, DropTemplateAsked, ExplainAsked>;
+using Event = std::variant<SubmitAsked, CancelAsked, PutAsked, BringAsked, ReleaseAsked,
+                           FromScheduler, Arrived, FetchFailed, SchedulerLost, Tick,
+                           DropTemplateAsked, ExplainAsked, StreamMoved, StreamEnded>;
 
 // ---- actions: ordered commands ---------------------------------------------------------------
 
@@ -102,6 +125,14 @@ struct Deliver {
   DatumId datum;
 };
 
+/// An entry of a run's stream is here, and stays until StreamMoved. Entries of a stream that fails
+/// or is ended by the program are not to be looked at any more.
+struct StreamDeliver {
+  std::uint32_t run = 0;
+  std::uint32_t position = 0;
+  DatumId datum;
+};
+
 /// A wanted output exists on some worker (persist: nothing is brought).
 struct Exists {
   DatumId datum;
@@ -116,7 +147,8 @@ struct DatumFailed {
 };
 
 /// A run has ended, and every wanted output that was to be brought home was delivered or failed.
-/// The bytes that came home are among the moved bytes of `stats`.
+/// The program is done with its stream, which otherwise has failed, and the run with it. The bytes
+/// that came home are among the moved bytes of `stats`.
 struct RunFinished {
   std::uint32_t run = 0;
   protocol::RunOutcome outcome = protocol::RunOutcome::done;
@@ -156,7 +188,7 @@ struct Explained {
 
 using Action =
     std::variant<ToScheduler, StartFetch, AbandonFetch, Deliver, Exists, DatumFailed, RunFinished,
-                 Progress, DropDatum, KnowPeer, ForgetPeer, KnowCluster, Explained>;
+                 Progress, DropDatum, KnowPeer, ForgetPeer, KnowCluster, Explained, StreamDeliver>;
 using Actions = std::vector<Action>;
 
 // ---- the engine ------------------------------------------------------------------------------

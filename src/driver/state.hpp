@@ -24,15 +24,38 @@ struct Failure {
   bool is_ours_alone = false;  ///< others may have the datum
 };
 
+/// An entry of a run's stream.
+struct Reader {
+  std::uint32_t run = 0;
+  std::uint32_t position = 0;
+  friend bool operator==(const Reader&, const Reader&) = default;
+};
+
 struct Datum {
   Place place = Place::unmade;
   bool is_owed = false;      ///< asked for, and neither delivered nor failed yet
+  bool is_kept = false;      ///< delivered: here until released
   bool is_put = false;       ///< made by this process
   bool is_released = false;  ///< put, and waiting for PutDataUnused
   std::uint32_t fetches_failed = 0;
   PeerId holder;
   std::uint64_t bytes = 0;
-  Instant since;  ///< expected
+  Instant since;                ///< expected
+  std::uint32_t pulls = 0;      ///< of `readers`, pulled: here or on its way for them
+  std::vector<Reader> readers;  ///< that the program is not done with
+  std::shared_ptr<const Failure> failure;
+
+  bool is_needed() const { return is_owed || pulls > 0; }
+};
+
+struct Stream {
+  StreamOrder order;
+  bool is_open = false;
+  std::uint32_t next = 0;         ///< in order: nothing was pulled from here on
+  std::set<std::uint32_t> ready;  ///< not in order: entries that exist and were not pulled
+  std::map<std::uint32_t, std::uint64_t> pulled;  ///< entries here or on their way; their bytes
+  std::uint64_t bytes = 0;                        ///< of those
+  std::size_t left = 0;                           ///< entries that the program is not done with
   std::shared_ptr<const Failure> failure;
 };
 
@@ -41,9 +64,10 @@ struct Run {
   bool has_ended = false;
   std::uint64_t tasks = 0;
   std::vector<DatumId> externals;
-  std::uint64_t owed = 0;  ///< its wanted outputs that are owed
+  std::uint64_t owed = 0;          ///< its wanted outputs that are owed
   std::uint64_t local_bytes = 0;   ///< brought home from this host
   std::uint64_t remote_bytes = 0;  ///< and from others
+  Stream stream;
   protocol::RunEnded end;
 };
 
@@ -57,6 +81,7 @@ struct DriverEngine::State {
   std::map<PeerId, std::string> hosts;  ///< of known peers
   std::set<DatumId> queue;
   std::set<std::uint32_t> templates;  ///< that the scheduler was sent
+  std::set<std::uint32_t> streams;    ///< runs whose streams are open
   std::uint32_t fetches = 0;
   std::deque<std::pair<Instant, DatumId>> expected;  ///< pushes waited for, oldest first
   std::shared_ptr<const Failure> lost;               ///< the scheduler is
@@ -69,6 +94,9 @@ struct DriverEngine::State {
   std::vector<DatumId> drops;  ///< performed unless the datum came again in the same step
 
   using Entry = std::map<DatumId, Datum>::iterator;
+
+  // explain.cpp
+  void check_streams(std::map<DatumId, std::uint32_t>& pulls) const;
 
   // driver_engine.cpp
   void on(const SubmitAsked& event);
@@ -83,6 +111,8 @@ struct DriverEngine::State {
   void on(const SchedulerLost& event);
   void on(const Tick& event);
   void on(const ExplainAsked& event);
+  void on(const StreamMoved& event);
+  void on(const StreamEnded& event);
   void told(const protocol::PeerInfo& message);
   void told(const protocol::PeerGone& message);
   void told(const protocol::DataReady& message);
@@ -109,6 +139,19 @@ struct DriverEngine::State {
                         bool keep_made);
   void pump();
   bool is_push_due(const Datum& datum) const;
+  void count(Entry entry, bool is_local);
+
+  // streams.cpp
+  void open_stream(std::uint32_t run, const StreamOrder& order);
+  bool exists(Entry entry) const;
+  void say_it_exists(Entry entry);
+  void pump_streams();
+  bool pull_next(std::uint32_t run, Stream& stream);
+  void pull(std::uint32_t run, Stream& stream, std::uint32_t position);
+  void let_go(Stream& stream, std::uint32_t position);
+  void give_to_streams(Entry entry);
+  void fail_streams(Entry entry, const std::shared_ptr<const Failure>& failure);
+  void close_stream(std::uint32_t run, const std::shared_ptr<const Failure>& failure);
 
   std::pair<Entry, Entry> data_of(std::uint32_t run) {
     const RunId id{session, run};

@@ -82,6 +82,7 @@ template <class Params, class Compute, class MayReuse>
 Kernel builtin_kernel(Compute compute, MayReuse may_reuse) {
   Kernel kernel;
   kernel.name = std::string(Params::kernel);
+  kernel.is_repeatable = !std::is_same_v<Params, array::NpyWriteParams>;
   kernel.cpu = [compute, may_reuse](const Call& call) {
     const Params params = array::decode<Params>(call.params);
     // A bare count is checked before anything is made of it.

@@ -9,6 +9,7 @@
 #include "base/check.hpp"
 #include "base/shape.hpp"
 #include "kernels/builtin.hpp"
+#include "kernels/transpose_plane.hpp"
 
 namespace ashlar::kernels {
 
@@ -48,29 +49,6 @@ std::vector<Axis> axes_of(const Shape& extents, std::span<const std::uint8_t> ax
     stride *= result[d].extent;
   }
   return result;
-}
-
-// to[j * to_stride + i] = from[i * from_stride + j] for i < rows, j < columns. Tiles go by way of
-// a small buffer, so that both sides see whole cache lines.
-template <class Word>
-void transpose_plane(const Word* from, std::int64_t from_stride, std::int64_t rows, Word* to,
-                     std::int64_t to_stride, std::int64_t columns) {
-  constexpr std::int64_t tile = 32;
-  alignas(64) Word buffer[tile][tile];
-  for (std::int64_t j0 = 0; j0 < columns; j0 += tile) {
-    const std::int64_t width = std::min(tile, columns - j0);
-    for (std::int64_t i0 = 0; i0 < rows; i0 += tile) {
-      const std::int64_t height = std::min(tile, rows - i0);
-      for (std::int64_t i = 0; i < height; ++i) {
-        const Word* row = from + (i0 + i) * from_stride + j0;
-        for (std::int64_t j = 0; j < width; ++j) buffer[j][i] = row[j];
-      }
-      for (std::int64_t j = 0; j < width; ++j) {
-        std::memcpy(to + (j0 + j) * to_stride + i0, buffer[j],
-                    static_cast<std::size_t>(height) * sizeof(Word));
-      }
-    }
-  }
 }
 
 // Walks the dimensions that neither side has fastest, then moves runs or planes.

@@ -32,6 +32,14 @@ std::vector<std::string> Registry::names() const {
   return names;
 }
 
+std::vector<std::uint32_t> Registry::repeatable() const {
+  std::vector<std::uint32_t> positions;
+  for (std::uint32_t position = 0; position < kernels_.size(); ++position) {
+    if (kernels_[position].is_repeatable) positions.push_back(position);
+  }
+  return positions;
+}
+
 Registry builtin_registry() {
   Registry registry;
   add_generators(registry);

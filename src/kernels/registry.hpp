@@ -55,6 +55,8 @@ struct Kernel {
   CpuFunction cpu;
   DeviceFunction device;  ///< or empty
   CostFunction cost;      ///< or empty: bytes only
+  /// Has no side effects: may run twice at once, and either's outputs do.
+  bool is_repeatable = false;
 };
 
 /// The kernels a process can run, by name. Filled in main, then read by many threads.
@@ -68,6 +70,8 @@ class Registry {
   const Kernel& at(std::size_t position) const { return kernels_[position]; }
   std::size_t size() const { return kernels_.size(); }
   std::vector<std::string> names() const;
+  /// Positions of the kernels without side effects.
+  std::vector<std::uint32_t> repeatable() const;
 
  private:
   std::vector<Kernel> kernels_;

@@ -54,7 +54,9 @@ struct Hello {
   std::vector<std::string> kernels;  ///< workers: names; assignments refer to positions here
   std::vector<std::pair<std::string, double>> resources;  ///< workers
   bool keeps_templates = true;  ///< workers: it knows RunTemplate and DropTemplates
-  bool returns_loans = false;  ///< on peer links: LoansWanted may be sent
+  bool returns_loans = false;   ///< on peer links: LoansWanted may be sent
+  /// Workers: positions in `kernels` of those without side effects, which may run twice.
+  std::vector<std::uint32_t> repeatable;
   friend bool operator==(const Hello&, const Hello&) = default;
 };
 
@@ -68,12 +70,12 @@ struct ClusterSize {
 /// The answer to Hello when the link is accepted.
 struct Welcome {
   std::uint32_t protocol_version = version;
-  PeerId peer;        ///< the newcomer's id (peer links: the answering peer's id)
-  SessionId session;  ///< drivers only
-  ClusterSize cluster;  ///< drivers only; ClusterSize says when it changes
+  PeerId peer;                  ///< the newcomer's id (peer links: the answering peer's id)
+  SessionId session;            ///< drivers only
+  ClusterSize cluster;          ///< drivers only; ClusterSize says when it changes
   bool keeps_templates = true;  ///< drivers only: SubmitRun may name a template
-  bool explains = true;  ///< drivers only: it answers Explain
-  bool returns_loans = false;  ///< on peer links: LoansWanted may be sent
+  bool explains = true;         ///< drivers only: it answers Explain
+  bool returns_loans = false;   ///< on peer links: LoansWanted may be sent
   friend bool operator==(const Welcome&, const Welcome&) = default;
 };
 
@@ -214,9 +216,21 @@ struct WorkerShare {
   std::string name;
   std::uint32_t slots = 0;
   std::uint64_t tasks = 0;
-  std::int64_t busy_ns = 0;  ///< summed over its slots
+  std::int64_t busy_ns = 0;     ///< summed over its slots
   std::int64_t present_ns = 0;  ///< of the makespan, it was there; 0: all of it
   friend bool operator==(const WorkerShare&, const WorkerShare&) = default;
+};
+
+/// Tasks of a run that were moved, or run a second time, because things went otherwise than
+/// predicted.
+struct RebalanceStats {
+  std::uint64_t stolen = 0;   ///< times that a waiting task was moved to an idle worker
+  std::uint64_t useful = 0;   ///< of them, tasks that ended sooner than they would have
+  std::uint64_t useless = 0;  ///< and that did not; the others were disturbed by something else
+  std::uint64_t twins = 0;    ///< tasks of which a second attempt was begun beside the first
+  std::uint64_t twins_won = 0;
+  std::int64_t twin_ns = 0;  ///< predicted time of the second attempts
+  friend bool operator==(const RebalanceStats&, const RebalanceStats&) = default;
 };
 
 /// The measured figures of one run, as the scheduler saw it.
@@ -232,6 +246,7 @@ struct RunStats {
   std::string bound_by;  ///< for people, the greatest first: "critical path 97 %"; or empty
   std::uint64_t spilled_bytes = 0;  ///< written to disk by workers, to make room in memory
   std::uint64_t loaded_bytes = 0;   ///< and read back
+  RebalanceStats rebalance;
   friend bool operator==(const RunStats&, const RunStats&) = default;
 };
 
@@ -384,8 +399,8 @@ struct TaskFailed {
 struct DataAcquired {
   RunId run;
   std::vector<DatumId> data;
-  std::uint64_t local_bytes = 0;   ///< of them, from processes of the same host
-  std::uint64_t remote_bytes = 0;  ///< of them, from other hosts
+  std::uint64_t local_bytes = 0;    ///< of them, from processes of the same host
+  std::uint64_t remote_bytes = 0;   ///< of them, from other hosts
   std::uint64_t spilled_bytes = 0;  ///< written to disk since the last such message
   std::uint64_t loaded_bytes = 0;   ///< read back from it
   friend bool operator==(const DataAcquired&, const DataAcquired&) = default;

@@ -163,6 +163,9 @@ void DriverShell::perform(driver::Action& action) {
         shell.observer_.on_deliver(a.datum, *buffer);
       }
     }
+    void operator()(driver::StreamDeliver& a) {
+      if (const auto* buffer = shell.table_.find(a.datum)) shell.observer_.on_streamed(a, *buffer);
+    }
     void operator()(driver::Exists& a) { shell.observer_.on_exists(a.datum); }
     void operator()(driver::DatumFailed& a) {
       shell.observer_.on_datum_failed(a.datum, a.kind, a.error);

@@ -31,6 +31,8 @@ class DriverEvents {
   virtual void on_deliver(DatumId datum, const store::Buffer& buffer) = 0;
   /// A delivered datum's bytes are elsewhere now: the former buffer is to be let go.
   virtual void on_moved(DatumId datum, const store::Buffer& buffer) = 0;
+  /// An entry of a run's stream is in this process.
+  virtual void on_streamed(const driver::StreamDeliver& entry, const store::Buffer& buffer) = 0;
   virtual void on_exists(DatumId datum) = 0;
   virtual void on_datum_failed(DatumId datum, ErrorKind kind, const std::string& error) = 0;
   virtual void on_run_finished(const driver::RunFinished& finished) = 0;
@@ -96,8 +98,7 @@ class DriverShell : private ExchangeEvents, private net::LinkEvents {
   void tick();
   protocol::Hello hello() const;
 
-  void on_fetched(DatumId datum, std::uint64_t bytes, bool is_in_place,
-                  bool is_local) override;
+  void on_fetched(DatumId datum, std::uint64_t bytes, bool is_in_place, bool is_local) override;
   void on_fetch_failed(DatumId datum, PeerId peer) override;
   void on_asked(PeerId peer, std::uint64_t request, DatumId datum) override;
   void on_unasked(PeerId peer, std::uint64_t request) override;
@@ -127,7 +128,7 @@ class DriverShell : private ExchangeEvents, private net::LinkEvents {
   bool has_left_ = false;
 
   std::mutex mutex_;
-  std::vector<Command> commands_;          ///< from any thread
+  std::vector<Command> commands_;  ///< from any thread
   std::vector<driver::Event> events_;
   driver::Actions actions_;
   boost::asio::steady_timer timer_;

@@ -15,6 +15,7 @@ std::string Replay::on(const wire::SchedulerMade& made) {
   scheduler::Limits limits;
   limits.policy = made.policy;
   limits.no_worker_wait = made.no_worker_wait;
+  limits.growth_wait = made.growth_wait;
   scheduler_.emplace(limits, made.seed);
   return {};
 }

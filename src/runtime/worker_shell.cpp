@@ -153,6 +153,7 @@ WorkerShell::End WorkerShell::serve(std::shared_ptr<net::Link> link) {
     hello.slots = options_.slots;
     hello.memory_limit = options_.memory_limit;
     hello.kernels = registry_.names();
+    hello.repeatable = registry_.repeatable();
     hello.resources = options_.resources;
     link_->start(*this);
     link_->trust();
@@ -309,7 +310,9 @@ void WorkerShell::perform(worker::Action& action) {
       if (shell.link_) shell.link_->send({wire::encode(a.message), {}, {}, -1});
     }
     void operator()(worker::StartTask& a) { shell.start(a); }
-    void operator()(worker::StartFetch& a) { shell.exchange_.start_fetch(a.datum, a.peer, a.is_copied); }
+    void operator()(worker::StartFetch& a) {
+      shell.exchange_.start_fetch(a.datum, a.peer, a.is_copied);
+    }
     void operator()(worker::AbandonFetch& a) { shell.exchange_.abandon_fetch(a.datum); }
     void operator()(worker::AnswerFetch& a) { shell.exchange_.answer(a.peer, a.request, a.datum); }
     void operator()(worker::RefuseFetch& a) { shell.exchange_.refuse(a.peer, a.request); }
@@ -450,9 +453,7 @@ void WorkerShell::on_unasked(PeerId peer, std::uint64_t request) {
   events_.push_back(worker::FetchUnasked{peer, request});
 }
 
-void WorkerShell::on_loans_wanted(PeerId peer) {
-  events_.push_back(worker::LoansWanted{peer});
-}
+void WorkerShell::on_loans_wanted(PeerId peer) { events_.push_back(worker::LoansWanted{peer}); }
 
 void WorkerShell::on_pushed(DatumId datum, std::uint64_t, bool) {
   log_.warning("a peer pushed a datum to this worker; dropped");

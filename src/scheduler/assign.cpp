@@ -300,10 +300,11 @@ void Core::assign(Run& run, std::uint32_t task, PeerIndex worker, std::int64_t t
   record.takes_over = reuse != graph::TaskGraph::no_input;
   transition(run, task, TaskState::assigned);
   ++counters_.tasks_assigned;
+  note_given(run, task, worker);
 
   protocol::AssignTasks& message = outbox_.assignment(worker, run.id);
   message.reuse_input.push_back(reuse);
-  describe(run, task, worker, message);
+  describe(run, task, {worker, record.attempt, record.expected_ns}, message);
 
   for (std::uint32_t d = run.graph->output_offsets[task]; d < run.graph->output_offsets[task + 1];
        ++d) {
@@ -316,15 +317,15 @@ void Core::assign(Run& run, std::uint32_t task, PeerIndex worker, std::int64_t t
   }
 }
 
-void Core::describe(Run& run, std::uint32_t task, PeerIndex worker,
+void Core::describe(Run& run, std::uint32_t task, const Placed& placed,
                     protocol::AssignTasks& message) {
   const graph::TaskGraph& g = *run.graph;
-  const TaskRecord& record = run.tasks.at(task);
+  const PeerIndex worker = placed.worker;
   message.task.push_back(task);
-  message.attempt.push_back(record.attempt);
+  message.attempt.push_back(placed.attempt);
   message.kernel.push_back(workers_.position_of(worker, run.kernel_ids[g.kernel[task]]));
   message.rank.push_back(run.tasks.rank(task));
-  message.expected_ns.push_back(record.expected_ns);
+  message.expected_ns.push_back(placed.expected_ns);
 
   const auto inputs = g.inputs_of(task);
   message.input_count.push_back(static_cast<std::uint32_t>(inputs.size()));

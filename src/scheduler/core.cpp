@@ -32,6 +32,7 @@ Core::Core(const Limits& limits, std::uint64_t seed)
 void Core::step(std::span<const Event> events, Instant now, Actions& actions) {
   slot_time_.pass(now - now_, {workers_.usable_slots(), workers_.idle_slots(), short_slots()});
   now_ = now;
+  ++steps_;
   outbox_.begin(actions);
   for (const Event& event : events) {
     std::visit([this](const auto& fact) { on(fact); }, event);
@@ -49,6 +50,7 @@ void Core::step(std::span<const Event> events, Instant now, Actions& actions) {
     give_to_owners(run);
   }
   place();
+  rebalance();
   if (std::exchange(has_ticked_, false)) relieve_memory();
   send_ready();
   send_progress();
@@ -110,6 +112,7 @@ void Core::transition(Run& run, std::uint32_t task, TaskState to) {
   if (run.tasks.at(task).is_kept) let_go(run, task);
   leave_home(run, task);
   const TaskState from = run.tasks.state(task);
+  if (from == TaskState::assigned) forget_attempts(run, task, to);
   run.tasks.transition(task, to);
   if (to == TaskState::assignable) come_home(run, task);
   if (is_unfinished(from) && !is_unfinished(to)) --unfinished_;
@@ -248,6 +251,7 @@ void Core::send_ended(Run& run, protocol::RunOutcome outcome, ErrorKind kind, st
   if (run.tasks.size() > 1) stats.bound_by = bounds_of(run, false).line();
   stats.spilled_bytes = run.spilled_bytes;
   stats.loaded_bytes = run.loaded_bytes;
+  stats.rebalance = run.rebalance;
   for (const Share& share : run.shares) {
     const Peer& worker = workers_.at(share.worker);
     outbox_.introduce(session_of(run).driver, share.worker);

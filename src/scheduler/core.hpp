@@ -27,8 +27,9 @@ namespace ashlar::scheduler {
 /// by occasion: core.cpp what everything rests on, driver_events.cpp, worker_events.cpp,
 /// lineage.cpp losses, failures.cpp what ends without a result, assign.cpp placement, sources.cpp
 /// whom data come from, memory.cpp want of memory, inspect.cpp checks, load.cpp what hosts are busy
-/// with, templates.cpp repeated graphs; explain_task.cpp, explain_run.cpp, run_bounds.cpp and
-/// learned.cpp what people want to know.
+/// with, rebalance.cpp and twins.cpp what is done when times turn out other than predicted,
+/// templates.cpp repeated graphs; explain_task.cpp, explain_run.cpp, run_bounds.cpp and learned.cpp
+/// what people want to know.
 class Core {
  public:
   Core(const Limits& limits, std::uint64_t seed);
@@ -58,6 +59,8 @@ class Core {
     PeerIndex driver = no_peer;
     std::set<ReadyKey> ready;       ///< runs with assignable tasks
     std::int64_t highest_run = -1;  ///< a number above was never used
+    std::int64_t task_ns = 0;       ///< what its tasks took …
+    std::int64_t twin_ns = 0;       ///< … and what twins were predicted to take beside
     std::map<std::uint32_t, Template> templates;
     std::uint64_t template_tasks = 0;  ///< of all templates
   };
@@ -68,6 +71,32 @@ class Core {
     std::uint32_t task;
     protocol::RunOutcome outcome;
     CausePtr cause;
+  };
+  struct Placed {
+    PeerIndex worker = no_peer;
+    Attempt attempt = 0;
+    std::uint64_t expected_ns = 0;
+  };
+  /// Of a moved task, until its attempt ends.
+  struct Steal {
+    PeerIndex victim = no_peer;
+    Instant promised;             ///< when it would have ended there, as predicted …
+    std::uint64_t starts_at = 0;  ///< … and not before the victim has done so many tasks
+    bool was_running = false;     ///< the victim did it nevertheless
+  };
+  /// A task on a worker whose inputs exist; when it starts, as predicted, and what it takes there.
+  struct Queued {
+    DataRef task;  ///< run and task
+    std::size_t order = 0;
+    std::int64_t start_ns = 0, task_ns = 0;
+    std::uint64_t starts_at = 0;  ///< done tasks of the worker by then
+    bool is_running = false;      ///< perhaps
+    bool is_news = false;         ///< the worker has not been told yet
+  };
+  /// A worker that could start a task now, and the time, per slot, of what was moved to it.
+  struct Thief {
+    PeerIndex worker = no_peer;
+    std::int64_t taken_ns = 0;
   };
   enum class Existence { exists, stale, impossible };
 
@@ -153,9 +182,48 @@ class Core {
   // load.cpp
   void on(const ForgetLearned&);
   void on_worker(PeerIndex worker, const protocol::Heartbeat& message);
-  void relieve_hot();
-  std::vector<DataRef> movable_tasks(PeerIndex worker) const;
+
+  // rebalance.cpp
+  void note_given(Run& run, std::uint32_t task, PeerIndex worker);
+  bool is_current(const Given& given, PeerIndex worker) const;
+  void rebalance();
+  bool steal();
+  std::vector<Thief> spare_workers();
+  bool is_starving(PeerIndex worker);
+  std::vector<PeerIndex> latest_workers() const;
+  std::vector<Queued> queue_of(PeerIndex worker);
+  void predict_starts(PeerIndex worker, std::vector<Queued>& queue) const;
+  bool steal_from(PeerIndex victim, std::vector<Thief>& thieves);
+  std::int64_t lateness_ns(const Run& run, std::uint32_t task, std::int64_t end_ns) const;
   bool is_movable(const Run& run, std::uint32_t task) const;
+  bool could_run(const Run& run, std::uint32_t task, PeerIndex worker) const;
+  std::int64_t time_on(const Run& run, std::uint32_t task, PeerIndex worker) const;
+  std::int64_t bringing_ns(const Run& run, std::uint32_t task, PeerIndex worker);
+  std::int64_t finish_on(const Run& run, std::uint32_t task, const Thief& thief);
+  std::int64_t least_gain_ns(const Run& run, std::uint32_t task, PeerIndex worker);
+  std::vector<Thief>::iterator first_to_finish(const Run& run, std::uint32_t task,
+                                               std::vector<Thief>& thieves,
+                                               std::int64_t& finish_ns);
+  void move(Run& run, std::uint32_t task, const Choice& choice);
+  void hand_over(Run& run, std::uint32_t task, PeerIndex from, PeerIndex to);
+  bool is_read_on(DataRef ref, PeerIndex worker);
+  void judge_steal(Run& run, std::uint32_t task);
+  void note_stale(PeerIndex worker, const Run& run, std::uint32_t task, Attempt attempt);
+  void forget_attempts(Run& run, std::uint32_t task, TaskState to);
+
+  // twins.cpp
+  void speculate();
+  bool straggles(const Run& run, std::uint32_t task, Duration running);
+  bool waits_for_transfers(const Run& run, std::uint32_t task);
+  void start_twin(Run& run, const Queued& late, std::vector<Thief> able);
+  const Placed* find_twin(const Run& run, std::uint32_t task) const;
+  Attempt latest_attempt(const Run& run, std::uint32_t task) const;
+  bool is_twin(const Run& run, std::uint32_t task, PeerIndex worker, Attempt attempt) const;
+  bool give_to_twin(Run& run, std::uint32_t task);
+  void let_twin_win(Run& run, std::uint32_t task);
+  void end_twin(Run& run, std::uint32_t task, bool is_first_there);
+  void end_twins(PeerIndex worker);
+  bool end_all_twins();
 
   // lineage.cpp
   void remove_holder(DataRef ref, PeerIndex holder);
@@ -218,12 +286,14 @@ class Core {
   std::uint64_t expected_on(PeerIndex worker, std::int64_t task_ns) const;
   void take_root(Run& run, const Pool& pool, PeerIndex worker);
   void assign(Run& run, std::uint32_t task, PeerIndex worker, std::int64_t task_ns);
-  void describe(Run& run, std::uint32_t task, PeerIndex worker, protocol::AssignTasks& message);
+  void describe(Run& run, std::uint32_t task, const Placed& placed, protocol::AssignTasks& message);
   std::uint32_t reuse_for(Run& run, std::uint32_t task, PeerIndex worker);
 
   // sources.cpp
+  PeerIndex nearest_holder(const Datum& datum, PeerIndex worker) const;
   PeerIndex holder_for(DataRef ref, PeerIndex worker);
   PeerIndex soonest_source(DataRef ref, PeerIndex worker);
+  bool will_have(const Datum& datum, const ReplicaPool::Replica& replica);
   Instant due_from(const Datum& datum, PeerIndex source, Instant there, PeerIndex worker) const;
   Instant there_at(DataRef ref, PeerIndex holder);
   void expect(DataRef ref, PeerIndex holder, PeerIndex worker);
@@ -340,12 +410,18 @@ class Core {
 
   SessionId next_session_{0};  ///< whose turn it is
   std::uint64_t round_ = 0;    ///< placement rounds so far
+  std::uint32_t steps_ = 0;
   KeptTasks kept_;
   Instant last_progress_;
+  std::map<DataRef, Steal> steals_;  ///< by run and task, while that is assigned
+  std::map<DataRef, Placed> twins_;  ///< the same; without a worker: ended before the task
+  Instant next_steal_;
   std::vector<PeerIndex> leaving_;          ///< asked to leave, still have tasks
   PeerIndex recent_root_worker_ = no_peer;  ///< who got a task without inputs last
   std::string last_loss_;                   ///< why the last worker went
   Instant unattended_since_;                ///< when the last worker left
+  Instant workers_changed_;                 ///< when one came or left
+  bool waits_for_growth_ = false;           ///< a run that no worker there can do
   bool has_ticked_ = false;                 ///< in this step
   bool is_stuck_ = false;                   ///< on memory, when last looked at …
   Instant stuck_since_;                     ///< … and since when

@@ -40,6 +40,8 @@ std::string_view text_of(Moved moved) {
       return "";
     case Moved::worker_lost:
       return "its worker was lost";
+    case Moved::stolen:
+      return "it waited there, and another worker had nothing to do";
     case Moved::hot_host:
       return "its worker's host was busy with something else";
     case Moved::slots_held:

@@ -28,7 +28,15 @@ enum class Reason : std::uint8_t {
 std::string_view text_of(Reason reason);
 
 /// Why a task that was placed had to be placed again, the last time.
-enum class Moved : std::uint8_t { no, worker_lost, hot_host, slots_held, input_lost, output_lost };
+enum class Moved : std::uint8_t {
+  no,
+  worker_lost,
+  stolen,
+  hot_host,
+  slots_held,
+  input_lost,
+  output_lost,
+};
 /// For people: "its worker was lost".
 std::string_view text_of(Moved moved);
 

@@ -42,6 +42,9 @@ std::string Core::story(const Run& run, std::uint32_t task) const {
   if (run.decisions[task].moved != Moved::no) {
     out << "\n  it had been placed before: " << text_of(run.decisions[task].moved);
   }
+  if (const Placed* twin = find_twin(run, task)) {
+    out << "\n  it straggles: begun once more on worker " << peer_name(twin->worker);
+  }
   tell_what_holds_up(out, run, task);
   tell_inputs(out, run, task);
   return out.str();
@@ -124,7 +127,12 @@ std::string Core::why_not_placed(const Run& run, std::uint32_t task) const {
   }
   const TaskClass& task_class = run.tasks.classes()[record.task_class];
   const Pool& pool = workers_.pool(workers_.pool_of(task_class.requirement));
-  if (pool.members.empty()) return "no worker has its kernel and the resources that it needs";
+  if (pool.members.empty()) {
+    return std::string("no worker has its kernel and the resources that it needs")
+        .append(limits_.growth_wait.ns == 0
+                    ? ""
+                    : "; a run waits " + time_of(limits_.growth_wait.ns) + " for one to come");
+  }
   if (pool.open.empty()) return why_no_room(run, task, pool);
   const Requirement& needs = workers_.requirement(task_class.requirement);
   const bool is_able = std::ranges::any_of(pool.members, [&](PeerIndex worker) {

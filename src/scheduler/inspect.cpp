@@ -72,6 +72,10 @@ std::uint64_t Core::digest() const {
     hash.add(static_cast<std::uint64_t>(workers_.at(p).queued_ns));
     hash.add(workers_.at(p).is_alive);
   }
+  for (const auto& [key, twin] : twins_) {
+    hash.add(std::uint64_t{key.run} << 32 | key.index);
+    hash.add(std::uint64_t{twin.worker} << 32 | twin.attempt);
+  }
   for (const auto& run : runs_) {
     hash.add(run ? run->id.number : ~std::uint64_t{0});
     if (!run) continue;
@@ -206,6 +210,26 @@ void Core::check_uses() const {
       ++assigned[record.worker];
       queued[record.worker] += static_cast<std::int64_t>(record.expected_ns);
     }
+  }
+  for (const auto& [key, twin] : twins_) {
+    const Run& run = run_at(key.run);
+    const TaskRecord& record = run.tasks.at(key.index);
+    ASHLAR_CHECK(record.state == TaskState::assigned && !record.takes_over &&
+                     record.attempt < twin.attempt && record.worker != twin.worker,
+                 story(run.id, key.index));
+    if (twin.worker == no_peer) continue;
+    ASHLAR_CHECK(workers_.at(twin.worker).is_alive, story(run.id, key.index));
+    ++assigned[twin.worker];
+    queued[twin.worker] += static_cast<std::int64_t>(twin.expected_ns);
+  }
+  for (const auto& [key, steal] : steals_) {
+    const Run& run = run_at(key.run);
+    ASHLAR_CHECK(run.tasks.state(key.index) == TaskState::assigned, story(run.id, key.index));
+  }
+  for (const auto& [id, session] : sessions_) {
+    ASHLAR_CHECK(static_cast<double>(session.twin_ns) <=
+                     limits_.twin_share * static_cast<double>(session.task_ns),
+                 "second attempts take too much");
   }
   for (const auto& run : runs_) {
     if (!run) continue;

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <utility>
 
 #include "scheduler/core.hpp"
 
@@ -112,6 +113,7 @@ void Core::void_tasks(PeerIndex worker, const WorkerLost& event) {
   count_killed(worker, assigned, event);
   for (const DataRef& entry : assigned) {
     Run& run = run_at(entry.run);
+    if (give_to_twin(run, entry.index)) continue;
     free_worker(run, entry.index);
     run.decisions[entry.index].moved = Moved::worker_lost;
     transition(run, entry.index, TaskState::assignable);
@@ -236,6 +238,10 @@ void Core::fail_unplaceable(Run& run) {
       ++t;
     }
     if (t == run.tasks.size()) continue;  // the rest of the class is on workers that are leaving
+    if (now_ - std::max(run.submitted, workers_changed_) < limits_.growth_wait) {
+      waits_for_growth_ = true;
+      return;
+    }
     bool has_kernel = false;
     std::string names;
     for (PeerIndex p = 0; p < workers_.size(); ++p) {
@@ -247,8 +253,9 @@ void Core::fail_unplaceable(Run& run) {
     }
     fail_later(run, protocol::RunOutcome::failed, ErrorKind::unsupported,
                run.label(t) +
-                   (has_kernel ? ": no worker has the kernel and the resources it asks"
-                                 " for together; workers: "
+                   (has_kernel ? ": " + workers_.what_is_missing(task_class.requirement) +
+                                     "; start a worker that has it, such as with `ashlar worker"
+                                     " --resource NAME=AMOUNT`; workers: "
                                : ": no worker has this kernel; start one that has it, such as"
                                  " `ashlar worker --load LIBRARY.so`; workers: ") +
                    names);
@@ -273,8 +280,11 @@ void Core::fail_unattended() {
 void Core::fail_what_cannot_run() {
   bool is_idle = has_ticked_ && unfinished_ > 0;
   for (PeerIndex p = 0; is_idle && p < workers_.size(); ++p) is_idle = workers_.at(p).assigned == 0;
+  const bool has_changed = workers_.refresh_pools();
+  if (has_changed) workers_changed_ = now_;
+  const bool is_due = has_ticked_ && std::exchange(waits_for_growth_, false);
   // When nobody has anything to do, something made again may be what nobody can do.
-  if (workers_.refresh_pools() || is_idle) {
+  if (has_changed || is_idle || is_due) {
     for (const auto& run : runs_) {
       if (run) fail_impossible(*run);
     }

@@ -31,17 +31,17 @@ Held outputs_of(const graph::TaskGraph& graph, std::uint32_t task) {
   return held;
 }
 
-/// The outputs, and what the task reads of what its own run made; of an input that may be taken over
-/// only what is made of it.
+/// The outputs, and what the task reads of what its own run made; of an input that may be taken
+/// over only what is made of it.
 Held data_of(const graph::TaskGraph& graph, std::uint32_t task) {
   Held held = outputs_of(graph, task);
   const auto inputs = graph.inputs_of(task);
   const std::uint32_t taken_over =
       graph.reuse_input.empty() ? graph::TaskGraph::no_input : graph.reuse_input[task];
   for (std::uint32_t i = 0; i < inputs.size(); ++i) {
-    const bool is_left_out = std::find(inputs.begin(), inputs.begin() + i, inputs[i]) !=
-                                 inputs.begin() + i ||
-                             i == taken_over || inputs[i] >= graph.output_count();
+    const bool is_left_out =
+        std::find(inputs.begin(), inputs.begin() + i, inputs[i]) != inputs.begin() + i ||
+        i == taken_over || inputs[i] >= graph.output_count();
     if (!is_left_out) held.add(graph.output_bytes[inputs[i]]);
   }
   return held;
@@ -173,6 +173,11 @@ void Core::relieve_memory() {
   is_stuck_ = true;
   if (now_ - stuck_since_ < limits_.memory_wait) return;
   is_stuck_ = false;
+  if (end_all_twins()) {  // they may go on, or hold what the others lack
+    workers_.settle();
+    place();
+    return;
+  }
   const Shortage total = total_shortage();
   if (total.run == DataRef::no_run) return;
   const Run& run = run_at(total.run);

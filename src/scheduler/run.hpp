@@ -108,6 +108,7 @@ struct Run {
   std::vector<Share> shares;
   std::vector<Traffic> traffic;  ///< ascending peers
   SlotAccount slot_time;         ///< of all workers: when it was submitted; ended: since then
+  protocol::RebalanceStats rebalance;
 
   std::uint32_t output_count() const { return graph ? graph->output_count() : 0; }
   /// The datum a task of this run calls `datum`.

@@ -90,6 +90,8 @@ inline constexpr PolicyKind policy_kinds[] = {PolicyKind::least_loaded, PolicyKi
                                               PolicyKind::heft,         PolicyKind::lshs,
                                               PolicyKind::round_robin,  PolicyKind::random};
 std::string_view name_of(PolicyKind policy);
+/// The policy of that name. Errors: BadInput, with the names there are.
+PolicyKind policy_of(std::string_view name);
 
 /// Bounds on what the engine keeps and does, each with its reason.
 struct Limits {
@@ -112,6 +114,9 @@ struct Limits {
   /// Assumed for fetching what a task lacks, beside its bytes: waiting for it, once per task …
   Duration remote_latency = Duration::microseconds(100);
   Duration local_latency = Duration::microseconds(20);
+  /// Smaller data come from the primary only, not from who has a copy on a third host or will have:
+  /// they are there before a copy elsewhere would be.
+  std::uint64_t passed_on_bytes_min = 1 << 16;
   /// … and the work of each fetch.
   Duration fetch_work = Duration::microseconds(3);
   /// A task leaves the worker that has its inputs only for one that could start it sooner by more
@@ -131,6 +136,9 @@ struct Limits {
   /// A task with the session's driver as its only worker-less wait: how long a run may wait for
   /// a first worker before it fails.
   Duration no_worker_wait = Duration::seconds(30);
+  /// How long a run may wait for a worker that has what its tasks need, while others are there and
+  /// none comes or leaves. The cluster does not grow by itself: not at all.
+  Duration growth_wait = {};
   /// How long nothing at all may be able to go on for want of memory before a run fails: the
   /// program may be about to release something.
   Duration memory_wait = Duration::seconds(1);
@@ -148,9 +156,21 @@ struct Limits {
   Duration hot_cost = Duration::milliseconds(4);
   /// How long what a host said of its load holds: ten heartbeats.
   Duration load_age = Duration::seconds(1);
-  /// Between two times that waiting tasks are taken back from a worker on a hot host: it takes
-  /// about as long until its load shows what has changed.
-  Duration relief_interval = Duration::milliseconds(500);
+  /// A waiting task is moved to an idle worker where it would end sooner by more than this and a
+  /// quarter of its time: less is within what predictions can tell, and the word that it is not to
+  /// be started must arrive before it is.
+  Duration steal_gain = Duration::milliseconds(1);
+  /// Between two looks for tasks to move, at least; looking through long queues makes it longer.
+  Duration steal_interval = Duration::milliseconds(1);
+  /// How often a task may be placed in all, to be moved once more or begun a second time.
+  std::uint32_t attempts_moved = 3;
+  /// A task that runs for so long, and so many times longer than predicted and than calls usually
+  /// differ, straggles …
+  Duration twin_wait = Duration::milliseconds(50);
+  double twin_lateness = 3;
+  /// … and is begun a second time where that is done sooner, as long as second attempts are
+  /// predicted to take no more than this share of the time that the session's tasks took so far.
+  double twin_share = 0.05;
   /// A run that keeps its workers busy for longer is not placed as the one before: placing costs
   /// it next to nothing, and balance is worth more. Nor is one while its workers have as much to
   /// do.
@@ -176,7 +196,12 @@ struct Counters {
   std::uint64_t tasks_done = 0;
   std::uint64_t tasks_failed = 0;
   std::uint64_t tasks_recomputed = 0;
-  std::uint64_t tasks_relieved = 0;  ///< taken back from workers on hot hosts
+  std::uint64_t tasks_stolen = 0;    ///< moved, when they waited, to idle workers …
+  std::uint64_t tasks_relieved = 0;  ///< … from hot hosts to cooler ones
+  std::uint64_t steals_useful = 0;   ///< the task ended sooner than it would have
+  std::uint64_t steals_useless = 0;  ///< it did not, or ran already
+  std::uint64_t twins = 0;           ///< second attempts at straggling tasks …
+  std::uint64_t twins_won = 0;       ///< … that were done first
   std::uint64_t template_runs = 0;   ///< placed as an earlier run of the same graph
   std::uint64_t stale_events = 0;
   std::uint64_t peers_dropped = 0;

@@ -162,9 +162,11 @@ void Core::place_as_kept(Run& run, const Template& kept) {
     expect({run.slot, copy.index}, copy.from, copy.peer);
   }
   for (const Template::Part& part : kept.parts) {
+    if (workers_.at(part.worker).assigned == 0) workers_.edit(part.worker).busy_since = now_;
     workers_.take_all(part.worker, part.tasks, part.expected_ns);
     outbox_.run_template(part.worker, describe_externals(run, part));
   }
+  for (std::uint32_t t = 0; t < run.tasks.size(); ++t) note_given(run, t, kept.where[t]);
   wake_watchers(run);
 }
 

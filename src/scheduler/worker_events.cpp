@@ -28,6 +28,7 @@ void Core::on(const WorkerLost& event) {
   let_go_all(worker);
   if (workers_.usable_count() == 0) unattended_since_ = now_;
   outbox_.announce_gone(worker, event.reason);
+  end_twins(worker);
   void_tasks(worker, event);
   for (const auto& run : runs_) {
     if (!run) continue;
@@ -74,7 +75,7 @@ std::string Core::check_done(const Run& run, const protocol::TasksDone& message)
   std::size_t outputs = 0;
   for (std::size_t i = 0; i < message.task.size(); ++i) {
     const std::uint32_t t = message.task[i];
-    if (t >= run.tasks.size() || message.attempt[i] > run.tasks.at(t).attempt) {
+    if (t >= run.tasks.size() || message.attempt[i] > latest_attempt(run, t)) {
       return "reports task " + std::to_string(t) + ", attempt " +
              std::to_string(message.attempt[i]) + " of " + run.label() + ", which never was";
     }
@@ -102,9 +103,11 @@ void Core::on_worker(PeerIndex worker, const protocol::TasksDone& message) {
     if (!message.output_bytes.empty()) bytes = {message.output_bytes.data() + output, outputs};
     output += outputs;
     const TaskRecord& record = run->tasks.at(t);
+    if (is_twin(*run, t, worker, message.attempt[i])) let_twin_win(*run, t);
     if (record.state != TaskState::assigned || record.worker != worker ||
         record.attempt != message.attempt[i]) {
       ++counters_.stale_events;
+      note_stale(worker, *run, t, message.attempt[i]);
       continue;
     }
     const std::uint64_t elapsed = std::min(message.elapsed_ns[i], elapsed_ns_max);
@@ -115,6 +118,7 @@ void Core::on_worker(PeerIndex worker, const protocol::TasksDone& message) {
   }
   share.busy_ns += measured;
   run->task_ns += measured;
+  session_of(*run).task_ns += measured;
   slot_time_.busy_ns += measured;
   if (average > 0) {
     workers_.observe_speed(worker, static_cast<double>(measured) / static_cast<double>(average),
@@ -154,7 +158,10 @@ void Core::task_done(Run& run, std::uint32_t task, std::uint64_t elapsed_ns,
                      std::span<const std::uint64_t> output_bytes) {
   const graph::TaskGraph& g = *run.graph;
   TaskRecord& record = run.tasks.edit(task);
+  workers_.edit(record.worker).busy_since = now_;
+  ++workers_.edit(record.worker).done;
   free_worker(run, task);
+  judge_steal(run, task);
   transition(run, task, TaskState::done);
   ++counters_.tasks_done;
   ++run.done_count;
@@ -193,9 +200,13 @@ void Core::task_done(Run& run, std::uint32_t task, std::uint64_t elapsed_ns,
 void Core::on_worker(PeerIndex worker, const protocol::TaskFailed& message) {
   Run* run = nullptr;
   if (find_task_run(worker, message.run, run) != Existence::exists) return;
-  if (message.task >= run->tasks.size() || message.attempt > run->tasks.at(message.task).attempt) {
+  if (message.task >= run->tasks.size() || message.attempt > latest_attempt(*run, message.task)) {
     drop_peer(worker, "reports the failure of task " + std::to_string(message.task) + " of " +
                           run->label() + ", which never was");
+    return;
+  }
+  if (is_twin(*run, message.task, worker, message.attempt)) {
+    end_twin(*run, message.task, true);
     return;
   }
   const TaskRecord& record = run->tasks.at(message.task);
@@ -204,6 +215,7 @@ void Core::on_worker(PeerIndex worker, const protocol::TaskFailed& message) {
     ++counters_.stale_events;
     return;
   }
+  if (give_to_twin(*run, message.task)) return;
   ++counters_.tasks_failed;
   fail_task(*run, message.task,
             std::make_shared<const Cause>(
@@ -223,6 +235,7 @@ void Core::on_worker(PeerIndex worker, const protocol::DataAcquired& message) {
     if (message.remote_bytes > 0) run->traffic_of(worker).received += message.remote_bytes;
   }
   links_.arrived(worker, message.remote_bytes);
+  if (message.remote_bytes > 0) workers_.edit(worker).busy_since = now_;  // it may have waited
   for (const DatumId id : message.data) {
     DataRef ref;
     switch (find_datum(id, ref)) {
@@ -322,14 +335,14 @@ void Core::on_worker(PeerIndex worker, const protocol::SlotsHeld& message) {
 
 /// Has everything that was assigned to the worker done elsewhere.
 void Core::take_back(PeerIndex worker) {
+  end_twins(worker);
   if (workers_.at(worker).assigned == 0) return;
   for (const auto& run : runs_) {
     if (!run || run->tasks.count(TaskState::assigned) == 0) continue;
     for (std::uint32_t t = 0; t < run->tasks.size(); ++t) {
       const TaskRecord& record = run->tasks.at(t);
-      if (record.state == TaskState::assigned && record.worker == worker) {
-        revoke(*run, t, Moved::slots_held);
-      }
+      if (record.state != TaskState::assigned || record.worker != worker) continue;
+      if (!give_to_twin(*run, t)) revoke(*run, t, Moved::slots_held);
     }
   }
   drain_unavailable();

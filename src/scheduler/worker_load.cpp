@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <sstream>
 
 #include "scheduler/worker_table.hpp"
 
@@ -26,8 +27,7 @@ void WorkerTable::weigh(PeerIndex worker) {
   Peer& peer = peers_[worker];
   peer.slowness = peer.speed.slowness();
   const double others = peer.load.share() * static_cast<double>(limits_.host_load_cost.ns);
-  peer.heat_ns =
-      static_cast<std::int64_t>(others) + (peer.load.is_hot() ? limits_.hot_cost.ns : 0);
+  peer.heat_ns = static_cast<std::int64_t>(others) + (peer.load.is_hot() ? limits_.hot_cost.ns : 0);
   mark_dirty(worker);
 }
 
@@ -78,13 +78,33 @@ void WorkerTable::forget_speeds() {
   }
 }
 
-std::uint64_t WorkerTable::idle_cool_slots() const {
-  std::uint64_t slots = 0;
-  for (PeerIndex worker = 0; worker < peers_.size(); ++worker) {
-    const Peer& peer = peers_[worker];
-    if (is_idle_[worker] && peer.assigned == 0 && !peer.load.is_hot()) slots += peer.slots;
+std::string WorkerTable::what_is_missing(std::uint32_t requirement) const {
+  const Requirement& wanted = requirements_[requirement];
+  const auto amount_on = [](const Peer& peer, std::uint32_t resource) {
+    return resource < peer.resources_total.size() ? peer.resources_total[resource] : 0;
+  };
+  std::ostringstream all, lacking;
+  for (const auto& [resource, need] : wanted.resources) {
+    std::int64_t most = 0;
+    for (PeerIndex p = 0; p < peers_.size(); ++p) {
+      if (!is_usable(p) || position_of(p, wanted.kernel) == Peer::none_position) continue;
+      most = std::max(most, amount_on(peers_[p], resource));
+    }
+    const auto name =
+        std::ranges::find(resources_, resource, [](const auto& entry) { return entry.second; });
+    std::ostringstream what;
+    what << static_cast<double>(need) * 1e-6 << " \"" << name->first << '"';
+    all << (all.tellp() > 0 ? " and " : "") << what.str();
+    if (most >= need) continue;
+    lacking << (lacking.tellp() > 0 ? ", and for " : "") << what.str();
+    if (most == 0) {
+      lacking << ": no worker with the kernel has any";
+    } else {
+      lacking << ": the most that a worker has is " << static_cast<double>(most) * 1e-6;
+    }
   }
-  return slots;
+  if (lacking.tellp() > 0) return "asks for " + lacking.str();
+  return "asks for " + all.str() + ": no worker has them together with the kernel";
 }
 
 }  // namespace ashlar::scheduler

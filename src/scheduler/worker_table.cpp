@@ -25,6 +25,8 @@ PeerIndex WorkerTable::add(PeerId id, const protocol::Hello& hello, bool is_work
   Peer& peer = peers_.emplace_back();
   is_open_.push_back(false);
   is_idle_.push_back(false);
+  is_spare_.push_back(false);
+  has_backlog_.push_back(false);
   idle_slots_by_peer_.push_back(0);
   is_filling_.push_back(true);
   is_dirty_.push_back(false);
@@ -49,6 +51,10 @@ PeerIndex WorkerTable::add(PeerId id, const protocol::Hello& hello, bool is_work
       peer.kernel_position.resize(kernel + 1, Peer::none_position);
     }
     peer.kernel_position[kernel] = position;
+  }
+  peer.is_repeatable.resize(hello.kernels.size(), false);
+  for (const std::uint32_t position : hello.repeatable) {
+    if (position < hello.kernels.size()) peer.is_repeatable[position] = true;
   }
   for (const auto& [name, amount] : hello.resources) {
     const std::uint32_t resource = resource_id(name);
@@ -245,6 +251,13 @@ void WorkerTable::settle() {
   dirty_.clear();
 }
 
+void WorkerTable::count(std::vector<bool>& which, PeerIndex worker, bool is_one,
+                        std::size_t& count) {
+  if (is_one == which[worker]) return;
+  which[worker] = is_one;
+  count += is_one ? 1 : std::size_t(-1);
+}
+
 void WorkerTable::update_heaps(PeerIndex worker) {
   if (is_below(peers_[worker], 0.5)) {
     is_filling_[worker] = true;
@@ -252,20 +265,16 @@ void WorkerTable::update_heaps(PeerIndex worker) {
     is_filling_[worker] = false;
   }
   const bool is_open = has_room(worker);
-  if (is_open != is_open_[worker]) {
-    is_open_[worker] = is_open;
-    open_count_ += is_open ? 1 : std::size_t(-1);
-  }
-  const bool is_idle = is_open && peers_[worker].assigned == 0;
-  if (is_idle != is_idle_[worker]) {
-    is_idle_[worker] = is_idle;
-    idle_count_ += is_idle ? 1 : std::size_t(-1);
-  }
-  const std::uint32_t idle_slots = idle_slots_of(peers_[worker]);
+  const Peer& peer = peers_[worker];
+  count(is_open_, worker, is_open, open_count_);
+  count(is_idle_, worker, is_open && peer.assigned == 0, idle_count_);
+  count(is_spare_, worker, is_open && peer.assigned < peer.slots, spare_count_);
+  count(has_backlog_, worker, peer.is_alive && peer.assigned > peer.slots, backlog_count_);
+  const std::uint32_t idle_slots = idle_slots_of(peer);
   idle_slots_ += std::uint64_t{idle_slots} - idle_slots_by_peer_[worker];
   idle_slots_by_peer_[worker] = idle_slots;
   const std::int64_t load = is_open ? rank_ns(worker) : 0;
-  for (const std::uint32_t pool : peers_[worker].pools) {
+  for (const std::uint32_t pool : peer.pools) {
     if (is_open) {
       pools_[pool].open.set(worker, load);
     } else {
@@ -277,7 +286,8 @@ void WorkerTable::update_heaps(PeerIndex worker) {
 std::size_t WorkerTable::bytes() const {
   std::size_t total = peers_.capacity() * sizeof(Peer);
   for (const Peer& peer : peers_) {
-    total += peer.was_told.capacity() / 8 + peer.kernel_position.capacity() * 4;
+    total += peer.was_told.capacity() / 8 + peer.kernel_position.capacity() * 4 +
+             peer.given.capacity() * sizeof(Given);
   }
   for (const Pool& pool : pools_) {
     total += pool.open.bytes() + (pool.members.capacity() + pool.by_host.capacity()) * 4;
@@ -288,6 +298,7 @@ std::size_t WorkerTable::bytes() const {
 void WorkerTable::check_invariants() const {
   ASHLAR_CHECK(dirty_.empty(), "settled");
   std::size_t workers = 0, usable = 0, usable_slots = 0, open = 0, idle = 0, hot = 0;
+  std::size_t spare = 0, backlog = 0;
   std::uint64_t idle_slots = 0;
   for (PeerIndex p = 0; p < peers_.size(); ++p) {
     const Peer& peer = peers_[p];
@@ -296,6 +307,8 @@ void WorkerTable::check_invariants() const {
     usable_slots += is_usable(peer) ? peer.slots : 0;
     open += has_room(p);
     idle += has_room(p) && peer.assigned == 0;
+    spare += has_room(p) && peer.assigned < peer.slots;
+    backlog += peer.is_worker && peer.is_alive && peer.assigned > peer.slots;
     idle_slots += idle_slots_of(peer);
     hot += peer.load.is_hot();
     ASHLAR_CHECK(is_open_[p] == has_room(p), peer.name);
@@ -307,7 +320,8 @@ void WorkerTable::check_invariants() const {
   }
   ASHLAR_CHECK(workers == worker_count_ && usable == usable_count_ &&
                    usable_slots == usable_slots_ && open == open_count_ && idle == idle_count_ &&
-                   idle_slots == idle_slots_ && hot == hot_count_,
+                   idle_slots == idle_slots_ && hot == hot_count_ && spare == spare_count_ &&
+                   backlog == backlog_count_,
                "worker counts");
 }
 

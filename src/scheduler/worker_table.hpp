@@ -19,6 +19,15 @@
 
 namespace ashlar::scheduler {
 
+/// A task that was assigned to a worker, and may still be.
+struct Given {
+  std::uint64_t sequence = 0;  ///< the run's: slots are used again
+  std::uint32_t run = 0;       ///< its slot
+  std::uint32_t task = 0;
+  Attempt attempt = 0;
+  std::uint32_t step = 0;  ///< in which it was
+};
+
 /// Of a task: it may as well run on any host.
 inline constexpr std::uint32_t no_host = ~std::uint32_t{0};
 
@@ -41,9 +50,13 @@ struct Peer {
   std::uint64_t memory_limit = 0;
   std::uint64_t memory_used = 0;
   std::vector<std::uint32_t> kernel_position;  ///< by kernel id; none_position: lacks it
+  std::vector<bool> is_repeatable;             ///< by position of the kernel
   std::vector<std::int64_t> resources_free;    ///< by resource id, in millionths
   std::vector<std::int64_t> resources_total;
   std::uint32_t assigned = 0;
+  std::vector<Given> given;  ///< what is assigned, in that order, and some that is no more
+  Instant busy_since;        ///< what runs, runs since then or longer
+  std::uint64_t done = 0;    ///< tasks
   std::int64_t queued_ns = 0;
   std::uint32_t slots_held = 0;    ///< by tasks that were taken back and still run
   std::int64_t kept_ns = 0;        ///< of tasks kept for it while it is full
@@ -53,7 +66,6 @@ struct Peer {
   WorkerSpeed speed;
   HostLoad load;
   std::int64_t heat_ns = 0;          ///< it is chosen like one with so much more work
-  Instant relieved;                  ///< when tasks were last taken back because it was hot
   std::vector<std::uint32_t> pools;  ///< it is a member of
   std::uint64_t sent = 0;            ///< messages to it
   bool keeps_templates = false;
@@ -104,6 +116,11 @@ class WorkerTable {
   std::size_t open_count() const { return open_count_; }
   /// Workers that take new tasks and have none.
   std::size_t idle_count() const { return idle_count_; }
+  /// Workers that take new tasks and have fewer than slots, and workers that have more.
+  std::size_t spare_count() const { return spare_count_; }
+  std::size_t backlog_count() const { return backlog_count_; }
+  bool is_spare(PeerIndex worker) const { return is_spare_[worker]; }
+  bool has_backlog(PeerIndex worker) const { return has_backlog_[worker]; }
   /// Slots of workers that take new tasks for which there is no task.
   std::uint64_t idle_slots() const { return idle_slots_; }
 
@@ -112,6 +129,9 @@ class WorkerTable {
   const std::map<std::string, std::uint32_t>& resources() const { return resources_; }
   std::uint32_t requirement_id(std::uint32_t kernel, const graph::Constraint& constraint);
   const Requirement& requirement(std::uint32_t id) const { return requirements_[id]; }
+  /// What of a requirement that nobody meets is missing, for people: 'asks for 2 "gpu": the most
+  /// that a worker has is 1'. Requires that a worker has the kernel.
+  std::string what_is_missing(std::uint32_t requirement) const;
   std::uint32_t pool_of(std::uint32_t requirement) const { return pool_of_[requirement]; }
   const Pool& pool(std::uint32_t id) const { return pools_[id]; }
   /// Members of the pool that are on the host.
@@ -123,6 +143,11 @@ class WorkerTable {
   std::uint32_t position_of(PeerIndex worker, std::uint32_t kernel) const {
     const auto& positions = peers_[worker].kernel_position;
     return kernel < positions.size() ? positions[kernel] : Peer::none_position;
+  }
+  /// Whether the worker has the kernel and says that it has no side effects.
+  bool is_repeatable(PeerIndex worker, std::uint32_t kernel) const {
+    const std::uint32_t position = position_of(worker, kernel);
+    return position != Peer::none_position && peers_[worker].is_repeatable[position];
   }
   bool is_usable(PeerIndex worker) const { return is_usable(peers_[worker]); }
   /// A window is filled once it has run half empty, so that tasks travel in batches. With more
@@ -144,8 +169,6 @@ class WorkerTable {
   void forget_speeds();
   /// Workers on hot hosts.
   std::size_t hot_count() const { return hot_count_; }
-  /// Slots of workers that take new tasks, have none and are not on a hot host.
-  std::uint64_t idle_cool_slots() const;
   /// Names of classes, by number.
   const std::vector<std::string>& classes() const { return classes_; }
 
@@ -173,6 +196,7 @@ class WorkerTable {
   std::uint32_t resource_id(const std::string& name);
   std::uint32_t intern_pool(std::vector<PeerIndex> members);
   void update_heaps(PeerIndex worker);
+  static void count(std::vector<bool>& which, PeerIndex worker, bool is_one, std::size_t& count);
   std::uint32_t idle_slots_of(const Peer& peer) const {
     return is_usable(peer) ? peer.slots - std::min(peer.slots, peer.assigned) : 0;
   }
@@ -194,12 +218,13 @@ class WorkerTable {
   std::vector<HostShare> host_shares_;  ///< by host
   std::vector<std::string> classes_;
   std::size_t hot_count_ = 0;
-  std::vector<bool> is_open_, is_idle_;
+  std::vector<bool> is_open_, is_idle_, is_spare_, has_backlog_;
   std::vector<std::uint32_t> idle_slots_by_peer_;
   std::vector<bool> is_filling_;  ///< its window, after it had run half empty
   std::vector<PeerIndex> dirty_;
   std::vector<bool> is_dirty_;
   std::size_t worker_count_ = 0, usable_count_ = 0, open_count_ = 0, idle_count_ = 0;
+  std::size_t spare_count_ = 0, backlog_count_ = 0;
   std::uint64_t usable_slots_ = 0, idle_slots_ = 0;
   std::uint64_t membership_ = 0;
   bool pools_are_stale_ = false;

@@ -1,5 +1,7 @@
 #include "session/array_result.hpp"
 
+#include <ashlar/error.hpp>
+
 #include <exception>
 #include <utility>
 #include <vector>
@@ -32,9 +34,7 @@ ArrayResult::ArrayResult(std::shared_ptr<Core> core, std::shared_ptr<Merging> me
 detail::DatumHandle ArrayResult::start(std::shared_ptr<Core> core, std::span<const Array> arrays) {
   const std::shared_ptr<Merging> merging(new Merging{Computation(core, arrays), nullptr});
   Computation& computation = merging->computation;
-  computation.run()->on_arrived = [weak = std::weak_ptr(merging)] {
-    if (const auto self = weak.lock()) self->merge_arrived();
-  };
+  merge_as_they_come(merging);
   std::vector<detail::DatumHandle> results;
   for (std::size_t root = 0; root < arrays.size(); ++root) {
     results.push_back(std::shared_ptr<ArrayResult>(new ArrayResult(core, merging, root)));
@@ -42,6 +42,27 @@ detail::DatumHandle ArrayResult::start(std::shared_ptr<Core> core, std::span<con
   computation.start();
   return std::make_shared<Gathered>(std::move(results),
                                     std::make_shared<RunEnd>(core, computation.run()));
+}
+
+detail::DatumHandle ArrayResult::start_into(std::shared_ptr<Core> core, const Array& array,
+                                            detail::Destination to) {
+  const std::shared_ptr<Merging> merging(
+      new Merging{Computation(core, array, std::move(to)), nullptr});
+  if (merging->computation.reads_destination()) {
+    throw BadInput(
+        "compute_into_async: the array reads the memory that it is to be written to: "
+        "use compute_into, or other memory");
+  }
+  merge_as_they_come(merging);
+  const std::shared_ptr<ArrayResult> result(new ArrayResult(std::move(core), merging, 0));
+  merging->computation.start();
+  return result;
+}
+
+void ArrayResult::merge_as_they_come(const std::shared_ptr<Merging>& merging) {
+  merging->computation.run()->on_arrived = [weak = std::weak_ptr(merging)] {
+    if (const auto self = weak.lock()) self->merge_arrived();
+  };
 }
 
 detail::Bytes ArrayResult::get() {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <ashlar/array.hpp>
+#include <ashlar/detail/destination.hpp>
 #include <ashlar/detail/session_core.hpp>
 
 #include <cstddef>
@@ -18,10 +19,16 @@ class ArrayResult final : public RunEnd {
   /// Starts one run that computes the arrays, and gives the list of their values.
   static detail::DatumHandle start(std::shared_ptr<Core> core, std::span<const Array> arrays);
 
+  /// The same of one array, into memory of the caller's, checked.
+  /// Errors: BadInput when the array reads that memory.
+  static detail::DatumHandle start_into(std::shared_ptr<Core> core, const Array& array,
+                                        detail::Destination to);
+
   detail::Bytes get() override;
 
  private:
   struct Merging;
+  static void merge_as_they_come(const std::shared_ptr<Merging>& merging);
   ArrayResult(std::shared_ptr<Core> core, std::shared_ptr<Merging> merging, std::size_t root);
 
   std::shared_ptr<Merging> merging_;

@@ -1,10 +1,29 @@
 #include <ashlar/codec.hpp>
 
+#include <algorithm>
+#include <cstring>
 #include <limits>
+#include <thread>
+#include <vector>
 
 #include "base/shape.hpp"
+#include "session/machine.hpp"
 
 namespace ashlar {
+
+/// One thread does not fill the memory's bandwidth.
+void Writer::copy_large(std::span<std::byte> to, const void* from) {
+  constexpr std::size_t threads_max = 4;
+  const std::size_t threads = std::min<std::size_t>(session::usable_cores(), threads_max);
+  const std::size_t part = (to.size() / threads + 63) / 64 * 64;
+  const auto copy = [&](std::size_t begin) {
+    const std::size_t bytes = std::min(part, to.size() - begin);
+    std::memcpy(to.data() + begin, static_cast<const std::byte*>(from) + begin, bytes);
+  };
+  std::vector<std::jthread> others;
+  for (std::size_t begin = part; begin < to.size(); begin += part) others.emplace_back(copy, begin);
+  copy(0);
+}
 
 void Writer::overrun(std::size_t bytes) const {
   throw BadInput("a Codec wrote more than its size() announced: " + std::to_string(bytes) +
@@ -122,9 +141,8 @@ HostArray decode_array(Reader& reader) {
   const auto elements = reader.take(header.element_bytes);
   if (header.is_empty_handle) return {};
   if (reader.owner() != nullptr && is_aligned_for(elements.data(), header.dtype)) {
-    return HostArray::read_only(
-        header.dtype, header.shape_vector(),
-        std::shared_ptr<const std::byte>(reader.owner(), elements.data()));
+    return HostArray::read_only(header.dtype, header.shape_vector(),
+                                std::shared_ptr<const std::byte>(reader.owner(), elements.data()));
   }
   HostArray array(header.dtype, header.shape_vector());
   if (!elements.empty()) std::memcpy(array.bytes().data(), elements.data(), elements.size());

@@ -70,6 +70,7 @@ std::shared_ptr<Core> Core::local(const LocalOptions& options) {
   core->cluster_ = std::make_unique<LocalCluster>();
   runtime::SchedulerShell::Options scheduler;
   scheduler.limits.no_worker_wait = replacement_start_max;
+  scheduler.limits.policy = scheduler::policy_of(options.policy);
   Core* self = core.get();
   scheduler.certify_death = [self](const protocol::Hello& hello, const std::string& reason) {
     return self->replace_worker(hello.name, reason);
@@ -93,8 +94,8 @@ void Core::start_workers(const LocalOptions& options) {
   const std::uint32_t cores = usable_cores();
   const std::uint32_t workers =
       options.workers != 0 ? options.workers : std::min(cores, default_workers_max);
-  slots_per_worker_ = options.threads_per_worker != 0 ? options.threads_per_worker
-                                                      : std::max(1u, cores / workers);
+  slots_per_worker_ =
+      options.threads_per_worker != 0 ? options.threads_per_worker : std::max(1u, cores / workers);
   check_threads(workers, slots_per_worker_);
   check_memory(options.memory_per_worker);
   WorkerProcessOptions process;
@@ -121,12 +122,11 @@ void Core::start_workers(const LocalOptions& options) {
   const auto is_settled = [&] { return workers_ >= workers || scheduler_->lost_newcomers() > 0; };
   if (!loop_.drive_until(is_settled, deadline) || workers_ < workers) {
     const std::string reason = cluster_->first_death();
-    throw Disconnected("only " + std::to_string(workers_) + " of " + std::to_string(workers) +
-                       " worker processes started" + (reason.empty() ? "" : ": " + reason) +
-                       "; a worker runs " +
-                       (options.worker_program.empty() ? std::string("this program")
-                                                       : options.worker_program) +
-                       ", whose main must begin with ashlar::init");
+    throw Disconnected(
+        "only " + std::to_string(workers_) + " of " + std::to_string(workers) +
+        " worker processes started" + (reason.empty() ? "" : ": " + reason) + "; a worker runs " +
+        (options.worker_program.empty() ? std::string("this program") : options.worker_program) +
+        ", whose main must begin with ashlar::init");
   }
 }
 
@@ -264,7 +264,7 @@ Submitted Core::prepare(std::shared_ptr<const graph::TaskGraph> graph, bool come
 }
 
 void Core::start(Run& run, std::vector<DatumId> externals,
-                 const std::vector<array::WrittenFile>& files) {
+                 const std::vector<array::WrittenFile>& files, driver::StreamOrder stream) {
   const auto driver = this->driver();
   if (!driver) throw Disconnected(why_disconnected());
   try {
@@ -285,7 +285,8 @@ void Core::start(Run& run, std::vector<DatumId> externals,
                                       .deliver = run.comes_home,
                                       .ends_on_failure = run.ends_on_failure,
                                       .template_number = number};
-        driver->post(driver::SubmitAsked{std::move(submitted), run.comes_home}, true);
+        driver->post(driver::SubmitAsked{std::move(submitted), run.comes_home, std::move(stream)},
+                     true);
       });
   loop_.dispatch([] {});
 }
@@ -320,8 +321,9 @@ OutputHandle Core::put(store::Buffer buffer) {
 DatumId Core::id_of(const detail::DatumHandle& datum) const {
   const auto* output = dynamic_cast<const Output*>(datum.get());
   if (output == nullptr || output->core() != this) {
-    throw BadInput("a future or array of another session, or one that was not computed by a task, "
-                   "cannot be an input here");
+    throw BadInput(
+        "a future or array of another session, or one that was not computed by a task, "
+        "cannot be an input here");
   }
   return output->id();
 }
@@ -340,6 +342,14 @@ void Core::release(DatumId id) {
 
 void Core::cancel(std::uint32_t run) {
   if (const auto driver = this->driver()) driver->post(driver::CancelAsked{run});
+}
+
+void Core::move_on(std::uint32_t run, std::uint32_t position) {
+  if (const auto driver = this->driver()) driver->post(driver::StreamMoved{run, position});
+}
+
+void Core::end_stream(std::uint32_t run) {
+  if (const auto driver = this->driver()) driver->post(driver::StreamEnded{run});
 }
 
 bool Core::wait_for(const std::function<bool()>& done, std::chrono::nanoseconds timeout) {
@@ -420,6 +430,28 @@ void Core::on_deliver(DatumId datum, const store::Buffer& buffer) {
 
 void Core::on_moved(DatumId datum, const store::Buffer& buffer) {
   if (const OutputHandle output = find(datum)) output->moved(buffer);
+  std::vector<RunHandle> runs;
+  {
+    std::lock_guard lock(mutex_);
+    for (const auto& [number, run] : runs_) runs.push_back(run);
+  }
+  for (const auto& run : runs) {
+    std::lock_guard lock(run->mutex);
+    for (Streamed& entry : run->streamed) {
+      if (entry.datum == datum) entry.buffer = buffer;
+    }
+  }
+}
+
+void Core::on_streamed(const driver::StreamDeliver& entry, const store::Buffer& buffer) {
+  const RunHandle run = find(entry.run);
+  if (!run) return;
+  {
+    std::lock_guard lock(run->mutex);
+    run->streamed.push_back({entry.position, entry.datum, buffer});
+  }
+  run->has_arrived = true;
+  if (run->on_arrived) run->on_arrived();
 }
 
 void Core::on_exists(DatumId datum) {

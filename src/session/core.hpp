@@ -33,12 +33,19 @@
 
 namespace ashlar::session {
 
+/// An entry of a run's stream that has come.
+struct Streamed {
+  std::uint32_t position = 0;
+  DatumId datum;
+  store::Buffer buffer;
+};
+
 /// One run of a graph, as its driver sees it. Threads: any, where it does not say otherwise.
 struct Run {
   std::uint32_t number = 0;
   std::shared_ptr<const graph::TaskGraph> graph;
   bool comes_home = true;
-  bool ends_on_failure = false;                ///< its results are of use only together
+  bool ends_on_failure = false;  ///< its results are of use only together
   Repetition repetition = Repetition::never;
   Instant called_at;                           ///< when the program asked for it
   Instant finished_at;                         ///< when everything was there, and merged
@@ -48,10 +55,11 @@ struct Run {
   std::mutex mutex;
   /// Positions in `outputs` in the order in which they came, for whoever merges.
   std::vector<std::uint32_t> arrived;
+  std::vector<Streamed> streamed;  ///< likewise, of the run's stream
 
-  std::atomic<bool> has_arrived{false};        ///< `arrived` is not empty
+  std::atomic<bool> has_arrived{false};  ///< one of them is not empty
   std::atomic<bool> is_finished{false};
-  driver::RunFinished end;                     ///< valid once finished
+  driver::RunFinished end;  ///< valid once finished
   std::atomic<std::uint64_t> tasks_done{0};
   PartialFiles files;
   /// Or empty; called on the loop's turn. Set before the run is submitted.
@@ -105,7 +113,11 @@ class Core : public detail::SessionPort,
   Submitted prepare(std::shared_ptr<const graph::TaskGraph> graph, bool comes_home);
   /// Errors: as PartialFiles::create, for the files that the run writes.
   void start(Run& run, std::vector<DatumId> externals,
-             const std::vector<array::WrittenFile>& files = {});
+             const std::vector<array::WrittenFile>& files = {}, driver::StreamOrder stream = {});
+  /// The run's stream may have another entry in place of this one.
+  void move_on(std::uint32_t run, std::uint32_t position);
+  /// Nothing more of the run's stream is wanted.
+  void end_stream(std::uint32_t run);
 
   /// Announces buffers of the driver's store for tasks to read, while the handles live. Tasks that
   /// need one wait until it is there.
@@ -170,6 +182,7 @@ class Core : public detail::SessionPort,
 
   void on_deliver(DatumId datum, const store::Buffer& buffer) override;
   void on_moved(DatumId datum, const store::Buffer& buffer) override;
+  void on_streamed(const driver::StreamDeliver& entry, const store::Buffer& buffer) override;
   void on_exists(DatumId datum) override;
   void on_datum_failed(DatumId datum, ErrorKind kind, const std::string& error) override;
   void on_run_finished(const driver::RunFinished& finished) override;
@@ -188,8 +201,8 @@ class Core : public detail::SessionPort,
   std::unique_ptr<runtime::SchedulerShell> scheduler_;
   bool shows_progress_ = false;
 
-  mutable std::mutex mutex_;  ///< protects what follows
-  std::shared_ptr<runtime::DriverShell> driver_;  ///< none once closed
+  mutable std::mutex mutex_;                           ///< protects what follows
+  std::shared_ptr<runtime::DriverShell> driver_;       ///< none once closed
   std::unordered_map<std::uint32_t, RunHandle> runs_;  ///< unfinished, or with live outputs
   std::map<std::uint64_t, std::weak_ptr<ExplanationText>> questions_;  ///< not answered yet
   std::uint64_t next_question_ = 1;

@@ -15,7 +15,8 @@ void keep_event_log(const std::string& path, runtime::SchedulerShell::Options& o
   auto file = std::make_shared<std::unique_ptr<runtime::EventLogFile>>(
       std::make_unique<runtime::EventLogFile>(path));
   (*file)->write(wire::encode(wire::SchedulerMade{.policy = options.limits.policy,
-                                                  .no_worker_wait = options.limits.no_worker_wait}));
+                                                  .no_worker_wait = options.limits.no_worker_wait,
+                                                  .growth_wait = options.limits.growth_wait}));
   options.on_step = [file, &log](auto events, Instant now, const scheduler::Actions& actions) {
     if (!*file) return;
     try {

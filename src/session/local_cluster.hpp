@@ -15,7 +15,7 @@ namespace ashlar::session {
 
 /// How worker processes of a local session are started.
 struct WorkerProcessOptions {
-  std::string program;   ///< empty: this executable, whose main calls ashlar::init
+  std::string program;  ///< empty: this executable, whose main calls ashlar::init
   std::uint32_t slots = 1;
   std::uint64_t memory_limit = 0;
   std::string spill_dir;

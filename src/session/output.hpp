@@ -53,9 +53,9 @@ class Output : public detail::Datum {
 
   std::shared_ptr<Core> core_;
   DatumId id_;
-  std::atomic<bool> comes_home_;        ///< here, or on its way without being asked again
+  std::atomic<bool> comes_home_;  ///< here, or on its way without being asked again
   std::atomic<State> state_{State::pending};
-  mutable std::mutex mutex_;            ///< protects what follows
+  mutable std::mutex mutex_;  ///< protects what follows
   store::Buffer buffer_;
   ErrorKind error_kind_ = ErrorKind::task_failed;
   std::string error_;

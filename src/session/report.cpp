@@ -30,6 +30,9 @@ RunReport make_report(const Run& run) {
   report.loaded_bytes = stats.loaded_bytes;
   report.template_tasks = stats.template_tasks;
   report.bound_by = stats.bound_by;
+  const protocol::RebalanceStats& moved = stats.rebalance;
+  report.rebalance = {moved.stolen, moved.useful,    moved.useless,
+                      moved.twins,  moved.twins_won, static_cast<double>(moved.twin_ns) * 1e-9};
   for (const float flops : run.graph->flops) report.flops += static_cast<double>(flops);
   double slots = 0, present = 0;  // summed over workers, by the part of the run they were there
   for (const auto& share : stats.workers) {
@@ -94,12 +97,24 @@ std::string to_string(const RunReport& report) {
   for (const auto& worker : report.workers) {
     out += line("  %-20s %5.1f %%  %llu tasks, busy %s on %u slot%s", worker.name.c_str(),
                 worker.utilisation * 100, static_cast<unsigned long long>(worker.tasks),
-                seconds(worker.busy_seconds).c_str(), worker.slots,
-                worker.slots == 1 ? "" : "s");
+                seconds(worker.busy_seconds).c_str(), worker.slots, worker.slots == 1 ? "" : "s");
   }
   out += line("bytes                 %.1f MB between processes of a host, %.1f MB between hosts",
               static_cast<double>(report.local_bytes) * 1e-6,
               static_cast<double>(report.remote_bytes) * 1e-6);
+  const RebalanceReport& moved = report.rebalance;
+  if (moved.stolen > 0) {
+    out += line("stolen                %llu tasks, %llu useful, %llu useless",
+                static_cast<unsigned long long>(moved.stolen),
+                static_cast<unsigned long long>(moved.useful),
+                static_cast<unsigned long long>(moved.useless));
+  }
+  if (moved.second_runs > 0) {
+    out += line("run a second time     %llu tasks, %llu of them sooner done, about %s of work",
+                static_cast<unsigned long long>(moved.second_runs),
+                static_cast<unsigned long long>(moved.second_runs_won),
+                seconds(moved.second_run_seconds).c_str());
+  }
   if (report.spilled_bytes + report.loaded_bytes > 0) {
     out += line("disk                  %.1f MB written to make room, %.1f MB read back",
                 static_cast<double>(report.spilled_bytes) * 1e-6,
@@ -110,7 +125,8 @@ std::string to_string(const RunReport& report) {
   if (report.template_tasks > 0) out += "placement             as in an earlier run\n";
   if (!report.bound_by.empty()) out += "bound by              " + report.bound_by + '\n';
   if (report.flops > 0 && report.makespan_seconds > 0) {
-    out += line("rate                  %.1f GFLOP/s", report.flops / report.makespan_seconds * 1e-9);
+    out +=
+        line("rate                  %.1f GFLOP/s", report.flops / report.makespan_seconds * 1e-9);
   }
   return out;
 }

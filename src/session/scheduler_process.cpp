@@ -30,6 +30,8 @@ int run_scheduler(const SchedulerOptions& given) {
   runtime::Loop loop({});
   runtime::SchedulerShell::Options options;
   options.token = given.token;
+  options.limits.policy = scheduler::policy_of(given.policy);
+  options.limits.growth_wait = Duration::seconds(given.growth_wait_seconds);
   keep_event_log(given.event_log, options, log);
   runtime::SchedulerShell shell(loop, log, std::move(options));
   shell.listen(net::Address::parse(given.listen));

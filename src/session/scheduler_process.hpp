@@ -9,6 +9,10 @@ struct SchedulerOptions {
   std::string token;
   std::string log_level = "info";
   std::string log_file;
+  /// How long runs wait for a worker that has the kernel and the resources that they need, while
+  /// others are there.
+  double growth_wait_seconds = 0;
+  std::string policy = "least_loaded";  ///< where tasks go; as LocalOptions::policy
   std::string event_log;  ///< file for all that the scheduler is told and does; empty: none
 };
 

@@ -10,8 +10,10 @@
 #include "array/sources.hpp"
 #include "runtime/clock.hpp"
 #include "session/array_result.hpp"
+#include "session/array_stream.hpp"
 #include "session/computation.hpp"
 #include "session/core.hpp"
+#include "session/destination.hpp"
 
 namespace ashlar {
 
@@ -69,6 +71,33 @@ Future<HostArray> Session::compute_async(const Array& array) {
 
 Future<std::vector<HostArray>> Session::compute_async(const std::vector<Array>& arrays) {
   return Future<std::vector<HostArray>>(session::ArrayResult::start(core_, arrays));
+}
+
+void Session::compute_into(const Array& array, HostArray& out, RunReport* report) {
+  compute_into(array, session::destination_of(out), report);
+}
+
+void Session::compute_into(const Array& array, detail::Destination out, RunReport* report) {
+  session::check_destination(out, array);
+  session::Computation computation(core_, array, std::move(out));
+  computation.start();
+  computation.finish();
+  const RunReport made = core_->report_of(*computation.run());
+  core_->keep_report(made);
+  if (report != nullptr) *report = made;
+}
+
+Future<void> Session::compute_into_async(const Array& array, HostArray& out) {
+  return compute_into_async(array, session::destination_of(out));
+}
+
+Future<void> Session::compute_into_async(const Array& array, detail::Destination out) {
+  session::check_destination(out, array);
+  return Future<void>(session::ArrayResult::start_into(core_, array, std::move(out)));
+}
+
+Stream Session::stream(const Array& array, const StreamOptions& options) {
+  return Stream(std::make_unique<session::ArrayStream>(core_, array, options));
 }
 
 Array Session::persist(const Array& array) {

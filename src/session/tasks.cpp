@@ -11,7 +11,8 @@ Tasks::Tasks() : data_(std::make_shared<detail::TasksData>()) {}
 
 std::size_t Tasks::size() const { return data_->tasks.size(); }
 
-void Tasks::add(const detail::TaskIdentity& function, detail::Thunk thunk, std::string name) {
+void Tasks::add(const detail::TaskIdentity& function, detail::Thunk thunk, std::string name,
+                const TaskTraits& traits) {
   const std::string spelling(function.spelling);
   if (name.empty()) throw BadInput("task " + spelling + ": its name is empty");
   if (name.starts_with("ashlar.")) {
@@ -27,7 +28,7 @@ void Tasks::add(const detail::TaskIdentity& function, detail::Thunk thunk, std::
     throw BadInput("task " + spelling + ": the name \"" + name + "\" is taken");
   }
   data_->positions.emplace(function.key, data_->tasks.size());
-  data_->tasks.push_back({std::move(name), thunk});
+  data_->tasks.push_back({std::move(name), thunk, traits.pure});
 }
 
 const std::string& Tasks::name_of(const detail::TaskIdentity& function) const {
@@ -60,6 +61,7 @@ void register_tasks(const Tasks& tasks, kernels::Registry& registry) {
   for (const NamedTask& task : tasks.data().tasks) {
     kernels::Kernel kernel;
     kernel.name = task.name;
+    kernel.is_repeatable = task.is_pure;
     kernel.cpu = [thunk = task.thunk](const kernels::Call& call) {
       Outputs outputs(call.outputs);
       thunk({call.params, call.inputs, call.reused_input, outputs});

@@ -14,6 +14,7 @@ namespace ashlar::detail {
 struct NamedTask {
   std::string name;
   Thunk thunk = nullptr;
+  bool is_pure = false;
 };
 
 struct TasksData {

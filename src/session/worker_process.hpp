@@ -47,7 +47,7 @@ struct WorkerOptions {
   /// Bytes on disk; 0: data stay in memory; none: half of what is free there.
   std::optional<std::uint64_t> spill_limit;
   std::int64_t spin_ns = 200'000;
-  std::string listen_host;         ///< empty: as the scheduler's address suggests
+  std::string listen_host;  ///< empty: as the scheduler's address suggests
   std::vector<std::pair<std::string, double>> resources;
   std::string log_level = "info";
   std::string log_file;

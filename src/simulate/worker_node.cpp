@@ -29,8 +29,7 @@ WorkerNode::WorkerNode(World& world, PeerId id, std::string host, Power power)
   }
   std::rotate(kernels_.begin(), kernels_.begin() + id.value % 3, kernels_.end());
   if (Observer* observer = world.config.observer.get()) {
-    observer->worker_made(id, power.slots, power.memory_limit, host,
-                          power.disk_bandwidth > 0);
+    observer->worker_made(id, power.slots, power.memory_limit, host, power.disk_bandwidth > 0);
   }
 }
 
@@ -41,6 +40,7 @@ void WorkerNode::join() {
   hello.slots = power_.slots;
   hello.memory_limit = power_.memory_limit;
   hello.kernels = kernels_;
+  for (std::uint32_t k = 0; k < kernels_.size(); ++k) hello.repeatable.push_back(k);
   world_.send(id_, scheduler_id, [this, hello] {
     world_.to_scheduler(scheduler::WorkerJoined{id_, hello});
   });
@@ -162,10 +162,9 @@ void WorkerNode::withdraw(std::uint32_t handle) {
 }
 
 void WorkerNode::when_moved(std::uint64_t bytes, std::function<void()> what) {
-  const Duration takes =
-      world_.config.machine
-          ? Duration::seconds(static_cast<double>(bytes) / power_.disk_bandwidth)
-          : world_.any_duration(world_.config.delay_max);
+  const Duration takes = world_.config.machine
+                             ? Duration::seconds(static_cast<double>(bytes) / power_.disk_bandwidth)
+                             : world_.any_duration(world_.config.delay_max);
   disk_is_free_ = std::max(disk_is_free_, world_.now) + takes;
   world_.at(disk_is_free_, std::move(what));
 }
@@ -280,8 +279,7 @@ void WorkerNode::record(const Started& started) const {
 }
 
 std::string WorkerNode::leftovers() const {
-  if (engine_.is_empty() && store_.empty() && copies_.empty() &&
-      engine_.memory_reserved() == 0) {
+  if (engine_.is_empty() && store_.empty() && copies_.empty() && engine_.memory_reserved() == 0) {
     return "";
   }
   std::string text = name() + " still holds " + std::to_string(copies_.size()) +

@@ -108,6 +108,24 @@ protocol::DriverToScheduler read_to_scheduler(schema::DriverToScheduler::Reader 
   refuse_unknown("the scheduler", in.which());
 }
 
+void write_rebalance(const protocol::RebalanceStats& stats, schema::RebalanceStats::Builder out) {
+  out.setStolen(stats.stolen);
+  out.setUseful(stats.useful);
+  out.setUseless(stats.useless);
+  out.setTwins(stats.twins);
+  out.setTwinsWon(stats.twins_won);
+  out.setTwinNs(stats.twin_ns);
+}
+
+protocol::RebalanceStats read_rebalance(schema::RebalanceStats::Reader in) {
+  return {.stolen = in.getStolen(),
+          .useful = in.getUseful(),
+          .useless = in.getUseless(),
+          .twins = in.getTwins(),
+          .twins_won = in.getTwinsWon(),
+          .twin_ns = in.getTwinNs()};
+}
+
 void write_stats(const protocol::RunStats& stats, schema::RunStats::Builder out) {
   out.setTasks(stats.tasks);
   out.setTaskNs(stats.task_ns);
@@ -118,6 +136,9 @@ void write_stats(const protocol::RunStats& stats, schema::RunStats::Builder out)
   out.setTemplateTasks(stats.template_tasks);
   out.setSpilledBytes(stats.spilled_bytes);
   out.setLoadedBytes(stats.loaded_bytes);
+  if (stats.rebalance != protocol::RebalanceStats{}) {
+    write_rebalance(stats.rebalance, out.initRebalance());
+  }
   auto workers = out.initWorkers(list_size(stats.workers.size()));
   for (unsigned i = 0; i < workers.size(); ++i) {
     const protocol::WorkerShare& share = stats.workers[i];
@@ -143,6 +164,7 @@ protocol::RunStats read_stats(schema::RunStats::Reader in) {
   stats.template_tasks = in.getTemplateTasks();
   stats.spilled_bytes = in.getSpilledBytes();
   stats.loaded_bytes = in.getLoadedBytes();
+  stats.rebalance = read_rebalance(in.getRebalance());
   for (const auto worker : in.getWorkers())
     stats.workers.push_back({.worker = PeerId{worker.getWorker()},
                              .name = read_text(worker.getName()),

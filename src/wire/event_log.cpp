@@ -315,6 +315,7 @@ SchedulerMade get_scheduler(ByteReader& in) {
   made.policy = policy;
   made.seed = in.number<std::uint64_t>();
   made.no_worker_wait = Duration{in.number<std::int64_t>()};
+  made.growth_wait = Duration{in.number<std::int64_t>()};
   return made;
 }
 
@@ -361,6 +362,7 @@ std::vector<std::byte> encode(const SchedulerMade& made) {
   out.number(static_cast<std::uint8_t>(made.policy));
   out.number(made.seed);
   out.number(made.no_worker_wait.ns);
+  out.number(made.growth_wait.ns);
   return out.take();
 }
 

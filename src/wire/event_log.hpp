@@ -20,6 +20,7 @@ struct SchedulerMade {
   scheduler::PolicyKind policy = scheduler::PolicyKind::least_loaded;
   std::uint64_t seed = 1;
   Duration no_worker_wait = scheduler::Limits{}.no_worker_wait;
+  Duration growth_wait = scheduler::Limits{}.growth_wait;
 };
 struct WorkerMade {
   PeerId worker;

@@ -20,6 +20,7 @@ void write_hello(const protocol::Hello& hello, schema::Hello::Builder out) {
     write_resources(hello.resources, out.initResources(list_size(hello.resources.size())));
   out.setKeepsTemplates(hello.keeps_templates);
   out.setReturnsLoans(hello.returns_loans);
+  write_column(hello.repeatable, [&](unsigned n) { return out.initRepeatable(n); });
 }
 
 protocol::Hello read_hello(schema::Hello::Reader in) {
@@ -38,6 +39,9 @@ protocol::Hello read_hello(schema::Hello::Reader in) {
   hello.resources = read_resources(in.getResources());
   hello.keeps_templates = in.getKeepsTemplates();
   hello.returns_loans = in.getReturnsLoans();
+  hello.repeatable = read_u32(in.getRepeatable());
+  for (const std::uint32_t position : hello.repeatable)
+    require(position < hello.kernels.size(), "a repeatable kernel that is not listed");
   return hello;
 }
 
@@ -85,7 +89,8 @@ Handshake read(schema::Handshake::Reader in) {
 std::vector<std::byte> encode(const Handshake& message) {
   std::size_t words = 96;
   if (const auto* hello = std::get_if<protocol::Hello>(&message))
-    words += text_words(hello->kernels) + resource_words(hello->resources);
+    words += text_words(hello->kernels) + resource_words(hello->resources) +
+             list_words(hello->repeatable);
   return encode_as<schema::Handshake>(
       words, [&](schema::Handshake::Builder out) { std::visit(Writer{out}, message); });
 }

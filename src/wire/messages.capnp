@@ -97,6 +97,7 @@ struct Hello {
   resources @10 :List(Resource);
   keepsTemplates @11 :Bool;
   returnsLoans @12 :Bool;
+  repeatable @13 :List(UInt32);
 }
 
 struct Welcome {
@@ -263,6 +264,15 @@ struct WorkerShare {
   presentNs @5 :Int64;
 }
 
+struct RebalanceStats {
+  stolen @0 :UInt64;
+  useful @1 :UInt64;
+  useless @2 :UInt64;
+  twins @3 :UInt64;
+  twinsWon @4 :UInt64;
+  twinNs @5 :Int64;
+}
+
 struct RunStats {
   tasks @0 :UInt64;
   taskNs @1 :Int64;
@@ -275,6 +285,7 @@ struct RunStats {
   boundBy @8 :Text;
   spilledBytes @9 :UInt64;
   loadedBytes @10 :UInt64;
+  rebalance @11 :RebalanceStats;
 }
 
 struct RunEnded {

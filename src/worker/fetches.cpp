@@ -16,6 +16,7 @@ void WorkerEngine::State::queue_fetch(Datum& datum, PeerId holder, std::uint32_t
   datum.fetch_rank = rank;
   datum.is_freed = false;
   datum.is_reported = false;
+  is_shortage_told = false;  // it may wait for room now
   peers[holder].queued.insert({rank, datum.id});
   peers_with_queue.insert(holder);
 }
@@ -44,36 +45,37 @@ void WorkerEngine::State::uncount(Datum& datum) {
   --peers[datum.holder].fetches_counted;
 }
 
-/// The peer with the most urgent fetch among those that may be asked, or none.
-PeerId WorkerEngine::State::peer_to_ask() const {
-  PeerId best;
-  FetchKey best_key;
-  for (const PeerId id : peers_with_queue) {
-    const Peer& peer = peers.at(id);
-    // What lies on this host is shown in place at once: bytes on a network are rationed, and others'
-    // memory.
-    const bool is_rationed = takes_memory(data[data_table.find(peer.queued.begin()->id)], id)
-                                 ? lacks_fetch_room ||
-                                       peer.fetches_counted >= limits.fetches_per_peer ||
-                                       fetches_counted >= limits.fetches
-                                 : lacks_loan_room;
-    if (is_rationed) continue;
-    if (best.is_none() || *peer.queued.begin() < best_key) {
-      best = id;
-      best_key = *peer.queued.begin();
-    }
+/// The most urgent of the peer's queued fetches that may start, or null. What lies on this host is
+/// shown in place at once: bytes on a network are rationed, and others' memory.
+const FetchKey* WorkerEngine::State::next_fetch(PeerId id, const Peer& peer) const {
+  const bool may_take = !lacks_fetch_room && fetches_counted < limits.fetches &&
+                        peer.fetches_counted < limits.fetches_per_peer;
+  if (!may_take && (lacks_loan_room || is_off_host(id))) return nullptr;
+  for (const FetchKey& key : peer.queued) {
+    const bool takes = takes_memory(data[data_table.find(key.id)], id);
+    if (takes ? may_take : !lacks_loan_room) return &key;
   }
-  return best;
+  return nullptr;
+}
+
+/// The most urgent of all queued fetches that may start, or no_slot.
+std::uint32_t WorkerEngine::State::next_fetch() const {
+  const FetchKey* best = nullptr;
+  for (const PeerId id : peers_with_queue) {
+    const FetchKey* next = next_fetch(id, peers.at(id));
+    if (next != nullptr && (best == nullptr || *next < *best)) best = next;
+  }
+  return best == nullptr ? no_slot : data_table.find(best->id);
 }
 
 /// Starts queued fetches, most urgent first, as far as limits and memory allow.
 void WorkerEngine::State::pump_fetches() {
   lacks_fetch_room = lacks_loan_room = false;
   while (true) {
-    const PeerId peer = peer_to_ask();
-    if (peer.is_none()) return;
-    Datum& datum = data[data_table.find(peers[peer].queued.begin()->id)];
-    if (!takes_memory(datum, peer)) {
+    const std::uint32_t slot = next_fetch();
+    if (slot == no_slot) return;
+    Datum& datum = data[slot];
+    if (!takes_memory(datum, datum.holder)) {
       lacks_loan_room = !may_borrow(datum);
       if (!lacks_loan_room) start_fetch(datum);
       continue;

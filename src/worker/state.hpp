@@ -74,7 +74,7 @@ struct Datum {
   std::uint32_t producer = no_slot;  ///< task here that is to make it
   std::uint32_t users = 0;           ///< inputs of tasks here, waiting to started
   std::uint32_t running = 0;         ///< of them, of started ones
-  std::uint32_t readers = 0;         ///< elsewhere: other processes, and the disk while it is written
+  std::uint32_t readers = 0;  ///< elsewhere: other processes, and the disk while it is written
   std::uint32_t first_waiter = no_slot;
   std::uint32_t first_request = no_slot;
   std::uint32_t fetch_rank = 0;
@@ -83,7 +83,7 @@ struct Datum {
   std::uint64_t borrowed = 0;  ///< read, or about to be, in another process's memory
   std::uint64_t copy = 0;      ///< on disk; 0: none
   std::uint64_t used = 0;      ///< when it was last made or read, as a count
-  Instant since;              ///< fetch started, or became absent without a producer
+  Instant since;               ///< fetch started, or became absent without a producer
 };
 
 /// A task that waits for a datum.
@@ -181,16 +181,16 @@ struct WorkerEngine::State {
   Instant overdrawn;                      ///< when more than the limit of that was borrowed
   std::uint64_t uses = 0;                 ///< counted, for Datum::used
   std::uint64_t last_copy = 0;
-  std::uint32_t on_disk_count = 0;        ///< data of Presence::on_disk
+  std::uint32_t on_disk_count = 0;  ///< data of Presence::on_disk
   std::uint32_t writes = 0;
   std::map<std::uint64_t, Transfer> transfers;  ///< by copy
   std::map<DatumId, Lingering> lingering;
   std::uint32_t readers = 0;  ///< of all data, and lingering ones
-  Instant last_progress;  ///< when something last began or ended here
+  Instant last_progress;      ///< when something last began or ended here
   Instant last_recall;
   std::optional<Instant> spill_failed;
   std::uint32_t load_failures = 0;
-  std::string spill_error;  ///< the last one
+  std::string spill_error;                ///< the last one
   std::uint64_t received = 0;             ///< messages of the scheduler, but heartbeats
   std::uint64_t shortage_told_after = 0;  ///< `received` when the last MemoryShort was sent …
   bool is_shortage_told = false;          ///< … and nothing was reported since
@@ -369,7 +369,8 @@ struct WorkerEngine::State {
   void stop_fetch(Datum& datum);
   void uncount(Datum& datum);
   void pump_fetches();
-  PeerId peer_to_ask() const;
+  const FetchKey* next_fetch(PeerId id, const Peer& peer) const;
+  std::uint32_t next_fetch() const;
   void start_fetch(Datum& datum);
   void add_request(std::uint32_t slot, const FetchAsked& event);
   void refuse_requests(std::uint32_t slot, Instant asked_until);

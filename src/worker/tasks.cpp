@@ -307,9 +307,9 @@ std::uint64_t WorkerEngine::State::bytes_lacking(const Task& task) const {
   std::uint64_t total = bytes_needed(task);
   for (const DatumId& id : inputs_of(task)) {
     const Datum& datum = data[data_table.find(id)];
-    const bool is_to_come = datum.presence == Presence::on_disk ||
-                            (datum.presence == Presence::queued &&
-                             takes_memory(datum, datum.holder));
+    const bool is_to_come =
+        datum.presence == Presence::on_disk ||
+        (datum.presence == Presence::queued && takes_memory(datum, datum.holder));
     if (is_to_come) total = saturating_add(total, limits.taken_bytes(datum.bytes));
   }
   return total;
@@ -318,8 +318,7 @@ std::uint64_t WorkerEngine::State::bytes_lacking(const Task& task) const {
 /// Whether something may free memory here without a word from the scheduler.
 bool WorkerEngine::State::may_go_on() const {
   const bool may_readers_end = readers > 0 && now - last_progress < limits.read_wait;
-  return started_count() > 0 || fetches_counted > 0 || !transfers.empty() ||
-         may_readers_end;
+  return started_count() > 0 || fetches_counted > 0 || !transfers.empty() || may_readers_end;
 }
 
 /// Tells the scheduler, once, which tasks wait for memory here while nothing happens that could
@@ -340,7 +339,8 @@ void WorkerEngine::State::report_shortage() {
   if (task_count[std::size_t(TaskState::ready)] == 0 && !lacks_room) return;
   for (std::uint32_t slot = 0; slot < tasks.slot_count(); ++slot) {
     const Task& task = tasks[slot];
-    if (!task.is_used || (task.state == TaskState::waiting && !lacks_input_room(task, is_waiting))) {
+    if (!task.is_used ||
+        (task.state == TaskState::waiting && !lacks_input_room(task, is_waiting))) {
       continue;
     }
     shortage.tasks.push_back({task.run, task.task});
@@ -442,12 +442,17 @@ void WorkerEngine::State::report_held() {
 
 /// The outputs will not be made by this task.
 void WorkerEngine::State::unmake_outputs(const Task& task, std::uint32_t slot) {
-  for (const std::uint32_t output : outputs_of(task)) {
-    const DatumId id{task.run, output};
+  const auto outputs = outputs_of(task);
+  const auto announced = output_bytes_of(task);
+  for (std::size_t i = 0; i < outputs.size(); ++i) {
+    const DatumId id{task.run, outputs[i]};
     const std::uint32_t found = data_table.find(id);
     if (found == no_slot || data[found].producer != slot) continue;
     data[found].producer = no_slot;
     if (!is_held(data[found])) {
+      // If somebody else makes it for a task that is here, it takes as much when it comes.
+      const bool is_dynamic = announced[i] == graph::TaskGraph::dynamic_bytes;
+      data[found].bytes = is_dynamic ? 0 : announced[i];
       refuse_requests(found, now);
       if (data[found].users > 0) become_unsure(data[found]);
     }

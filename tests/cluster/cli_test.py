@@ -383,6 +383,15 @@ class BadInput(unittest.TestCase):
             self.assertIn("twice", result.stderr)
             self.assertIn("ashlar worker --load", result.stderr)
 
+    def test_growing_cluster(self):
+        with Cluster(workers=1, scheduler_options=("--growth-wait", "60")) as cluster:
+            with subprocess.Popen([PLUGIN_DRIVER, cluster.address], stdout=subprocess.PIPE,
+                                  text=True) as driver:
+                cluster.workers.append(subprocess.Popen(
+                    [ASHLAR, "worker", "--scheduler", cluster.address, "--slots", "1",
+                     "--log-level", "warning", "--load", PLUGIN], stderr=subprocess.PIPE))
+                self.assertEqual(driver.communicate(timeout=60)[0], "42\n")
+
     def test_stranger_on_the_port(self):
         with Cluster(workers=1) as cluster:
             host, port = cluster.address[len("tcp://"):].split(":")

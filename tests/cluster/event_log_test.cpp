@@ -10,11 +10,14 @@
 namespace ashlar::testing {
 namespace {
 
+namespace testing = ::testing;
+
 /// A real run of everything that can happen to one: arrays, tasks that fail, a worker that dies.
-void run_and_record(const std::string& path) {
+void run_and_record(const std::string& path, const std::string& policy) {
   auto session = Session::local({.workers = 2,
                                  .threads_per_worker = 1,
                                  .memory_per_worker = std::uint64_t{1} << 30,
+                                 .policy = policy,
                                  .progress = false,
                                  .event_log = path});
   const auto a = random::uniform({400, 400}, {.chunks = {50, 50}, .seed = 3});
@@ -28,10 +31,12 @@ void run_and_record(const std::string& path) {
   EXPECT_EQ(session.submit<add_one>(1).get(), 2);
 }
 
-TEST(EventLog, ARealRunReplaysToTheSameActionsByteForByte) {
+class EventLogOfPolicy : public testing::TestWithParam<const char*> {};
+
+TEST_P(EventLogOfPolicy, ARealRunReplaysToTheSameActionsByteForByte) {
   const TemporaryFolder folder;
   const std::string path = folder / "log";
-  run_and_record(path);
+  run_and_record(path, GetParam());
   runtime::Replay replay([](std::uint64_t bytes) { return store::Arena::block_bytes(bytes); });
   runtime::read_event_log(path, [&](std::span<const std::byte> record) {
     const std::string wrong = replay.step(record);
@@ -40,6 +45,20 @@ TEST(EventLog, ARealRunReplaysToTheSameActionsByteForByte) {
   });
   EXPECT_GT(replay.steps(), 10u);
   EXPECT_GT(replay.events(), 10u);
+}
+
+INSTANTIATE_TEST_SUITE_P(Any, EventLogOfPolicy,
+                         testing::Values("least_loaded", "locality", "heft", "lshs", "round_robin",
+                                         "random"));
+
+TEST(EventLog, APolicyThatThereIsNotIsAnErrorThatNamesThoseThereAre) {
+  try {
+    Session::local({.workers = 1, .policy = "best"});
+    FAIL() << "no error";
+  } catch (const BadInput& error) {
+    const std::string text = error.what();
+    EXPECT_NE(text.find("\"best\": expected one of least_loaded, "), std::string::npos) << text;
+  }
 }
 
 TEST(EventLog, AFileThatCannotBeMadeIsAnError) {

@@ -18,6 +18,10 @@ int fail_if_negative(int x);
 double sum_of(View<const double, 2> x);
 std::string fail_with(const std::string& why);
 int wait_for_file(const std::string& path);
+/// The same, unless the path is empty.
+int hold(const std::string& path);
+/// Only the first call with this path waits for the file. Declared as pure: its result is the same.
+int stall_once(const std::string& path);
 int pid_of_worker();
 /// Writes the worker's pid to a file, and waits for ever.
 int report_and_wait(const std::string& path);

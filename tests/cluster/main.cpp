@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/inotify.h>
 #include <unistd.h>
@@ -42,6 +43,16 @@ int wait_for_file(const std::string& path) {
   return 1;
 }
 
+int hold(const std::string& path) { return path.empty() ? 0 : wait_for_file(path); }
+
+int stall_once(const std::string& path) {
+  if (path.empty()) return 0;
+  const int begun = ::open((path + ".begun").c_str(), O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+  if (begun < 0) return 1;
+  ::close(begun);
+  return wait_for_file(path);
+}
+
 int pid_of_worker() { return ::getpid(); }
 
 int report_and_wait(const std::string& path) {
@@ -77,6 +88,7 @@ Tasks test_tasks() {
   tasks.add<report_and_wait>("report_and_wait").add<crash>("crash").add<add_into>("add_into");
   tasks.add<make_block>("make_block").add<total>("total");
   tasks.add<add_both>("add_both").add<fail_if_negative>("fail_if_negative");
+  tasks.add<hold>("hold").add<stall_once>("stall_once", {.pure = true});
   return tasks;
 }
 

@@ -1,78 +1,16 @@
 #include <gtest/gtest.h>
 
 #include <signal.h>
-#include <sys/stat.h>
 
 #include <algorithm>
-#include <atomic>
-#include <chrono>
 #include <filesystem>
 #include <fstream>
-#include <map>
-#include <sstream>
-#include <thread>
 
 #include "fixture.hpp"
+#include "memory_watch.hpp"
 
 namespace ashlar::testing {
 namespace {
-
-constexpr std::uint64_t mebibyte = std::uint64_t{1} << 20;
-
-/// A line "NAME: n kB" of a status file, in bytes.
-std::uint64_t field(const std::string& status, const std::string& name) {
-  const auto at = status.find(name + ":");
-  return at == std::string::npos ? 0 : std::stoull(status.substr(at + name.size() + 1)) * 1024;
-}
-
-/// What a worker process takes: its own pages, and those of the arena that it shares, whoever maps
-/// them.
-std::uint64_t memory_of(int pid) {
-  const std::string process = "/proc/" + std::to_string(pid);
-  std::ifstream file(process + "/status");
-  std::stringstream status;
-  status << file.rdbuf();
-  std::uint64_t total = field(status.str(), "RssAnon") + field(status.str(), "RssFile");
-  std::error_code gone;
-  for (const auto& entry : std::filesystem::directory_iterator(process + "/fd", gone)) {
-    const std::string target = std::filesystem::read_symlink(entry.path(), gone).string();
-    if (target.find("ashlar-arena") == std::string::npos) continue;
-    struct stat info = {};
-    if (::stat(entry.path().c_str(), &info) == 0) {
-      // A peer's arena is mapped read-only, through a descriptor that is closed again.
-      total += static_cast<std::uint64_t>(info.st_blocks) * 512;
-    }
-  }
-  return total;
-}
-
-/// Looks at the worker processes a hundred times a second.
-class MemoryWatch {
- public:
-  MemoryWatch() : pids_(child_processes()), thread_([this] { watch(); }) {}
-  ~MemoryWatch() { stop(); }
-  std::uint64_t peak() {
-    stop();
-    return peak_;
-  }
-
- private:
-  void stop() {
-    is_over_ = true;
-    if (thread_.joinable()) thread_.join();
-  }
-  void watch() {
-    while (!is_over_) {
-      for (const int pid : pids_) peak_ = std::max(peak_, memory_of(pid));
-      std::this_thread::sleep_for(std::chrono::milliseconds(10));
-    }
-  }
-
-  std::vector<int> pids_;
-  std::uint64_t peak_ = 0;
-  std::atomic<bool> is_over_ = false;
-  std::thread thread_;
-};
 
 LocalOptions two_small_workers(const TemporaryFolder& folder, std::uint64_t memory) {
   LocalOptions options;
@@ -176,9 +114,9 @@ TEST(Spill, AKilledWorkerLeavesNoFile) {
   session.wait(kept);
   for (const int pid : child_processes()) ::kill(pid, SIGKILL);
   EXPECT_TRUE(folder.names().empty());
-  EXPECT_NEAR(session.compute(mean(random::uniform({1000, 1000}, {.chunks = {500, 500}})))
-                  .item<double>(),
-              0.5, 0.01)
+  EXPECT_NEAR(
+      session.compute(mean(random::uniform({1000, 1000}, {.chunks = {500, 500}}))).item<double>(),
+      0.5, 0.01)
       << "others took their place";
 }
 

@@ -46,6 +46,10 @@ Config any_config(std::uint64_t seed) {
   }
   config.limits.policy = scheduler::policy_kinds[below(std::size(scheduler::policy_kinds))];
   config.gathers_events = below(2) == 0;
+  if (below(2) == 0) {  // everything is passed on from reader to reader, if there is any reason to
+    config.limits.passed_on_bytes_min = 0;
+    config.limits.remote_latency = {};
+  }
   return config;
 }
 

@@ -77,6 +77,15 @@ TEST(Simulation, CancelledRunsEnd) {
   EXPECT_GT(sum.runs_cancelled, 0u);
 }
 
+TEST(Simulation, TasksMayRunTwiceAtATime) {
+  Config config = everything_at_once();
+  config.delay_max = Duration::milliseconds(20);  // so that tasks seem to straggle
+  config.limits.twin_wait = Duration::milliseconds(1);
+  config.limits.twin_lateness = 0.1;
+  config.limits.twin_share = 1;
+  EXPECT_GT(run_seeds(config, 100).runs_done, 0u);
+}
+
 TEST(Simulation, WorkersMayJoinAtAnyTime) {
   const Outcome sum = run_seeds({.workers = 1, .runs = 4, .joins = 3}, 100);
   EXPECT_EQ(sum.runs_failed, 0u);

@@ -73,7 +73,9 @@ TEST(Volume, ProductsOfAnySizeRunOnAnyNumberOfHosts) {
     for (const std::uint32_t hosts : {1u, 2u, 3u, 5u, 7u, 13u}) {
       const Forecast found = run(program, hosts);
       EXPECT_EQ(found.error, "");
-      EXPECT_EQ(found.history.tasks.size(), program.graph.task_count());
+      // A task that was taken from a worker may have begun there.
+      EXPECT_GE(found.history.tasks.size(), program.graph.task_count());
+      EXPECT_LE(found.history.tasks.size(), program.graph.task_count() * 103 / 100);
       EXPECT_LE(found.makespan_seconds, 1.5 * run(unmarked(program), hosts).makespan_seconds)
           << size.m << " x " << size.n << " x " << size.k << " on " << hosts << " hosts";
     }
@@ -98,6 +100,15 @@ TEST(Volume, ALostHostsShareIsDoneByOthers) {
                                    .machine = std::make_shared<const Machine>(machine)});
   EXPECT_EQ(found.error, "");
   EXPECT_LT(found.makespan_seconds, 2 * found.bound_seconds);
+}
+
+TEST(Volume, ASlowHostsShareIsDoneByOthers) {
+  const Program program = product({2048, 2048, 2048});
+  Machine machine{.speeds = {1, 1, 1, 0.2}};  // nobody knows that yet
+  const Forecast found = forecast({.program = std::make_shared<const Program>(program),
+                                   .machine = std::make_shared<const Machine>(machine)});
+  EXPECT_EQ(found.error, "");
+  EXPECT_LT(found.makespan_seconds, 1.35 * found.bound_seconds);
 }
 
 }  // namespace

@@ -1,5 +1,9 @@
 #include "scheduler/placement/policy.hpp"
 
+#include <ashlar/error.hpp>
+
+#include <string>
+
 #include "scheduler/placement/order.hpp"
 
 namespace ashlar::scheduler {
@@ -20,6 +24,15 @@ std::string_view name_of(PolicyKind policy) {
       return "random";
   }
   return "?";
+}
+
+PolicyKind policy_of(std::string_view name) {
+  std::string known;
+  for (const PolicyKind kind : policy_kinds) {
+    if (name == name_of(kind)) return kind;
+    known.append(known.empty() ? "" : ", ").append(name_of(kind));
+  }
+  throw BadInput("placement policy \"" + std::string(name) + "\": expected one of " + known);
 }
 
 namespace placement {

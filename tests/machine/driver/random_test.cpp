@@ -41,13 +41,26 @@ class Mob {
         if (!is_left_[failed->datum.run.number] || owed_[failed->datum] > 0) --owed_[failed->datum];
       }
       if (std::get_if<RunFinished>(&action) != nullptr) ++finished_;
+      if (const auto* shown = std::get_if<StreamDeliver>(&action)) {
+        EXPECT_TRUE(shown_.insert({shown->run, shown->position}).second) << "shown once";
+      }
     }
     for (const auto& [id, count] : owed_) ASSERT_GE(count, 0) << id.index;
   }
 
   void add_event(std::vector<Event>& events) {
     FromScheduler from;
-    switch (below(11)) {
+    switch (below(13)) {
+      case 11:
+        if (run_ < 8) events.emplace_back(any_stream());
+        return;
+      case 12:
+        if (below(10) == 0) {
+          events.emplace_back(StreamEnded{any_run()});
+        } else {
+          events.emplace_back(StreamMoved{any_run(), below(4)});
+        }
+        return;
       case 0: {
         if (run_ == 8) return;
         const bool is_brought = below(3) > 0;
@@ -103,13 +116,27 @@ class Mob {
     events.emplace_back(from);
   }
 
+  /// Of outputs of its own and of other runs.
+  SubmitAsked any_stream() {
+    const std::uint32_t wanted = below(4);
+    SubmitAsked event = submission(4, wanted, ++run_, below(4) == 0);
+    ++submitted_;
+    is_left_[run_] = !event.bring_home;
+    for (std::uint32_t i = 0; event.bring_home && i < wanted; ++i) ++owed_[datum(i, run_)];
+    for (std::uint32_t n = below(6); n > 0; --n) event.stream.data.push_back(any_datum());
+    event.stream.bytes_max = below(4) << 20;
+    event.stream.is_in_order = below(2) == 0;
+    return event;
+  }
+
   SplitMix64 random_;
   Rig rig_;
   std::uint32_t run_ = 0;
   int submitted_ = 0;
   int finished_ = 0;
   std::map<DatumId, int> owed_;
-  std::map<std::uint32_t, bool> is_left_;  ///< runs whose outputs are not brought
+  std::set<std::pair<std::uint32_t, std::uint32_t>> shown_;  ///< entries of streams
+  std::map<std::uint32_t, bool> is_left_;                    ///< runs whose outputs are not brought
 };
 
 TEST(DriverRandom, EveryDebtIsSettledOnceInAnyOrderOfEvents) {

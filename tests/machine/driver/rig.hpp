@@ -23,6 +23,16 @@ inline SubmitAsked submission(std::uint32_t tasks, std::uint32_t wanted, std::ui
   return {{run, graph, {}, false}, bring_home};
 }
 
+/// A stream of the outputs at these indices of a run of as many tasks, or of another run's.
+inline SubmitAsked stream(std::vector<std::uint32_t> index, std::uint64_t bytes_max,
+                          std::uint32_t run = 1, std::uint32_t made_by = 1) {
+  const auto tasks = static_cast<std::uint32_t>(made_by == run ? index.size() : 0);
+  SubmitAsked event = submission(tasks, tasks, run, false);
+  for (const std::uint32_t i : index) event.stream.data.push_back(datum(i, made_by));
+  event.stream.bytes_max = bytes_max;
+  return event;
+}
+
 inline protocol::DataReady ready(std::vector<std::uint32_t> index, std::uint32_t holder,
                                  std::uint64_t bytes = 1 << 20, std::uint32_t run = 1) {
   protocol::DataReady message;
@@ -75,6 +85,8 @@ inline std::string text_of(const Actions& actions) {
       out << "abandon " << a->datum.index;
     } else if (const auto* d = std::get_if<Deliver>(&action)) {
       out << "deliver " << d->datum.index;
+    } else if (const auto* s = std::get_if<StreamDeliver>(&action)) {
+      out << "show " << s->run << ':' << s->position;
     } else if (const auto* e = std::get_if<Exists>(&action)) {
       out << "exists " << e->datum.index;
     } else if (const auto* x = std::get_if<DatumFailed>(&action)) {

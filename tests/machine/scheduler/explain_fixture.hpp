@@ -109,6 +109,12 @@ class Explain : public ::testing::Test {
     const std::size_t at = text.find("on worker ") + 10;
     return text.substr(at, text.find_first_of(" ;,", at) - at);
   }
+  /// The latest attempt at a task that is on a worker.
+  Attempt attempt_of(std::uint32_t task) const {
+    const std::string text = story(task), state = text.substr(0, text.find('\n'));
+    const std::size_t at = state.find("; attempt ");
+    return at == std::string::npos ? 1 : static_cast<Attempt>(std::stoul(state.substr(at + 10)));
+  }
   void expect(const std::string& text, const std::vector<std::string>& parts) const {
     for (const std::string& part : parts) {
       EXPECT_NE(text.find(part), std::string::npos) << "expected \"" << part << "\" in\n" << text;

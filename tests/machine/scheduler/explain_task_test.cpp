@@ -202,7 +202,8 @@ TEST_F(Explain, APartOfAProductGoesToItsOwner) {
       const std::string text = story(t), state = text.substr(0, text.find('\n'));
       if (state.find(": on worker w") == std::string::npos) continue;
       pass(Duration::milliseconds(10));
-      done(static_cast<std::uint32_t>(std::stoul(worker_of(t).substr(1))), {t}, 10'000'000);
+      done(static_cast<std::uint32_t>(std::stoul(worker_of(t).substr(1))), {t}, 10'000'000, 0,
+           attempt_of(t));
     }
   }
   ASSERT_EQ(engine_.unfinished_tasks(), 0u);

@@ -4,6 +4,7 @@
 
 #include <deque>
 #include <map>
+#include <memory>
 #include <set>
 #include <vector>
 
@@ -157,6 +158,19 @@ struct ModelWorker {
     }
     outbox.push_back(protocol::TasksDone{key.first, {key.second}, {task.attempt}, {1000}, {}});
   }
+};
+
+/// A run, what it should give, and what has become of it.
+struct ModelRun {
+  std::shared_ptr<const graph::TaskGraph> graph;
+  std::vector<DatumId> externals;
+  std::vector<std::uint64_t> values;  ///< of its outputs, computed in sequence
+  std::set<std::uint32_t> undelivered;
+  std::set<std::uint32_t> failed;  ///< tasks whose kernels threw
+  bool fails_by_chance = false;    ///< one attempt at a task may fail and another one not
+  bool is_ended = false, is_cancelled = false, may_fail = false, is_released = false;
+  bool ends_on_failure = false;
+  protocol::RunOutcome outcome = protocol::RunOutcome::done;
 };
 
 }  // namespace ashlar::scheduler

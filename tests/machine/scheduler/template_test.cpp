@@ -329,7 +329,7 @@ TEST_F(Templates, WhatIsMovedWhileARunGoesOnIsPlacedThereFromThenOn) {
   step(Tick{});  // the first one has nothing to do, the second one's host is hot
   play();
   expect_done(8);
-  EXPECT_EQ(engine_.counters().tasks_relieved, 1u);
+  EXPECT_EQ(engine_.counters().tasks_relieved, 3u) << "all that waited";
   const auto moved = ran_;
   EXPECT_NE(moved, before);
   for (int again = 0; again < 3; ++again) {

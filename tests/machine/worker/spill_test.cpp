@@ -32,10 +32,10 @@ TEST(WorkerSpill, WhatIsNeededLastGoesAndComesBackBeforeItsTask) {
   Rig rig(1, 40, with_usual_disk);
   rig.told(assignment({{0, {}, {0}}, {1, {}, {1}}, {2, {}, {2}}}));
   for (std::uint32_t task = 0; task < 3; ++task) rig.ended(task);
-  EXPECT_EQ(rig.told(assignment({{3, {{0, 1}}, {3}, 1, 1, 20},
-                                 {4, {{1, 1}}, {4}, 1, 8},
-                                 {5, {{2, 1}}, {5}, 1, 9}})),
-            "spill 2 as 1")
+  EXPECT_EQ(
+      rig.told(assignment(
+          {{3, {{0, 1}}, {3}, 1, 1, 20}, {4, {{1, 1}}, {4}, 1, 8}, {5, {{2, 1}}, {5}, 1, 9}})),
+      "spill 2 as 1")
       << "the input of the last task";
   EXPECT_EQ(rig({SpillDone{1}}), "drop 2; start 2; acquired local 0 remote 0 spilled 10");
   EXPECT_EQ(rig.ended(2), "spill 3 as 2; done 3") << "nobody is known to read it";
@@ -120,6 +120,23 @@ TEST(WorkerSpill, LoansOfATaskThatHasNoRoomForCopiesAreKept) {
   rig.told(assignment({{5, {{0, 2}, {1, 2}, {2, 2}}, {5}}}));
   rig({FetchDone{datum(0), 10, true, true}});
   EXPECT_EQ(rig({LoansWanted{PeerId{2}}}), "");
+}
+
+TEST(WorkerSpill, WhatIsLentDoesNotWaitBehindACopyThatHasNoRoom) {
+  Rig rig(1, 40, with_disk);
+  rig.told(peer_info(2, "here"));
+  rig.told(assignment({{3, {}, {3}},
+                       {4, {}, {4}},
+                       {5, {}, {5}},
+                       {6, {}, {6}},
+                       // The first waits for datum 9, and needs two of the four that are here.
+                       {2, {{5, 1}, {6, 1}, {9, 1}}, {2}, 1, 1, 20},
+                       {1, {{3, 1}, {4, 1}, {0, 2}}, {1}, 1, 2}}));
+  for (std::uint32_t task = 0; task < 4; ++task) rig.ended(task);
+  EXPECT_EQ(rig.engine.memory_reserved(), 40u);
+  EXPECT_EQ(rig({LoansWanted{PeerId{2}}}), "abandon 0; short after 2, 40 used: 1 needs 20");
+  EXPECT_EQ(rig.told(assignment({{7, {{8, 2}}, {7}, 1, 5, 0}})),
+            "fetch 8@2; short after 3, 40 used: 1 needs 20");
 }
 
 TEST(WorkerSpill, FetchesThatWaitGiveWayToTasksThatCouldStart) {

@@ -166,6 +166,27 @@ TEST(WorkerTranscript, ARequestForAnUnknownDatumIsRefusedInTheEnd) {
   EXPECT_TRUE(rig.engine.is_empty());
 }
 
+TEST(WorkerTranscript, ARequestForWhatIsStillComingIsKept) {
+  Rig rig;
+  rig.told(peer_info(2, "there"));
+  EXPECT_EQ(rig({FetchAsked{PeerId{3}, 7, datum(0)}}), "") << "ahead of its assignment";
+  EXPECT_EQ(rig.told(assignment({{5, {{0, 2}}, {10}}})), "fetch 0@2");
+  EXPECT_EQ(rig({FetchAsked{PeerId{4}, 1, datum(0)}}), "");
+  EXPECT_EQ(rig.later(Duration::seconds(5)), "");
+  EXPECT_EQ(rig.later(Duration::seconds(5)), "");
+  EXPECT_EQ(rig({FetchDone{datum(0), 10, false}}),
+            "answer 0 to 3#7; answer 0 to 4#1; start 0; acquired 0 local 0 remote 10");
+}
+
+TEST(WorkerTranscript, ARequestForWhatIsNotFetchedAnyMoreIsRefused) {
+  Rig rig;
+  rig.told(peer_info(2, "there"));
+  EXPECT_EQ(rig.told(assignment({{5, {{0, 2}}, {10}}})), "fetch 0@2");
+  EXPECT_EQ(rig({FetchAsked{PeerId{3}, 7, datum(0)}}), "");
+  EXPECT_EQ(rig.told(protocol::RevokeTasks{{SessionId{1}, 1}, {5}, {1}}), "refuse 3#7; abandon 0");
+  EXPECT_EQ(rig({FetchAsked{PeerId{4}, 1, datum(0)}}), "refuse 4#1");
+}
+
 TEST(WorkerTranscript, AnInputNobodyMakesHereIsReportedInTheEnd) {
   Rig rig;
   EXPECT_EQ(rig.told(assignment({{5, {{0, self}}, {10}}})), "");
@@ -182,6 +203,15 @@ TEST(WorkerTranscript, RevokedTasksDoNotStartAndRunningOnesDropTheirOutputs) {
             "refuse 2#0; withdraw 0; abandon 7");
   EXPECT_EQ(rig.ended(0), "drop 0");
   EXPECT_TRUE(rig.engine.is_empty());
+}
+
+TEST(WorkerTranscript, WhatAnotherWorkerMakesInsteadTakesAsMuchMemory) {
+  Rig rig(1, 40);
+  rig.told(peer_info(2, "there"));
+  EXPECT_EQ(rig.told(assignment({{0, {}, {0}}, {1, {{0, self}}, {1}}})), "start 0");
+  EXPECT_EQ(rig.told(protocol::RevokeTasks{datum(0).run, {0}, {1}}), "withdraw 0");
+  EXPECT_EQ(rig.told(protocol::Relocate{{datum(0)}, {PeerId{2}}}), "fetch 0@2");
+  EXPECT_EQ(rig.engine.memory_reserved(), 20u) << "of the kernel that still runs, and for the copy";
 }
 
 TEST(WorkerTranscript, ANewerAttemptReplacesAnOlder) {

@@ -253,6 +253,14 @@ TEST(Lower, persisted_data_are_externals) {
   ASSERT_EQ(lowered.externals.size(), 2u);
   EXPECT_EQ(std::get<DatumRef>(lowered.externals[1]).datum.index, 2u);
   EXPECT_EQ(lowered.graph->external_bytes, (std::vector<std::uint64_t>{16, 8}));
+
+  EXPECT_EQ(count_tasks(lower_one(x)), (Counts{{"assemble", 3}}));
+  const auto shared = lower_one(x, {.shares_persisted_results = true});
+  EXPECT_EQ(shared.graph->task_count(), 0u);
+  EXPECT_TRUE(shared.graph->external_bytes.empty()) << "no task reads them";
+  EXPECT_EQ(shared.roots[0].data, (std::vector<std::uint32_t>{0, 1, 2}));
+  const auto copied = lower_one(host_array({8}, {4}), {.shares_persisted_results = true});
+  EXPECT_EQ(count_tasks(copied), (Counts{{"assemble", 2}}));
 }
 
 TEST(Lower, files_are_read_and_written_by_chunk) {
@@ -278,8 +286,8 @@ TEST(Lower, files_are_read_and_written_by_chunk) {
 
 TEST(Lower, a_file_is_written_whole_when_a_part_is_wanted) {
   const NpyFile out{.path = "out.npy", .shape = {6, 4}, .data_offset = 64};
-  const auto sink = npy_sink(ones({6, 4}, {.chunks = {2, 4}}), out,
-                             std::source_location::current());
+  const auto sink =
+      npy_sink(ones({6, 4}, {.chunks = {2, 4}}), out, std::source_location::current());
   const auto lowered = lower_one(sink.slice({{0, 1}}));
   EXPECT_EQ(count_tasks(lowered)["npy_write"], 3u);
   EXPECT_EQ(lowered.graph->wanted.size(), 1u);

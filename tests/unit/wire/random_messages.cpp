@@ -140,7 +140,8 @@ void RandomMessages::fill(protocol::Hello& out) {
       random_.below(4), [&] { return std::pair(text(), random_.uniform() * 100); });
   out.keeps_templates = coin();
   out.returns_loans = coin();
-  out.returns_loans = coin();
+  for (std::uint32_t k = 0; k < out.kernels.size(); ++k)
+    if (coin()) out.repeatable.push_back(k);
 }
 
 void RandomMessages::fill(protocol::SubmitRun& out) {
@@ -175,7 +176,8 @@ void RandomMessages::fill(protocol::RunEnded& out) {
   out.error_kind = error_kind();
   out.error = text();
   const auto ns = [&] { return static_cast<std::int64_t>(u64()); };
-  out.stats = {u64(), ns(), ns(), ns(), u64(), u64(), {}, 0, text()};
+  out.stats = {u64(), ns(), ns(), ns(), u64(), u64(), {}, u64(), text(), u64(), u64(), {}};
+  if (coin()) out.stats.rebalance = {u64(), u64(), u64(), u64(), u64(), ns()};
   out.stats.workers = list<protocol::WorkerShare>(random_.below(5), [&] {
     return protocol::WorkerShare{peer(), text(), u32(), u64(), ns(), ns()};
   });

@@ -1,0 +1,420 @@
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "scheduler/scheduler_engine.hpp"
+
+/// Second attempts at straggling tasks; and what else is placed by need and urgency.
+namespace ashlar::scheduler {
+namespace {
+
+constexpr SessionId session{0};
+constexpr PeerId driver{100};
+constexpr std::uint64_t usual_ns = 10'000'000;
+
+class Twins : public ::testing::Test {
+ protected:
+  explicit Twins(Limits limits = {}) : engine_{limits} { step(SessionOpened{session, driver, {}}); }
+
+  void join(std::uint32_t id, bool is_repeatable = true,
+            std::vector<std::pair<std::string, double>> resources = {}) {
+    protocol::Hello hello;
+    hello.name = "w" + std::to_string(id);
+    hello.slots = 1;
+    hello.kernels = {"k"};
+    if (is_repeatable) hello.repeatable = {0};
+    hello.resources = std::move(resources);
+    hello.endpoint.host_identity = "host";
+    step(WorkerJoined{PeerId{id}, hello});
+  }
+
+  static std::shared_ptr<graph::TaskGraph> graph_of(
+      const std::vector<std::vector<std::uint32_t>>& tasks, std::vector<std::uint32_t> wanted) {
+    auto graph = std::make_shared<graph::TaskGraph>();
+    graph->kernels = {"k"};
+    for (const auto& inputs : tasks) {
+      graph->kernel.push_back(0);
+      graph->inputs.insert(graph->inputs.end(), inputs.begin(), inputs.end());
+      graph->input_offsets.push_back(static_cast<std::uint32_t>(graph->inputs.size()));
+      graph->output_bytes.push_back(8);
+      graph->output_offsets.push_back(static_cast<std::uint32_t>(graph->output_bytes.size()));
+      graph->param_offsets.push_back(0);
+    }
+    graph->wanted = std::move(wanted);
+    return graph;
+  }
+  void submit(std::uint32_t run, std::shared_ptr<graph::TaskGraph> graph,
+              std::vector<DatumId> externals = {}) {
+    step(FromDriver{session, protocol::SubmitRun{run, graph, std::move(externals), false}});
+  }
+
+  struct Where {
+    std::uint32_t worker = 0, task = 0;
+    Attempt attempt = 0;
+    friend bool operator==(const Where&, const Where&) = default;
+  };
+  void done(const Where& where, std::uint32_t run = 0) {
+    step(FromWorker{
+        PeerId{where.worker},
+        protocol::TasksDone{{session, run}, {where.task}, {where.attempt}, {usual_ns}, {}}});
+  }
+
+  void fail(const Where& where) {
+    const Where failed = where;
+    std::erase(assigned_, failed);
+    step(FromWorker{
+        PeerId{failed.worker},
+        protocol::TaskFailed{
+            {session, 0}, failed.task, failed.attempt, ErrorKind::overloaded, "out of memory"}});
+  }
+
+  /// Everything that is assigned ends after the usual time, until `left` tasks are left to end;
+  /// returns where they are.
+  std::vector<Where> run_until(std::size_t left) {
+    while (assigned_.size() > left || engine_.unfinished_tasks() > left) {
+      now_ = now_ + Duration{static_cast<std::int64_t>(usual_ns)};
+      done(assigned_.front());
+    }
+    return assigned_;
+  }
+
+  void wait(Duration time) {
+    for (Duration passed; passed < time; passed = passed + Duration::milliseconds(100)) {
+      now_ = now_ + Duration::milliseconds(100);
+      step(Tick{});
+    }
+  }
+
+  void step(Event event) {
+    actions_.clear();
+    engine_.step({&event, 1}, now_, actions_);
+    engine_.check_invariants();
+    if (const auto* from = std::get_if<FromWorker>(&event)) {
+      if (const auto* ended = std::get_if<protocol::TasksDone>(&from->message)) {
+        std::erase(assigned_, Where{from->worker.value, ended->task[0], ended->attempt[0]});
+      }
+    }
+    for (const Action& action : actions_) {
+      const auto* to = std::get_if<ToWorker>(&action);
+      if (to == nullptr) continue;
+      if (const auto* m = std::get_if<protocol::RevokeTasks>(&to->message)) {
+        for (std::size_t i = 0; i < m->task.size(); ++i) {
+          std::erase(assigned_, Where{to->worker.value, m->task[i], m->attempt[i]});
+        }
+      }
+      if (const auto* m = std::get_if<protocol::AssignTasks>(&to->message)) {
+        for (std::size_t i = 0; i < m->task.size(); ++i) {
+          assigned_.push_back({to->worker.value, m->task[i], m->attempt[i]});
+        }
+      }
+    }
+  }
+
+  template <class Message>
+  std::vector<Message> sent(std::uint32_t worker) const {
+    std::vector<Message> found;
+    for (const Action& action : actions_) {
+      const auto* to = std::get_if<ToWorker>(&action);
+      if (to == nullptr || to->worker != PeerId{worker}) continue;
+      if (const auto* m = std::get_if<Message>(&to->message)) found.push_back(*m);
+    }
+    return found;
+  }
+  template <class Message>
+  std::vector<Message> told() const {
+    std::vector<Message> found;
+    for (const Action& action : actions_) {
+      const auto* to = std::get_if<ToDriver>(&action);
+      if (to == nullptr) continue;
+      if (const auto* m = std::get_if<Message>(&to->message)) found.push_back(*m);
+    }
+    return found;
+  }
+  std::string error() const {
+    const auto ended = told<protocol::RunEnded>();
+    return ended.empty() ? "" : ended[0].error;
+  }
+
+  /// Sixty tasks of which one is left, and has run for half a second.
+  Where straggle(std::shared_ptr<graph::TaskGraph> graph = nullptr, std::size_t left_over = 1) {
+    if (!graph) graph = graph_of(std::vector<std::vector<std::uint32_t>>(60), {59});
+    submit(0, graph);
+    const auto left = run_until(left_over);
+    EXPECT_EQ(left.size(), left_over);
+    wait(Duration::milliseconds(500));
+    return left.at(0);
+  }
+
+  Instant now_;
+  SchedulerEngine engine_;
+  Actions actions_;
+  std::vector<Where> assigned_;
+};
+
+TEST_F(Twins, AStragglingTaskIsBegunOnceMoreAndTheFirstResultCounts) {
+  join(1);
+  join(2);
+  const Where late = straggle();
+  ASSERT_EQ(assigned_.size(), 2u) << "the task is on both";
+  const Where twin = assigned_[1];
+  EXPECT_EQ(twin.task, late.task);
+  EXPECT_NE(twin.worker, late.worker);
+  EXPECT_EQ(twin.attempt, late.attempt + 1);
+  EXPECT_NE(engine_.story({session, 0}, late.task).find("straggles: begun once more on worker w"),
+            std::string::npos);
+  done(twin);
+  const auto ended = told<protocol::RunEnded>();
+  ASSERT_EQ(ended.size(), 1u);
+  EXPECT_EQ(ended[0].outcome, protocol::RunOutcome::done);
+  EXPECT_EQ(ended[0].stats.rebalance.twins, 1u);
+  EXPECT_EQ(ended[0].stats.rebalance.twins_won, 1u);
+  const auto revoked = sent<protocol::RevokeTasks>(late.worker);
+  ASSERT_EQ(revoked.size(), 1u);
+  EXPECT_EQ(revoked[0].attempt, std::vector<Attempt>{late.attempt});
+  done(late);  // it went on nevertheless
+  EXPECT_EQ(engine_.counters().stale_events, 1u);
+  EXPECT_EQ(engine_.counters().peers_dropped, 0u);
+}
+
+TEST_F(Twins, TheFirstAttemptMayStillBeTheFirstDone) {
+  join(1);
+  join(2);
+  const Where late = straggle();
+  ASSERT_EQ(assigned_.size(), 2u);
+  const Where twin = assigned_[1];
+  done(late);
+  EXPECT_EQ(told<protocol::RunEnded>().size(), 1u);
+  EXPECT_EQ(sent<protocol::RevokeTasks>(twin.worker).size(), 1u);
+  EXPECT_EQ(sent<protocol::FreeData>(twin.worker).size(), 1u) << "it may have made it by now";
+  EXPECT_EQ(engine_.counters().twins_won, 0u);
+  done(twin);
+  EXPECT_EQ(engine_.counters().stale_events, 1u);
+  EXPECT_EQ(engine_.counters().peers_dropped, 0u);
+}
+
+TEST_F(Twins, WhenOneOfBothWorkersDiesTheOtherGoesOn) {
+  for (const bool first_dies : {true, false}) {
+    engine_ = SchedulerEngine{};
+    assigned_.clear();
+    step(SessionOpened{session, driver, {}});
+    join(1);
+    join(2);
+    const Where late = straggle();
+    ASSERT_EQ(assigned_.size(), 2u);
+    const Where twin = assigned_[1];
+    const Where dead = first_dies ? late : twin;
+    std::erase(assigned_, dead);
+    step(WorkerLost{PeerId{dead.worker}, "SIGKILL"});
+    EXPECT_EQ(assigned_, std::vector<Where>{first_dies ? twin : late});
+    EXPECT_NE(engine_.story({session, 0}, late.task).find("on worker "), std::string::npos);
+    done(assigned_.at(0));
+    EXPECT_EQ(told<protocol::RunEnded>().at(0).outcome, protocol::RunOutcome::done);
+  }
+}
+
+TEST_F(Twins, WhenBothWorkersDieTheTaskIsBegunAnew) {
+  join(1);
+  join(2);
+  const Where late = straggle();
+  ASSERT_EQ(assigned_.size(), 2u);
+  const Where twin = assigned_[1];
+  assigned_.clear();
+  step(WorkerLost{PeerId{late.worker}, "SIGKILL"});
+  step(WorkerLost{PeerId{twin.worker}, "SIGKILL"});
+  join(3);
+  ASSERT_FALSE(assigned_.empty());
+  run_until(1);
+  EXPECT_GT(assigned_.at(0).attempt, twin.attempt) << "no number is used twice";
+  done(assigned_.at(0));
+  EXPECT_EQ(engine_.unfinished_tasks(), 0u);
+}
+
+TEST_F(Twins, TheFailureOfOneAttemptIsNotTheTasks) {
+  for (const bool first_fails : {true, false}) {
+    engine_ = SchedulerEngine{};
+    assigned_.clear();
+    step(SessionOpened{session, driver, {}});
+    join(1);
+    join(2);
+    const Where late = straggle();
+    ASSERT_EQ(assigned_.size(), 2u);
+    const Where twin = assigned_[1];
+    fail(first_fails ? late : twin);
+    EXPECT_TRUE(told<protocol::RunEnded>().empty());
+    wait(Duration::milliseconds(500));
+    EXPECT_EQ(engine_.counters().twins, 1u) << "one is enough";
+    done(first_fails ? twin : late);
+    EXPECT_EQ(told<protocol::RunEnded>().at(0).outcome, protocol::RunOutcome::done);
+    EXPECT_EQ(engine_.counters().tasks_failed, 0u);
+  }
+}
+
+TEST_F(Twins, WhenBothAttemptsFailTheTaskHasFailed) {
+  for (const bool first_fails_first : {true, false}) {
+    engine_ = SchedulerEngine{};
+    assigned_.clear();
+    step(SessionOpened{session, driver, {}});
+    join(1);
+    join(2);
+    const Where late = straggle();
+    ASSERT_EQ(assigned_.size(), 2u);
+    const Where twin = assigned_[1];
+    fail(first_fails_first ? late : twin);
+    fail(first_fails_first ? twin : late);
+    EXPECT_EQ(told<protocol::RunEnded>().at(0).outcome, protocol::RunOutcome::failed);
+    EXPECT_EQ(engine_.counters().tasks_failed, 1u);
+  }
+}
+
+TEST_F(Twins, BothAttemptsEndWithTheirRun) {
+  join(1);
+  join(2);
+  const Where late = straggle();
+  ASSERT_EQ(assigned_.size(), 2u);
+  const Where twin = assigned_[1];
+  step(FromDriver{session, protocol::CancelRun{0}});
+  EXPECT_EQ(sent<protocol::RevokeTasks>(late.worker).size(), 1u);
+  EXPECT_EQ(sent<protocol::RevokeTasks>(twin.worker).size(), 1u);
+  EXPECT_TRUE(assigned_.empty());
+  done(twin);
+  done(late);
+  EXPECT_EQ(engine_.counters().peers_dropped, 0u);
+}
+
+TEST_F(Twins, WhatReadsWhatBothAttemptsMakeIsCancelledWhenBothFail) {
+  join(1);
+  join(2);
+  std::vector<std::vector<std::uint32_t>> tasks(61);
+  for (std::uint32_t t = 0; t < 60; ++t) tasks[60].push_back(t);
+  straggle(graph_of(tasks, {60}), 2);
+  std::erase_if(assigned_, [](const Where& where) { return where.task == 60; });
+  ASSERT_EQ(assigned_.size(), 2u) << "the straggling task is on both, its reader on one";
+  const Where late = assigned_[0], twin = assigned_[1];
+  ASSERT_EQ(late.task, twin.task);
+  fail(late);
+  fail(twin);
+  EXPECT_EQ(told<protocol::RunEnded>().at(0).outcome, protocol::RunOutcome::failed);
+  EXPECT_EQ(engine_.unfinished_tasks(), 0u);
+}
+
+TEST_F(Twins, WhoWaitsForATaskThatWaitsElsewhereTakesItOver) {
+  join(1);
+  submit(0, graph_of(std::vector<std::vector<std::uint32_t>>(60), {59}));
+  run_until(0);
+  submit(1, graph_of({{}, {}}, {0, 1}));  // both go to the only worker
+  ASSERT_EQ(assigned_.size(), 2u);
+  const std::uint32_t second = assigned_[1].task;
+  join(2);
+  protocol::Heartbeat busy;
+  busy.cores = busy.host_cores = 1;
+  busy.cores_busy_percent = busy.host_busy_percent = 80;
+  busy.sample = 1;
+  step(FromWorker{PeerId{1}, busy});
+  auto reader = graph_of({{1}}, {0});
+  reader->external_bytes = {8};
+  submit(2, reader, {{{session, 1}, second}});
+  ASSERT_EQ(assigned_.size(), 3u);
+  ASSERT_EQ(assigned_[2].worker, 2u) << "it looks calmer";
+  wait(Duration::milliseconds(200));
+  const auto moved = std::ranges::find(assigned_, Where{2, second, 2});
+  EXPECT_NE(moved, assigned_.end()) << engine_.story({session, 1}, second);
+}
+
+TEST_F(Twins, KernelsWithSideEffectsRunOnce) {
+  join(1, false);
+  join(2, false);
+  straggle();
+  EXPECT_EQ(assigned_.size(), 1u);
+}
+
+TEST_F(Twins, WhatTakesAnInputsBufferOverRunsOnce) {
+  join(1);
+  join(2);
+  std::vector<std::vector<std::uint32_t>> tasks(60);
+  tasks.push_back({59});
+  auto graph = graph_of(tasks, {60});
+  graph->reuse_input.assign(61, graph::TaskGraph::no_input);
+  graph->reuse_input[60] = 0;
+  EXPECT_EQ(straggle(graph).task, 60u);
+  EXPECT_EQ(assigned_.size(), 1u);
+}
+
+TEST_F(Twins, SecondAttemptsTakeAtMostATwentiethOfTheWork) {
+  join(1);
+  join(2);
+  straggle(graph_of(std::vector<std::vector<std::uint32_t>>(15), {14}));
+  EXPECT_EQ(assigned_.size(), 1u) << "one of fourteen would be more";
+}
+
+class Needs : public Twins {};
+
+TEST_F(Needs, AmountsThatNoWorkerHasAreNamed) {
+  join(1, true, {{"gpu", 1}, {"licence", 0.5}});
+  auto graph = graph_of({{}}, {0});
+  graph->constraint = {0};
+  graph->constraints = {{{{"gpu", 2}}}};
+  submit(0, graph);
+  EXPECT_NE(error().find("asks for 2 \"gpu\": the most that a worker has is 1;"), std::string::npos)
+      << error();
+  graph = graph_of({{}}, {0});
+  graph->constraint = {0};
+  graph->constraints = {{{{"gpu", 0.5}, {"fpga", 1}}}};
+  submit(1, graph);
+  EXPECT_NE(error().find("asks for 1 \"fpga\": no worker with the kernel has any"),
+            std::string::npos)
+      << error();
+  join(2, true, {{"fpga", 1}});
+  submit(2, graph);
+  EXPECT_NE(error().find("no worker has them together"), std::string::npos) << error();
+}
+
+TEST_F(Needs, FractionsOfAResourceAreSharedAndNoMoreIsGivenThanThereIs) {
+  protocol::Hello hello;
+  hello.name = "w1";
+  hello.slots = 8;
+  hello.kernels = {"k"};
+  hello.resources = {{"gpu", 1}};
+  step(WorkerJoined{PeerId{1}, hello});
+  auto graph = graph_of(std::vector<std::vector<std::uint32_t>>(7), {});
+  graph->constraint.assign(7, 0);
+  graph->constraints = {{{{"gpu", 0.3}}}};
+  submit(0, graph);
+  EXPECT_EQ(assigned_.size(), 3u);
+  done(assigned_[0]);
+  EXPECT_EQ(assigned_.size(), 3u);
+  run_until(0);
+}
+
+class GrowingCluster : public Twins {
+ protected:
+  GrowingCluster() : Twins(limits()) {}
+  static Limits limits() {
+    Limits limits;
+    limits.growth_wait = Duration::seconds(5);
+    return limits;
+  }
+};
+
+TEST_F(GrowingCluster, WhatNobodyHasIsWaitedForForAWhile) {
+  join(1);
+  auto graph = graph_of({{}}, {0});
+  graph->constraint = {0};
+  graph->constraints = {{{{"gpu", 1}}}};
+  now_ = now_ + Duration::seconds(100);
+  submit(0, graph);
+  wait(Duration::seconds(4));
+  EXPECT_EQ(engine_.unfinished_tasks(), 1u);
+  join(2, true, {{"gpu", 1}});
+  ASSERT_EQ(assigned_.size(), 1u);
+  EXPECT_EQ(assigned_[0].worker, 2u);
+  done(assigned_[0]);
+  graph = graph_of({{}}, {0});
+  graph->constraint = {0};
+  graph->constraints = {{{{"gpu", 2}}}};
+  submit(1, graph);
+  wait(Duration::seconds(5.2));
+  EXPECT_EQ(engine_.unfinished_tasks(), 0u);
+}
+
+}  // namespace
+}  // namespace ashlar::scheduler
