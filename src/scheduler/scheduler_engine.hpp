@@ -113,9 +113,10 @@ struct Limits {
   double copy_bandwidth = 2.0e9;
   /// Assumed for fetching what a task lacks, beside its bytes: waiting for it, once per task …
   Duration remote_latency = Duration::microseconds(100);
-  Duration local_latency = Duration::microseconds(20);
-  /// … and the work of each fetch.
+  Duration local_latency = Duration::microseconds(2);
+  /// … and the work of each fetch from another host, or process.
   Duration fetch_work = Duration::microseconds(3);
+  Duration local_fetch_work = Duration::microseconds(1);
   /// A task leaves the worker that has its inputs only for one that could start it sooner by more
   /// than this and a quarter of its time, or by as much as it would wait there: lesser differences
   /// come and go, moved data do not come back.
