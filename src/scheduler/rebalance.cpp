@@ -238,7 +238,7 @@ std::int64_t Core::bringing_ns(const Run& run, std::uint32_t task, PeerIndex wor
     if (holder == worker) continue;
     const std::uint64_t bytes = placement::known_bytes(d);
     if (workers_.at(holder).host == host) {
-      near += limits_.fetch_work.ns + transfer(bytes, limits_.local_bandwidth);
+      near += limits_.local_fetch_work.ns + transfer(bytes, limits_.local_bandwidth);
       continue;
     }
     far += limits_.fetch_work.ns + transfer(bytes, links_.receiving(worker));

@@ -113,12 +113,13 @@ struct Limits {
   double copy_bandwidth = 2.0e9;
   /// Assumed for fetching what a task lacks, beside its bytes: waiting for it, once per task …
   Duration remote_latency = Duration::microseconds(100);
-  Duration local_latency = Duration::microseconds(20);
+  Duration local_latency = Duration::microseconds(2);
+  /// … and the work of each fetch from another host, or process.
+  Duration fetch_work = Duration::microseconds(3);
+  Duration local_fetch_work = Duration::microseconds(1);
   /// Smaller data come from the primary only, not from who has a copy on a third host or will have:
   /// they are there before a copy elsewhere would be.
   std::uint64_t passed_on_bytes_min = 1 << 16;
-  /// … and the work of each fetch.
-  Duration fetch_work = Duration::microseconds(3);
   /// A task leaves the worker that has its inputs only for one that could start it sooner by more
   /// than this and a quarter of its time, or by as much as it would wait there: lesser differences
   /// come and go, moved data do not come back.

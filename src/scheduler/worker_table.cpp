@@ -8,7 +8,8 @@
 namespace ashlar::scheduler {
 namespace {
 
-constexpr std::int64_t dispatch_ns = 2000;  // so that tasks without predicted time spread too
+constexpr std::size_t filled_together_max = 64;  // so that filling one costs no more on huge hosts
+constexpr std::int64_t dispatch_ns = 2000;       // so that tasks without predicted time spread too
 
 std::int64_t millionths(double amount) {
   return static_cast<std::int64_t>(std::llround(std::clamp(amount, 0.0, 1e12) * 1e6));
@@ -249,6 +250,25 @@ void WorkerTable::settle() {
     update_heaps(worker);
   }
   dirty_.clear();
+  fill_together();
+}
+
+/// Workers of one host are filled together: placed for one alone, all of several chains that could
+/// run side by side would be where the first of their tasks are.
+void WorkerTable::fill_together() {
+  for (const PeerIndex opened : opened_) {
+    for (const std::uint32_t pool : peers_[opened].pools) {
+      const auto members = members_on(pools_[pool], peers_[opened].host);
+      if (members.size() > filled_together_max) continue;
+      for (const PeerIndex worker : members) {
+        if (is_filling_[worker]) continue;
+        is_filling_[worker] = true;
+        update_heaps(worker);
+        if (is_open_[worker]) also_opened_.push_back(worker);
+      }
+    }
+  }
+  opened_.clear();
 }
 
 void WorkerTable::count(std::vector<bool>& which, PeerIndex worker, bool is_one,
@@ -260,6 +280,7 @@ void WorkerTable::count(std::vector<bool>& which, PeerIndex worker, bool is_one,
 
 void WorkerTable::update_heaps(PeerIndex worker) {
   if (is_below(peers_[worker], 0.5)) {
+    if (!is_filling_[worker]) opened_.push_back(worker);
     is_filling_[worker] = true;
   } else if (!is_below(peers_[worker], 1)) {
     is_filling_[worker] = false;

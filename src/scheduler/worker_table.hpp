@@ -114,6 +114,8 @@ class WorkerTable {
   std::size_t usable_count() const { return usable_count_; }
   std::uint64_t usable_slots() const { return usable_slots_; }
   std::size_t open_count() const { return open_count_; }
+  /// Workers that have room since the last call, though they have no fewer tasks than before.
+  std::vector<PeerIndex> take_also_opened() { return std::exchange(also_opened_, {}); }
   /// Workers that take new tasks and have none.
   std::size_t idle_count() const { return idle_count_; }
   /// Workers that take new tasks and have fewer than slots, and workers that have more.
@@ -196,6 +198,7 @@ class WorkerTable {
   std::uint32_t resource_id(const std::string& name);
   std::uint32_t intern_pool(std::vector<PeerIndex> members);
   void update_heaps(PeerIndex worker);
+  void fill_together();
   static void count(std::vector<bool>& which, PeerIndex worker, bool is_one, std::size_t& count);
   std::uint32_t idle_slots_of(const Peer& peer) const {
     return is_usable(peer) ? peer.slots - std::min(peer.slots, peer.assigned) : 0;
@@ -221,6 +224,8 @@ class WorkerTable {
   std::vector<bool> is_open_, is_idle_, is_spare_, has_backlog_;
   std::vector<std::uint32_t> idle_slots_by_peer_;
   std::vector<bool> is_filling_;  ///< its window, after it had run half empty
+  std::vector<PeerIndex> opened_;       ///< whose windows have run half empty since, …
+  std::vector<PeerIndex> also_opened_;  ///< … and who is filled with them
   std::vector<PeerIndex> dirty_;
   std::vector<bool> is_dirty_;
   std::size_t worker_count_ = 0, usable_count_ = 0, open_count_ = 0, idle_count_ = 0;

@@ -10,6 +10,10 @@
 namespace ashlar::simulate {
 namespace {
 
+/// Where memory is so tight that workers wait for each other, some runs go on only after a few times
+/// that somebody has waited in vain.
+constexpr Duration tight_run_max = Duration::seconds(60);
+
 /// ASHLAR_SEED=n runs that seed alone; ASHLAR_SEEDS=n runs so many.
 std::uint64_t number(const char* variable, std::uint64_t otherwise) {
   const char* text = std::getenv(variable);
@@ -122,7 +126,7 @@ TEST(Simulation, TightMemoryEndsInResultsOrErrors) {
         run_seeds({.memory_limit = limit, .is_memory_tight = true, .can_spill = false}, 100);
     EXPECT_GT(sum.runs_done, limit < 400'000 ? 0 : 2 * sum.runs_failed);
     EXPECT_TRUE(sum.runs_short > 0 || limit == 1'000'000) << "some runs lack memory";
-    EXPECT_LT(sum.took, Duration::seconds(20));
+    EXPECT_LT(sum.took, tight_run_max);
   }
 }
 
@@ -197,7 +201,7 @@ TEST(Simulation, ReportsMayComeLater) {
   for (const std::uint64_t limit : {150'000u, 400'000u}) {
     config = {.memory_limit = limit, .is_memory_tight = true};
     config.report_delay = Duration::milliseconds(2);
-    EXPECT_LT(run_seeds(config, 100).took, Duration::seconds(20));
+    EXPECT_LT(run_seeds(config, 100).took, tight_run_max);
   }
 }
 

@@ -234,7 +234,8 @@ class LeastLoaded final : public Policy {
     const auto near_count = static_cast<std::int64_t>(near.count) - here.count;
     double moving =
         1e9 * (far_bytes / view.links.receiving(worker) + near_bytes / view.limits.local_bandwidth);
-    moving += static_cast<double>((far_count + near_count) * view.limits.fetch_work.ns);
+    moving += static_cast<double>(far_count * view.limits.fetch_work.ns +
+                                  near_count * view.limits.local_fetch_work.ns);
     if (question.taken_over != nullptr && question.taken_over->primary != worker) {
       moving +=
           1e9 * static_cast<double>(known_bytes(*question.taken_over)) / view.limits.copy_bandwidth;

@@ -393,7 +393,7 @@ TEST_F(Templates, WhatAProcessGridGaveToHostsStaysThere) {
 
 TEST_F(Templates, AFirstPlacementThatKnewNoTimesGetsASecondChance) {
   join(1);
-  join(2);
+  join(2, true, "another host");  // not worth a move for short tasks
   open(0);
   auto graph = std::make_shared<graph::TaskGraph>(*stencil(rows, false));
   graph->flops.assign(tasks, 1);  // they are said to be short, and are not
