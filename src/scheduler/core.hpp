@@ -294,8 +294,8 @@ class Core {
   PeerIndex holder_for(DataRef ref, PeerIndex worker);
   PeerIndex soonest_source(DataRef ref, PeerIndex worker);
   bool will_have(const Datum& datum, const ReplicaPool::Replica& replica);
-  Instant due_from(const Datum& datum, PeerIndex source, Instant there, PeerIndex worker) const;
-  Instant there_at(DataRef ref, PeerIndex holder);
+  Instant due_from(DataRef ref, PeerIndex source, PeerIndex worker);
+  Instant due_after(Instant from, const Datum& datum, PeerIndex source, PeerIndex worker) const;
   void expect(DataRef ref, PeerIndex holder, PeerIndex worker);
 
   // templates.cpp

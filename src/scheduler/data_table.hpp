@@ -43,6 +43,7 @@ class ReplicaPool {
     bool is_actual = false;
     std::uint64_t coming_bytes = 0;  ///< over the network; 0 once it is there
     Instant due;                     ///< when it is expected to be there
+    Instant sends_until;             ///< when those have it that were sent to the peer for it
   };
 
   const Replica& at(std::uint32_t node) const { return nodes_[node]; }
@@ -80,6 +81,7 @@ class ReplicaPool {
   }
   void arrive(Replica& replica) {
     replica.is_actual = true;
+    replica.due = Instant{};
     stop_coming(replica);
   }
 

@@ -50,11 +50,12 @@ PeerIndex Core::holder_for(DataRef ref, PeerIndex worker) {
 PeerIndex Core::soonest_source(DataRef ref, PeerIndex worker) {
   const Datum& d = datum(ref);
   PeerIndex best = d.primary;
-  Instant soonest = due_from(d, best, there_at(ref, best), worker);
+  Instant soonest = due_from(ref, best, worker);
   for (std::uint32_t n = d.replicas; n != ReplicaPool::end; n = replicas_.at(n).next) {
     const ReplicaPool::Replica& replica = replicas_.at(n);
     if (workers_.at(replica.peer).is_leaving) continue;
-    const Instant due = due_from(d, replica.peer, there_at(ref, replica.peer), worker);
+    const Instant due =
+        due_after(std::max(replica.due, replica.sends_until), d, replica.peer, worker);
     if (due + limits_.remote_latency >= soonest || !will_have(d, replica)) continue;
     best = replica.peer;
     soonest = due;
@@ -78,23 +79,30 @@ bool Core::will_have(const Datum& d, const ReplicaPool::Replica& replica) {
   return true;
 }
 
-/// When the holder has the datum.
-Instant Core::there_at(DataRef ref, PeerIndex holder) {
+/// When the worker would have it from one that has it or will: after those that were sent there for
+/// it before.
+Instant Core::due_from(DataRef ref, PeerIndex source, PeerIndex worker) {
   const Datum& d = datum(ref);
-  if (d.primary == holder) return now_ + Duration{unmade_ns(ref)};
-  const ReplicaPool::Replica* replica = replicas_.find(d, holder);
-  return replica == nullptr || replica->is_actual ? now_ : std::max(now_, replica->due);
+  if (const ReplicaPool::Replica* replica = replicas_.find(d, source)) {
+    return due_after(std::max(replica->due, replica->sends_until), d, source, worker);
+  }
+  Instant from = now_ + Duration{unmade_ns(ref)};
+  for (std::uint32_t n = d.replicas; n != ReplicaPool::end; n = replicas_.at(n).next) {
+    const ReplicaPool::Replica& replica = replicas_.at(n);
+    if (replica.coming_bytes > 0 && replica.from == source) from = std::max(from, replica.due);
+  }
+  return due_after(from, d, source, worker);
 }
 
-/// When the worker would have it from a source that has it then: after what is to use the same
-/// links already. On one host it is read in place.
-Instant Core::due_from(const Datum& d, PeerIndex source, Instant there, PeerIndex worker) const {
-  if (workers_.at(source).host == workers_.at(worker).host) return there;
+/// Likewise if it begins no sooner than that, nor before what is to use the same links already. On
+/// one host it is read in place.
+Instant Core::due_after(Instant from, const Datum& d, PeerIndex source, PeerIndex worker) const {
+  if (workers_.at(source).host == workers_.at(worker).host) return std::max(from, now_);
   const Duration sending = transfer_time(replicas_.outgoing(source), links_.sending(source));
   const Duration receiving = transfer_time(replicas_.incoming(worker), links_.receiving(worker));
   const double rate = std::min(links_.sending(source), links_.receiving(worker));
   const std::uint64_t bytes = d.bytes == graph::TaskGraph::dynamic_bytes ? 0 : d.bytes;
-  return std::max(there, now_ + std::max(sending, receiving)) + transfer_time(bytes, rate);
+  return std::max(from, now_ + std::max(sending, receiving)) + transfer_time(bytes, rate);
 }
 
 /// The worker is about to be told to get the datum there.
@@ -104,9 +112,10 @@ void Core::expect(DataRef ref, PeerIndex holder, PeerIndex worker) {
     replicas_.add(d, worker, holder);
     return;
   }
-  const Instant due = due_from(d, holder, there_at(ref, holder), worker);
-  const ReplicaPool::Replica* source = replicas_.find(d, holder);
+  const Instant due = due_from(ref, holder, worker);
+  ReplicaPool::Replica* source = replicas_.find(d, holder);
   const bool is_there = d.is_made && (source == nullptr || source->is_actual);
+  if (source != nullptr) source->sends_until = due;
   const std::uint64_t bytes = d.bytes == graph::TaskGraph::dynamic_bytes ? 0 : d.bytes;
   replicas_.add_coming(d, worker, holder, bytes, due);
   if (is_there) links_.begin({ref, holder, worker}, now_);

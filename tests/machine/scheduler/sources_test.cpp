@@ -24,10 +24,10 @@ class Sources : public testing::Test {
 
   void join(std::uint32_t host) {
     protocol::Hello hello;
-    hello.name = "w" + std::to_string(host);
+    hello.name = std::to_string(host);
     hello.slots = 1;
     hello.kernels = {"k"};
-    hello.endpoint.host_identity = "host " + std::to_string(host);
+    hello.endpoint.host_identity = std::to_string(host);
     step(WorkerJoined{PeerId{host}, hello});
   }
 

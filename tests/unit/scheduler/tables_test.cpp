@@ -98,8 +98,8 @@ TEST(ReplicaPool, AddsFindsAndRemoves) {
 TEST(ReplicaPool, CountsWhatIsUnderWayUntilItIsThereOrGivenUp) {
   ReplicaPool pool;
   Datum a, b;
-  pool.add_coming(a, 1, 2, 100);
-  pool.add_coming(b, 1, 3, 10);
+  pool.add_coming(a, 1, 2, 100, Instant{});
+  pool.add_coming(b, 1, 3, 10, Instant{});
   EXPECT_EQ(pool.incoming(1), 110u);
   EXPECT_EQ(pool.outgoing(2), 100u);
   pool.arrive(*pool.find(a, 1));
