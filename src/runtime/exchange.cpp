@@ -26,6 +26,7 @@ struct Exchange::Returned {
 struct Exchange::Read {
   std::mutex mutex;
   std::vector<DatumId> data;
+  std::vector<PeerId> sent_to;  ///< whose turn has ended
 };
 
 /// A buffer that somebody elsewhere reads; in the end it is noted, when the buffer is let go.
@@ -46,6 +47,22 @@ struct Exchange::Given {
 
   Notice notice;
   store::Buffer buffer;
+};
+
+/// What a peer is sent in its turn.
+struct Exchange::Sending {
+  Sending(std::shared_ptr<Read> where, PeerId to, std::shared_ptr<Given> what)
+      : read(std::move(where)), peer(to), data(std::move(what)) {}
+  Sending(const Sending&) = delete;
+  Sending& operator=(const Sending&) = delete;
+  ~Sending() {
+    const std::lock_guard lock(read->mutex);
+    read->sent_to.push_back(peer);
+  }
+
+  std::shared_ptr<Read> read;
+  PeerId peer;
+  std::shared_ptr<Given> data;
 };
 
 /// One link to a peer: what was asked on it, what was given on it.
@@ -135,6 +152,8 @@ class Exchange::PeerLink : public net::LinkEvents,
     giving_ = {};
     returning_ = {};
     exchange_.remove(this);
+    exchange_.turns_.forget_if(
+        [this](PeerId, const Answer& answer) { return answer.link.lock().get() == this; });
     for (const auto& [request, datum] : asked) {
       exchange_.fetching_.erase(datum);
       exchange_.events_.on_fetch_failed(datum, peer_);
@@ -153,12 +172,12 @@ class Exchange::PeerLink : public net::LinkEvents,
   bool has_shared_arena_ = false;
   bool returns_loans_ = false;  ///< the peer understands LoansWanted
   std::shared_ptr<net::Link> link_;
-  std::vector<net::Frame> waiting_;                 ///< until connected
-  std::map<std::uint64_t, DatumId> asked_;          ///< our requests
-  std::map<std::uint64_t, Given> leases_;            ///< what the peer reads in our arena
-  protocol::Fetch asking_;            ///< gathered during a turn
-  protocol::FetchInPlace giving_;     ///< likewise
-  protocol::LeaseReturned returning_;  ///< likewise
+  std::vector<net::Frame> waiting_;         ///< until connected
+  std::map<std::uint64_t, DatumId> asked_;  ///< our requests
+  std::map<std::uint64_t, Given> leases_;   ///< what the peer reads in our arena
+  protocol::Fetch asking_;                  ///< gathered during a turn
+  protocol::FetchInPlace giving_;           ///< likewise
+  protocol::LeaseReturned returning_;       ///< likewise
 
  private:
   void greet(std::span<const std::byte> control) {
@@ -201,7 +220,12 @@ class Exchange::PeerLink : public net::LinkEvents,
       exchange_.events_.on_asked(peer_, m.requests[i], m.data[i]);
     }
   }
-  void handle(const protocol::FetchCancel& m) { exchange_.events_.on_unasked(peer_, m.request); }
+  void handle(const protocol::FetchCancel& m) {
+    exchange_.turns_.forget_if([&](PeerId, const Answer& answer) {
+      return answer.request == m.request && answer.link.lock().get() == this;
+    });
+    exchange_.events_.on_unasked(peer_, m.request);
+  }
 
   void handle(const protocol::ArenaShared& m) {
     if (m.arena != 0) throw BadInput("peer shares more than one arena");
@@ -411,8 +435,8 @@ Exchange::PeerLink* Exchange::outgoing(PeerId peer) {
     net::connect(loop_.io(), net::Address::parse(text), options_.connect_timeout_ms, done);
   } catch (const Error& error) {
     // Later, so that the asker hears of the failure after it has asked.
-    loop_.io().get_executor().post(
-        [link, why = std::string(error.what())] { link->closed(why); }, std::allocator<void>());
+    loop_.io().get_executor().post([link, why = std::string(error.what())] { link->closed(why); },
+                                   std::allocator<void>());
   }
   return link.get();
 }
@@ -465,8 +489,7 @@ void Exchange::give(PeerLink& link, std::uint64_t number, DatumId datum, bool is
   if (link.is_local_ && data.buffer.is_own() && bytes.size() > options_.inline_bytes) {
     if (!link.has_shared_arena_) {
       link.has_shared_arena_ = true;
-      link.send(protocol::ArenaShared{0, arena_->capacity()}, {}, {},
-                arena_->descriptor().get());
+      link.send(protocol::ArenaShared{0, arena_->capacity()}, {}, {}, arena_->descriptor().get());
     }
     link.leases_.erase(number);
     link.leases_.emplace(number, std::move(data));
@@ -485,8 +508,27 @@ void Exchange::give(PeerLink& link, std::uint64_t number, DatumId datum, bool is
   const auto owner = std::make_shared<Given>(std::move(data));
   if (is_push) {
     link.send(protocol::PushBytes{datum, bytes.size()}, bytes, owner);
+  } else if (!link.is_local_ && bytes.size() >= turns_.bytes_min) {
+    turns_.wait(link.peer_, {link.weak_from_this(), number, owner});
+    send_next();
   } else {
     link.send(protocol::FetchBytes{number, bytes.size()}, bytes, owner);
+  }
+}
+
+/// Sends large data whose turn it is.
+void Exchange::send_next() {
+  std::vector<PeerId> sent_to;
+  {
+    const std::lock_guard lock(read_->mutex);
+    sent_to.swap(read_->sent_to);
+  }
+  for (const PeerId peer : sent_to) turns_.end(peer);
+  while (auto next = turns_.begin_next()) {
+    const auto link = next->link.lock();
+    const auto bytes = next->data->buffer.bytes();
+    auto sending = std::make_shared<Sending>(read_, link->peer_, std::move(next->data));
+    link->send(protocol::FetchBytes{next->request, bytes.size()}, bytes, std::move(sending));
   }
 }
 
@@ -545,6 +587,7 @@ void Exchange::push(PeerId peer, DatumId datum) {
 
 void Exchange::flush() {
   closed_.clear();
+  send_next();
   std::vector<std::pair<std::weak_ptr<PeerLink>, std::uint64_t>> leases;
   {
     std::lock_guard lock(returned_->mutex);

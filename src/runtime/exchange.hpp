@@ -18,6 +18,7 @@
 #include "store/arena.hpp"
 #include "store/buffer.hpp"
 #include "telemetry/log.hpp"
+#include "worker/send_turns.hpp"
 
 namespace ashlar::runtime {
 
@@ -26,8 +27,7 @@ class ExchangeEvents {
  public:
   virtual ~ExchangeEvents() = default;
   /// A datum asked for is in the table now.
-  virtual void on_fetched(DatumId datum, std::uint64_t bytes, bool is_in_place,
-                          bool is_local) = 0;
+  virtual void on_fetched(DatumId datum, std::uint64_t bytes, bool is_in_place, bool is_local) = 0;
   virtual void on_fetch_failed(DatumId datum, PeerId peer) = 0;
   /// Another process asks for a datum; answer() or refuse() it.
   virtual void on_asked(PeerId peer, std::uint64_t request, DatumId datum) = 0;
@@ -89,8 +89,8 @@ class Exchange {
   /// Sends what was gathered, and returns leases that were dropped. A turn hook's last step.
   void flush();
 
-  /// Data of more than Options::inline_bytes that were given by answer() or push() and are no longer
-  /// read since the last call: once for each time.
+  /// Data of more than Options::inline_bytes that were given by answer() or push() and are no
+  /// longer read since the last call: once for each time.
   std::vector<DatumId> take_read();
 
   std::uint64_t bytes_sent() const { return bytes_sent_; }
@@ -101,11 +101,18 @@ class Exchange {
   struct Returned;
   struct Read;
   struct Given;
+  struct Sending;
+  struct Answer {
+    std::weak_ptr<PeerLink> link;
+    std::uint64_t request = 0;
+    std::shared_ptr<Given> data;
+  };
 
   PeerLink* outgoing(PeerId peer);
   void accept(std::shared_ptr<net::Link> link);
   Given given(DatumId datum) const;
   void give(PeerLink& link, std::uint64_t number, DatumId datum, bool is_push);
+  void send_next();
   void copy(const DatumId& datum);
   void gather_on(PeerLink& link);
   void remove(PeerLink* link);
@@ -135,6 +142,7 @@ class Exchange {
   std::uint64_t next_lease_ = std::uint64_t{1} << 63;
   std::shared_ptr<Returned> returned_;
   std::shared_ptr<Read> read_;
+  worker::SendTurns<Answer> turns_;
   std::vector<std::weak_ptr<PeerLink>> gathered_on_;  ///< have something for the turn's end
   std::uint64_t bytes_sent_ = 0;
   std::uint64_t bytes_received_ = 0;

@@ -32,6 +32,8 @@ void PeerNode::die() {
         node->fetches_.erase(current);
         node->fetch_failed(datum, id_);
       }
+      node->turns_.forget_if([this](PeerId peer, const auto&) { return peer == id_; });
+      node->sent(id_);
       node->unasked_all(id_);
       for (auto read = node->lent_.find(id_); read != node->lent_.end();
            read = node->lent_.find(id_)) {
@@ -102,7 +104,8 @@ void PeerNode::start_fetch(const DatumId& datum, PeerId peer, bool is_copied) {
     if (PeerNode* node = world_.find(peer)) {
       if (is_alive_) node->asked(id_, request, datum);
     } else {
-      world_.send(peer, id_, [this, request, peer, datum] { end_fetch(request, peer, datum, nullptr); });
+      world_.send(peer, id_,
+                  [this, request, peer, datum] { end_fetch(request, peer, datum, nullptr); });
     }
   });
 }
@@ -136,13 +139,31 @@ void PeerNode::end_fetch(std::uint64_t request, PeerId peer, const DatumId& datu
 void PeerNode::answer(PeerId peer, std::uint64_t request, const DatumId& datum) {
   const Chunk chunk = chunk_of(datum, "answer a fetch");
   lend(peer, datum, chunk);
-  world_.send_bytes(id_, peer, chunk.bytes,
-                    [this, peer, request, datum, chunk, start = world_.now] {
-                      if (PeerNode* node = world_.find(peer)) {
-                        if (node->host_ != host_) record(peer, datum, chunk, start);
-                        node->end_fetch(request, id_, datum, &chunk);
-                      }
-                    });
+  const PeerNode* asker = world_.find(peer);
+  const bool takes_turns =
+      asker != nullptr && asker->host_ != host_ && chunk.bytes >= turns_.bytes_min;
+  const auto send = [this, peer, request, datum, chunk, takes_turns] {
+    world_.send_bytes(id_, peer, chunk.bytes,
+                      [this, peer, request, datum, chunk, takes_turns, start = world_.now] {
+                        if (takes_turns) sent(peer);
+                        if (PeerNode* node = world_.find(peer)) {
+                          if (node->host_ != host_) record(peer, datum, chunk, start);
+                          node->end_fetch(request, id_, datum, &chunk);
+                        }
+                      });
+  };
+  if (!takes_turns) return send();
+  turns_.wait(peer, send);
+  send_next();
+}
+
+void PeerNode::send_next() {
+  while (const auto send = turns_.begin_next()) (*send)();
+}
+
+void PeerNode::sent(PeerId peer) {
+  turns_.end(peer);
+  send_next();
 }
 
 void PeerNode::record(PeerId peer, const DatumId& datum, const Chunk& chunk, Instant start) const {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <map>
 #include <string>
 #include <utility>
@@ -7,6 +8,7 @@
 #include "protocol/messages.hpp"
 #include "simulate/workload.hpp"
 #include "simulate/world.hpp"
+#include "worker/send_turns.hpp"
 
 namespace ashlar::simulate {
 
@@ -78,12 +80,15 @@ class PeerNode {
   /// Reads the datum in the memory of a process of the same host, until it is discarded.
   void borrow(const DatumId& datum, PeerId lender);
   void give_back(const DatumId& datum, PeerId lender);
+  void send_next();
+  void sent(PeerId peer);
   void lend(PeerId reader, const DatumId& datum, const Chunk& chunk);
   void end_read(PeerId reader, DatumId datum);
 
   std::map<DatumId, Fetch> fetches_;
   std::map<DatumId, PeerId> borrowed_;
   std::multimap<PeerId, std::pair<DatumId, Chunk>> lent_;
+  worker::SendTurns<std::function<void()>> turns_;
   std::uint64_t next_request_ = 0;
 };
 
