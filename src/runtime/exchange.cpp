@@ -10,6 +10,7 @@
 #include <type_traits>
 #include <variant>
 
+#include "runtime/clock.hpp"
 #include "runtime/token.hpp"
 #include "wire/codec.hpp"
 #include "worker/worker_engine.hpp"
@@ -524,7 +525,7 @@ void Exchange::send_next() {
     sent_to.swap(read_->sent_to);
   }
   for (const PeerId peer : sent_to) turns_.end(peer);
-  while (auto next = turns_.begin_next()) {
+  while (auto next = turns_.begin_next(now())) {
     const auto link = next->link.lock();
     const auto bytes = next->data->buffer.bytes();
     auto sending = std::make_shared<Sending>(read_, link->peer_, std::move(next->data));

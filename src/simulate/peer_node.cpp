@@ -33,7 +33,8 @@ void PeerNode::die() {
         node->fetch_failed(datum, id_);
       }
       node->turns_.forget_if([this](PeerId peer, const auto&) { return peer == id_; });
-      node->sent(id_);
+      node->turns_.end_all(id_);
+      node->send_next();
       node->unasked_all(id_);
       for (auto read = node->lent_.find(id_); read != node->lent_.end();
            read = node->lent_.find(id_)) {
@@ -158,7 +159,7 @@ void PeerNode::answer(PeerId peer, std::uint64_t request, const DatumId& datum) 
 }
 
 void PeerNode::send_next() {
-  while (const auto send = turns_.begin_next()) (*send)();
+  while (const auto send = turns_.begin_next(world_.now)) (*send)();
 }
 
 void PeerNode::sent(PeerId peer) {

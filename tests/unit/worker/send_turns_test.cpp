@@ -6,30 +6,28 @@ namespace ashlar::worker {
 namespace {
 
 using Turns = SendTurns<int>;
+constexpr Instant start{};
 
 TEST(SendTurns, FewAreUnderWayInTheOrderOfAsking) {
   Turns turns;
-  for (std::uint32_t peer = 0; peer < Turns::most + 2; ++peer) {
-    turns.wait(PeerId{peer}, static_cast<int>(peer));
+  constexpr int count = Turns::most + 2;
+  for (int i = 0; i < count; ++i) turns.wait(PeerId{static_cast<std::uint32_t>(i % 2)}, i);
+  for (int i = 0; i < count; ++i) {
+    if (i >= static_cast<int>(Turns::most)) {
+      EXPECT_EQ(turns.begin_next(start), std::nullopt);
+      turns.end(PeerId{static_cast<std::uint32_t>(i % 2)});
+    }
+    EXPECT_EQ(turns.begin_next(start), i);
   }
-  for (std::size_t i = 0; i < Turns::most; ++i) EXPECT_EQ(turns.begin_next(), static_cast<int>(i));
-  EXPECT_EQ(turns.begin_next(), std::nullopt);
-  turns.end(PeerId{1});
-  EXPECT_EQ(turns.begin_next(), static_cast<int>(Turns::most));
-  EXPECT_EQ(turns.begin_next(), std::nullopt);
 }
 
-TEST(SendTurns, OneThatDoesNotReadHoldsUpNoOther) {
+TEST(SendTurns, OneThatDoesNotReadHoldsUpOthersForAWhile) {
   Turns turns;
-  const PeerId stuck{1}, other{2};
-  for (int i = 0; i < 10; ++i) turns.wait(stuck, i);
-  for (int i = 10; i < 13; ++i) turns.wait(other, i);
-  EXPECT_EQ(turns.begin_next(), 0);
-  for (int i = 10; i < 13; ++i) {
-    EXPECT_EQ(turns.begin_next(), i);
-    EXPECT_EQ(turns.begin_next(), std::nullopt);
-    turns.end(other);
-  }
+  for (int i = 0; i < 3; ++i) turns.wait(PeerId{0}, i);
+  for (int i = 3; i < 6; ++i) turns.wait(PeerId{1}, i);
+  for (std::size_t i = 0; i < Turns::most; ++i) EXPECT_TRUE(turns.begin_next(start));
+  EXPECT_FALSE(turns.begin_next(start + Turns::patience - Duration{1}));
+  EXPECT_TRUE(turns.begin_next(start + Turns::patience));
 }
 
 TEST(SendTurns, WhatIsForgottenIsNotSent) {
@@ -38,10 +36,21 @@ TEST(SendTurns, WhatIsForgottenIsNotSent) {
   turns.wait(PeerId{1}, 2);
   turns.wait(PeerId{2}, 1);
   turns.forget_if([](PeerId peer, int item) { return peer == PeerId{1} && item == 1; });
-  EXPECT_EQ(turns.begin_next(), 2);
-  EXPECT_EQ(turns.begin_next(), 1);
+  EXPECT_EQ(turns.begin_next(start), 2);
+  EXPECT_EQ(turns.begin_next(start), 1);
+  EXPECT_EQ(turns.begin_next(start), std::nullopt);
+}
+
+TEST(SendTurns, APeerThatIsGoneHasNoTurn) {
+  Turns turns;
+  for (std::size_t i = 0; i < Turns::most; ++i) turns.wait(PeerId{1}, 1);
+  turns.wait(PeerId{2}, 2);
+  while (turns.begin_next(start)) {
+  }
   turns.end(PeerId{3});
-  EXPECT_EQ(turns.begin_next(), std::nullopt);
+  EXPECT_FALSE(turns.begin_next(start));
+  turns.end_all(PeerId{1});
+  EXPECT_EQ(turns.begin_next(start), 2);
 }
 
 }  // namespace
