@@ -10,11 +10,17 @@
 #include <type_traits>
 #include <variant>
 
+#include "base/check.hpp"
 #include "runtime/token.hpp"
 #include "wire/codec.hpp"
 #include "worker/worker_engine.hpp"
 
 namespace ashlar::runtime {
+
+namespace {
+/// A datum that comes spoiled so often is taken for lost at that peer.
+constexpr int spoiled_max = 4;
+}  // namespace
 
 /// Leases dropped by any thread, to be returned on the loop's turn.
 struct Exchange::Returned {
@@ -68,6 +74,13 @@ class Exchange::PeerLink : public net::LinkEvents,
       link_->trust();
       link_->send({wire::encode(wire::Handshake(std::move(hello))), {}, {}, -1});
     }
+    if (is_ready()) send_waiting();
+  }
+
+  /// A remote peer says first whether it reads checksums.
+  bool is_ready() const { return link_ && (is_local_ || is_greeted_); }
+
+  void send_waiting() {
     for (auto& frame : waiting_) link_->send(std::move(frame));
     waiting_.clear();
   }
@@ -75,7 +88,7 @@ class Exchange::PeerLink : public net::LinkEvents,
   void send(const protocol::PeerMessage& message, std::span<const std::byte> payload = {},
             std::shared_ptr<const void> owner = {}, int descriptor = -1) {
     net::Frame frame{wire::encode(message), payload, std::move(owner), descriptor};
-    if (link_) {
+    if (is_ready()) {
       link_->send(std::move(frame));
     } else if (!is_closed_) {
       waiting_.push_back(std::move(frame));
@@ -112,9 +125,9 @@ class Exchange::PeerLink : public net::LinkEvents,
     return payload_sink_;
   }
 
-  void on_payload() override {
+  void on_payload(bool is_intact) override {
     exchange_.bytes_received_ += payload_.size();
-    finish_payload();
+    is_intact ? finish_payload() : discard_payload();
   }
 
   void on_batch_end() override {}
@@ -153,12 +166,12 @@ class Exchange::PeerLink : public net::LinkEvents,
   bool has_shared_arena_ = false;
   bool returns_loans_ = false;  ///< the peer understands LoansWanted
   std::shared_ptr<net::Link> link_;
-  std::vector<net::Frame> waiting_;                 ///< until connected
-  std::map<std::uint64_t, DatumId> asked_;          ///< our requests
-  std::map<std::uint64_t, Given> leases_;            ///< what the peer reads in our arena
-  protocol::Fetch asking_;            ///< gathered during a turn
-  protocol::FetchInPlace giving_;     ///< likewise
-  protocol::LeaseReturned returning_;  ///< likewise
+  std::vector<net::Frame> waiting_;         ///< until it is ready
+  std::map<std::uint64_t, DatumId> asked_;  ///< our requests
+  std::map<std::uint64_t, Given> leases_;   ///< what the peer reads in our arena
+  protocol::Fetch asking_;                  ///< gathered during a turn
+  protocol::FetchInPlace giving_;           ///< likewise
+  protocol::LeaseReturned returning_;       ///< likewise
 
  private:
   void greet(std::span<const std::byte> control) {
@@ -171,6 +184,7 @@ class Exchange::PeerLink : public net::LinkEvents,
       const auto* welcome = std::get_if<protocol::Welcome>(&*decoded.message);
       if (welcome == nullptr || welcome->peer != peer_) return link_->close("not the peer meant");
       returns_loans_ = welcome->returns_loans;
+      if (welcome->reads_checksums) link_->add_checksums();
     } else {
       const auto* hello = std::get_if<protocol::Hello>(&*decoded.message);
       if (hello == nullptr || hello->role != protocol::Role::peer) {
@@ -190,10 +204,12 @@ class Exchange::PeerLink : public net::LinkEvents,
       welcome.peer = exchange_.self_;
       welcome.returns_loans = true;
       link_->trust();
+      if (hello->reads_checksums) link_->add_checksums();
       link_->send({wire::encode(wire::Handshake(welcome)), {}, {}, -1});
       link_->share_memory();
     }
     is_greeted_ = true;
+    send_waiting();
   }
 
   void handle(const protocol::Fetch& m) {
@@ -299,6 +315,15 @@ class Exchange::PeerLink : public net::LinkEvents,
       exchange_.table_.put(fetch->datum, std::move(buffer));
       exchange_.events_.on_fetched(fetch->datum, bytes, false, is_local_);
     }
+  }
+
+  /// It is fetched again; a driver fetches what was to be pushed to it and does not come.
+  void discard_payload() {
+    exchange_.log_.warning(std::to_string(payload_.size()) + " bytes from peer " +
+                           std::to_string(peer_.value) + " at " + link_->peer_name() +
+                           " have changed on their way and are discarded");
+    payload_ = {};
+    if (!payload_is_push_) exchange_.spoiled(*this, payload_request_);
   }
 
   std::shared_ptr<const store::MappedArena> mapped_;
@@ -411,8 +436,8 @@ Exchange::PeerLink* Exchange::outgoing(PeerId peer) {
     net::connect(loop_.io(), net::Address::parse(text), options_.connect_timeout_ms, done);
   } catch (const Error& error) {
     // Later, so that the asker hears of the failure after it has asked.
-    loop_.io().get_executor().post(
-        [link, why = std::string(error.what())] { link->closed(why); }, std::allocator<void>());
+    loop_.io().get_executor().post([link, why = std::string(error.what())] { link->closed(why); },
+                                   std::allocator<void>());
   }
   return link.get();
 }
@@ -423,12 +448,30 @@ void Exchange::start_fetch(DatumId datum, PeerId peer, bool is_copied) {
     events_.on_fetch_failed(datum, peer);
     return;
   }
-  const std::uint64_t request = next_request_++;
-  link->asked_[request] = datum;
-  fetching_[datum] = {peer, request, is_copied};
-  link->asking_.requests.push_back(request);
-  link->asking_.data.push_back(datum);
-  gather_on(*link);
+  ask(*link, datum, {.peer = peer, .is_copied = is_copied});
+}
+
+void Exchange::ask(PeerLink& link, DatumId datum, Fetching fetching) {
+  fetching.request = next_request_++;
+  link.asked_[fetching.request] = datum;
+  fetching_[datum] = fetching;
+  link.asking_.requests.push_back(fetching.request);
+  link.asking_.data.push_back(datum);
+  gather_on(link);
+}
+
+/// What was asked for came spoiled: it is asked for again, or given up here.
+void Exchange::spoiled(PeerLink& link, std::uint64_t request) {
+  const auto asked = link.asked_.extract(request);
+  if (!asked) return;  // nobody wants it any more
+  const DatumId datum = asked.mapped();
+  auto fetching = fetching_.extract(datum);
+  ASHLAR_CHECK(!fetching.empty(), "a datum that is asked for is being fetched");
+  if (++fetching.mapped().times_spoiled < spoiled_max) {
+    ask(link, datum, fetching.mapped());
+  } else {
+    events_.on_fetch_failed(datum, link.peer_);
+  }
 }
 
 void Exchange::abandon_fetch(DatumId datum) {
@@ -465,8 +508,7 @@ void Exchange::give(PeerLink& link, std::uint64_t number, DatumId datum, bool is
   if (link.is_local_ && data.buffer.is_own() && bytes.size() > options_.inline_bytes) {
     if (!link.has_shared_arena_) {
       link.has_shared_arena_ = true;
-      link.send(protocol::ArenaShared{0, arena_->capacity()}, {}, {},
-                arena_->descriptor().get());
+      link.send(protocol::ArenaShared{0, arena_->capacity()}, {}, {}, arena_->descriptor().get());
     }
     link.leases_.erase(number);
     link.leases_.emplace(number, std::move(data));

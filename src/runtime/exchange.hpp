@@ -26,8 +26,7 @@ class ExchangeEvents {
  public:
   virtual ~ExchangeEvents() = default;
   /// A datum asked for is in the table now.
-  virtual void on_fetched(DatumId datum, std::uint64_t bytes, bool is_in_place,
-                          bool is_local) = 0;
+  virtual void on_fetched(DatumId datum, std::uint64_t bytes, bool is_in_place, bool is_local) = 0;
   virtual void on_fetch_failed(DatumId datum, PeerId peer) = 0;
   /// Another process asks for a datum; answer() or refuse() it.
   virtual void on_asked(PeerId peer, std::uint64_t request, DatumId datum) = 0;
@@ -89,8 +88,8 @@ class Exchange {
   /// Sends what was gathered, and returns leases that were dropped. A turn hook's last step.
   void flush();
 
-  /// Data of more than Options::inline_bytes that were given by answer() or push() and are no longer
-  /// read since the last call: once for each time.
+  /// Data of more than Options::inline_bytes that were given by answer() or push() and are no
+  /// longer read since the last call: once for each time.
   std::vector<DatumId> take_read();
 
   std::uint64_t bytes_sent() const { return bytes_sent_; }
@@ -101,12 +100,20 @@ class Exchange {
   struct Returned;
   struct Read;
   struct Given;
+  struct Fetching {
+    PeerId peer;
+    std::uint64_t request = 0;
+    bool is_copied = false;
+    int times_spoiled = 0;  ///< it came, but not as it was sent
+  };
 
   PeerLink* outgoing(PeerId peer);
   void accept(std::shared_ptr<net::Link> link);
   Given given(DatumId datum) const;
   void give(PeerLink& link, std::uint64_t number, DatumId datum, bool is_push);
   void copy(const DatumId& datum);
+  void ask(PeerLink& link, DatumId datum, Fetching fetching);
+  void spoiled(PeerLink& link, std::uint64_t request);
   void gather_on(PeerLink& link);
   void remove(PeerLink* link);
 
@@ -125,11 +132,6 @@ class Exchange {
   std::map<PeerId, PeerLink*> incoming_;
   std::vector<std::shared_ptr<PeerLink>> links_;
   std::vector<std::shared_ptr<PeerLink>> closed_;  ///< freed when no callback of theirs is active
-  struct Fetching {
-    PeerId peer;
-    std::uint64_t request = 0;
-    bool is_copied = false;
-  };
   std::map<DatumId, Fetching> fetching_;
   std::uint64_t next_request_ = 1;
   std::uint64_t next_lease_ = std::uint64_t{1} << 63;
