@@ -121,15 +121,15 @@ class Network:
 
     def delay(self, number, milliseconds, loss=0, spoiled=0):
         """Packets on the host's link arrive so much later, either way, a share is lost, and a share
-        of the large ones has a bit changed. Returns the proxy, which prints a line for each of
-        these."""
+        of the large ones has a bit changed, but those of host 1. Returns the proxy, which prints a
+        line for each of these."""
         port, near, far = (f"{kind}{number}" for kind in ("port", "near", "far"))
         self.switch.run("ip", "link", "add", near, "type", "veth", "peer", "name", far)
         self.switch.run("ip", "link", "set", port, "nomaster")
         self.switch.run("ip", "link", "set", far, "master", "bridge", "up")
         self.switch.run("ip", "link", "set", near, "up")
         proxy = self.switch.start(sys.executable, "-B", os.path.join(HERE, "link_proxy.py"), port,
-                                  near, str(milliseconds), str(loss), str(spoiled),
+                                  near, str(milliseconds), str(loss), str(spoiled), "10.77.0.1",
                                   stdout=subprocess.PIPE)
         if proxy.stdout.readline() != "ready\n":
             raise PermissionError("the proxy of a delayed link does not start")
