@@ -28,7 +28,7 @@ struct Pair {
       if (place.size() < payload_bytes) place.resize(payload_bytes);
       return {place.data(), static_cast<std::size_t>(payload_bytes)};
     }
-    void on_payload() override { ++payloads; }
+    void on_payload(bool) override { ++payloads; }
     void on_batch_end() override {
       if (echo != nullptr) echo->flush();
     }

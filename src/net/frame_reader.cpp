@@ -11,6 +11,7 @@ namespace ashlar::net {
 
 static_assert(std::endian::native == std::endian::little, "headers are copied as they lie");
 static_assert(sizeof(FrameHeader) == FrameHeader::bytes);
+static_assert(sizeof(FrameSums) == FrameSums::bytes);
 
 namespace {
 
@@ -33,6 +34,13 @@ FrameHeader FrameHeader::decode(std::span<const std::byte, bytes> from) {
   return header;
 }
 
+FrameSums FrameSums::of(const FrameHeader& header, std::uint64_t control_sum) {
+  std::array<std::byte, FrameHeader::bytes + sizeof control_sum> head;
+  std::memcpy(head.data(), &header, FrameHeader::bytes);
+  std::memcpy(head.data() + FrameHeader::bytes, &control_sum, sizeof control_sum);
+  return {control_sum, Checksum::of(head)};
+}
+
 FrameReader::~FrameReader() {
   for (const int descriptor : descriptors_) ::close(descriptor);
 }
@@ -49,6 +57,7 @@ std::array<std::span<std::byte>, 2> FrameReader::room() {
   const std::size_t wanted =
       is_large ? std::min(missing_, std::max(read_bytes, buffered())) : read_bytes;
   if (capacity_ - end_ < std::min(wanted, least_read_bytes)) make_room(wanted);
+  if (has_checksums_ && payload_.size() > summed_bytes) return {payload_.first(summed_bytes), {}};
   return {payload_, {buffer_.get() + end_, capacity_ - end_}};
 }
 
@@ -69,10 +78,11 @@ void FrameReader::make_room(std::size_t count) {
 std::string FrameReader::advance(std::size_t count, FrameSink& sink) {
   if (!payload_.empty()) {
     const std::size_t part = std::min(count, payload_.size());
+    if (has_checksums_) payload_sum_.add(payload_.first(part));
     payload_ = payload_.subspan(part);
     count -= part;
     if (!payload_.empty()) return {};
-    sink.on_payload();
+    if (!has_checksums_) sink.on_payload(true);
     if (!sink.wants_more()) return {};
   }
   end_ += count;
@@ -86,8 +96,12 @@ std::string FrameReader::advance(std::size_t count, FrameSink& sink) {
 
 std::string FrameReader::problem_with(const FrameHeader& header) const {
   if (header.magic != FrameHeader::magic_plain && !is_with_descriptor(header) &&
-      header.magic != FrameHeader::magic_ring_taken)
-    return "not an Ashlar frame; is another program at the other end?";
+      header.magic != FrameHeader::magic_ring_taken &&
+      header.magic != FrameHeader::magic_with_checksums)
+    return has_checksums_ ? "its header has changed on its way"
+                          : "not an Ashlar frame; is another program at the other end?";
+  if (has_checksums_ && header.magic != FrameHeader::magic_with_checksums)
+    return "no checksums, expected as in the frames before";
   const std::uint64_t control_max =
       is_trusted_ ? limits_.control_bytes : limits_.untrusted_control_bytes;
   if (header.control_bytes > control_max)
@@ -115,37 +129,99 @@ std::string FrameReader::take_ring(const FrameHeader& header, FrameSink& sink) {
   return sink.on_ring(header.payload_bytes, is_offer ? take_descriptor() : -1);
 }
 
+/// The checksums of a frame that has them: is the rest what was sent?
+std::string FrameReader::take_head(const FrameHeader& header, bool& is_here) {
+  constexpr std::size_t head = FrameHeader::bytes + FrameSums::bytes;
+  is_here = false;
+  if (buffered() < head) {
+    missing_ = head - buffered();
+    return {};
+  }
+  FrameSums sums;
+  std::memcpy(static_cast<void*>(&sums), buffer_.get() + begin_ + FrameHeader::bytes,
+              FrameSums::bytes);
+  if (FrameSums::of(header, sums.control).head != sums.head)
+    return "its header has changed on its way";
+  has_checksums_ = true;
+  if (std::string problem = problem_with(header); !problem.empty()) return problem;
+  if (buffered() < head + header.control_bytes) {
+    missing_ = head + header.control_bytes - buffered();
+    return {};
+  }
+  if (Checksum::of({buffer_.get() + begin_ + head, header.control_bytes}) != sums.control)
+    return "its control part has changed on its way";
+  is_here = true;
+  return {};
+}
+
+/// Returns whether there was one to take.
+bool FrameReader::take_payload_sum(FrameSink& sink) {
+  if (buffered() < FrameSums::payload_sum_bytes) {
+    missing_ = FrameSums::payload_sum_bytes - buffered();
+    return false;
+  }
+  std::uint64_t sum = 0;
+  std::memcpy(&sum, buffer_.get() + begin_, FrameSums::payload_sum_bytes);
+  begin_ += FrameSums::payload_sum_bytes;
+  is_payload_sum_due_ = false;
+  sink.on_payload(sum == payload_sum_.value());
+  return true;
+}
+
 std::string FrameReader::take_frame(FrameSink& sink, bool& is_taken) {
   is_taken = false;
   missing_ = 0;
-  if (!payload_.empty() || buffered() < FrameHeader::bytes) return {};
+  if (!payload_.empty()) return {};
+  if (is_payload_sum_due_) {
+    is_taken = take_payload_sum(sink);
+    return {};
+  }
+  if (buffered() < FrameHeader::bytes) return {};
   const std::span<const std::byte> frame{buffer_.get() + begin_, buffered()};
   const FrameHeader header = FrameHeader::decode(frame.first<FrameHeader::bytes>());
   if (is_with_descriptor(header) && descriptors_.empty()) sink.fetch_descriptors();
-  if (std::string problem = problem_with(header); !problem.empty()) return problem;
+  const bool is_summed = header.magic == FrameHeader::magic_with_checksums;
+  std::size_t head = FrameHeader::bytes;
+  if (is_summed) {
+    head += FrameSums::bytes;
+    bool is_here = false;
+    std::string problem = take_head(header, is_here);
+    if (!problem.empty() || !is_here) return problem;
+  } else if (std::string problem = problem_with(header); !problem.empty()) {
+    return problem;
+  }
   if (header.magic == FrameHeader::magic_ring_offer ||
       header.magic == FrameHeader::magic_ring_taken) {
     return take_ring(header, sink);
   }
-  const std::size_t head = FrameHeader::bytes + header.control_bytes;
-  if (frame.size() < head) {
-    missing_ = head - frame.size();
+  if (frame.size() < head + header.control_bytes) {
+    missing_ = head + header.control_bytes - frame.size();
     return {};
   }
   int descriptor = -1;
   if (header.magic == FrameHeader::magic_with_descriptor) descriptor = take_descriptor();
   is_taken = true;
-  begin_ += head;
-  const auto target = sink.on_frame(frame.subspan(FrameHeader::bytes, header.control_bytes),
-                                    header.payload_bytes, descriptor);
+  begin_ += head + header.control_bytes;
+  const auto target =
+      sink.on_frame(frame.subspan(head, header.control_bytes), header.payload_bytes, descriptor);
   if (!sink.wants_more() || header.payload_bytes == 0) return {};
   if (target.size() != header.payload_bytes) return "its payload was refused";
+  begin_payload(target, sink);
+  return {};
+}
+
+void FrameReader::begin_payload(std::span<std::byte> target, FrameSink& sink) {
   const std::size_t part = std::min(target.size(), buffered());
   std::memcpy(target.data(), buffer_.get() + begin_, part);
   begin_ += part;
   payload_ = target.subspan(part);
-  if (payload_.empty()) sink.on_payload();
-  return {};
+  is_payload_sum_due_ = has_checksums_;
+  if (has_checksums_) {
+    payload_sum_.restart();
+    payload_sum_.add(target.first(part));
+  } else if (payload_.empty()) {
+    sink.on_payload(true);
+  }
 }
 
 }  // namespace ashlar::net

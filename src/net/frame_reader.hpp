@@ -8,6 +8,7 @@
 #include <span>
 #include <string>
 
+#include "net/checksum.hpp"
 #include "net/link.hpp"
 
 namespace ashlar::net {
@@ -21,6 +22,8 @@ struct FrameHeader {
   /// it offers a descriptor with it, the other one takes it.
   static constexpr std::uint32_t magic_ring_offer = 0x4f485341;  // "ASHO"
   static constexpr std::uint32_t magic_ring_taken = 0x54485341;  // "ASHT"
+  /// Followed by FrameSums, and its payload, if there is one, by the payload's checksum.
+  static constexpr std::uint32_t magic_with_checksums = 0x43485341;  // "ASHC"
   /// No payload is larger, so that sums of sizes cannot overflow.
   static constexpr std::uint64_t payload_bytes_max = std::uint64_t{1} << 62;
 
@@ -32,6 +35,17 @@ struct FrameHeader {
   static FrameHeader decode(std::span<const std::byte, bytes> from);
 };
 
+/// What comes after a header that says so.
+struct FrameSums {
+  static constexpr std::size_t bytes = 16;
+  static constexpr std::size_t payload_sum_bytes = 8;
+
+  std::uint64_t control = 0;
+  std::uint64_t head = 0;  ///< of the header and the control part's checksum
+
+  static FrameSums of(const FrameHeader& header, std::uint64_t control_sum);
+};
+
 /// Who gets what a FrameReader finds.
 class FrameSink {
  public:
@@ -39,7 +53,8 @@ class FrameSink {
   /// As LinkEvents::on_frame.
   virtual std::span<std::byte> on_frame(std::span<const std::byte> control,
                                         std::uint64_t payload_bytes, int descriptor) = 0;
-  virtual void on_payload() = 0;
+  /// As LinkEvents::on_payload.
+  virtual void on_payload(bool is_intact) = 0;
   /// What follows comes by another way: through memory that the descriptor (owned by the callee)
   /// stands for, or that was offered before (-1). What the reader still holds is no part of it.
   /// Returns what is wrong, or "".
@@ -69,24 +84,33 @@ class FrameReader {
   std::string advance(std::size_t count, FrameSink& sink);
 
   /// Part of a frame has arrived and the rest has not.
-  bool is_mid_frame() const { return begin_ != end_ || !payload_.empty(); }
+  bool is_mid_frame() const { return begin_ != end_ || !payload_.empty() || is_payload_sum_due_; }
   std::size_t buffer_capacity() const { return capacity_; }
 
  private:
   static constexpr std::size_t read_bytes = 256 << 10;
   static constexpr std::size_t least_read_bytes = 64 << 10;
+  /// Of a payload with checksum, at once: it is still in the processor's cache when it is summed
+  /// up.
+  static constexpr std::size_t summed_bytes = 256 << 10;
   static constexpr std::size_t idle_capacity_max = 8 << 20;
   static constexpr std::size_t waiting_descriptors_max = 8;
 
   std::string take_frame(FrameSink& sink, bool& is_taken);
+  std::string take_head(const FrameHeader& header, bool& is_here);
+  bool take_payload_sum(FrameSink& sink);
   std::string take_ring(const FrameHeader& header, FrameSink& sink);
   std::string problem_with(const FrameHeader& header) const;
+  void begin_payload(std::span<std::byte> target, FrameSink& sink);
   int take_descriptor();
   void make_room(std::size_t count);
   std::size_t buffered() const { return end_ - begin_; }
 
   Limits limits_;
   bool is_trusted_ = false;
+  bool has_checksums_ = false;       ///< of the peer's frames since the first one that has them
+  bool is_payload_sum_due_ = false;  ///< all before it has been taken
+  Checksum payload_sum_;
   std::unique_ptr<std::byte[]> buffer_;
   std::size_t capacity_ = 0;
   std::size_t begin_ = 0;

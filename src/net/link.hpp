@@ -41,8 +41,9 @@ class LinkEvents {
   /// until on_payload or on_closed; an empty span refuses and closes the link.
   virtual std::span<std::byte> on_frame(std::span<const std::byte> control,
                                         std::uint64_t payload_bytes, int descriptor) = 0;
-  /// The payload of the last frame is complete. Not called for frames without payload.
-  virtual void on_payload() = 0;
+  /// The payload of the last frame is complete. Not called for frames without payload. Not intact:
+  /// it has another checksum than when it was sent, and is of no use.
+  virtual void on_payload(bool is_intact) = 0;
   /// After each batch of frames read in one go: a good time to act on them together.
   virtual void on_batch_end() = 0;
   /// The link is gone; the last call. `reason` is for people: "closed by peer", "lost: …",
@@ -53,8 +54,9 @@ class LinkEvents {
 /// A framed, ordered, reliable byte link over a TCP or Unix stream socket.
 ///
 /// Frame on the wire, little-endian: magic u32, control_bytes u32, payload_bytes u64, control,
-/// payload. Frames sent within one turn of the loop leave in as few system calls as possible:
-/// send() queues; flush() or the end of the turn writes.
+/// payload; perhaps with checksums (docs/wire.md). Frames sent within one turn of the loop leave in
+/// as few system calls as possible: send() queues; flush() or the end of the turn writes.
+///
 /// Threads: only on its io_context's turn. Errors never throw: they arrive as on_closed.
 /// Callbacks may call anything on any link. Dropping the last reference closes a link without
 /// further calls; links are dropped before their io_context.
@@ -74,14 +76,18 @@ class Link : public std::enable_shared_from_this<Link> {
   virtual void flush() = 0;
   /// The peer has introduced itself: the full frame size is allowed from now on.
   virtual void trust() = 0;
+  /// The peer reads checksums: what is sent from now on has them, and a peer's frame that has none
+  /// is refused after its first one that has. Does nothing on one host, where bytes pass no
+  /// network.
+  virtual void add_checksums() = 0;
   /// Asks the peer, which must trust this side, to go on through memory that both map: bytes then
   /// cost no system calls while both poll. Does nothing between hosts, or where the system gives no
   /// such memory. One side asks.
   virtual void share_memory() = 0;
   /// Closes at once, dropping what is queued; on_closed follows on a later turn with this reason.
   virtual void close(const std::string& reason) = 0;
-  virtual std::string peer_name() const = 0;   ///< for people
-  virtual bool is_local() const = 0;           ///< a Unix socket
+  virtual std::string peer_name() const = 0;  ///< for people
+  virtual bool is_local() const = 0;          ///< a Unix socket
   virtual std::uint64_t queued_bytes() const = 0;
   virtual std::uint64_t bytes_sent() const = 0;
   virtual std::uint64_t bytes_received() const = 0;

@@ -23,6 +23,9 @@ constexpr std::size_t turn_bytes = 1 << 20;
 /// A detached link that makes no progress for this long closes.
 constexpr auto linger_time = std::chrono::seconds(5);
 constexpr std::size_t gathered_parts_max = 192;
+constexpr std::size_t parts_of_frame = 4;
+/// Of payloads, between two system calls: what is summed up is in the cache when it is sent.
+constexpr std::size_t summed_ahead_max = 256 << 10;
 constexpr std::size_t received_descriptors_max = 4;
 
 std::string name_of_peer(int socket, bool is_local) {
@@ -205,9 +208,9 @@ std::span<std::byte> SocketLink::on_frame(std::span<const std::byte> control,
   return events_->on_frame(control, payload_bytes, descriptor);
 }
 
-void SocketLink::on_payload() {
+void SocketLink::on_payload(bool is_intact) {
   is_batch_open_ = true;
-  events_->on_payload();
+  events_->on_payload(is_intact);
 }
 
 // ---- writing -----------------------------------------------------------------------------------
@@ -215,16 +218,16 @@ void SocketLink::on_payload() {
 void SocketLink::send(Frame frame) {
   if (!is_open_ || is_detached_ || !write_problem_.empty()) return;
   ASHLAR_CHECK(frame.descriptor < 0 || is_local_, "descriptors travel on Unix sockets only");
-  const FrameHeader header{
-      .magic = frame.descriptor < 0 ? FrameHeader::magic_plain : FrameHeader::magic_with_descriptor,
-      .control_bytes = static_cast<std::uint32_t>(frame.control.size()),
-      .payload_bytes = frame.payload.size()};
+  const FrameHeader header{.magic = adds_checksums_        ? FrameHeader::magic_with_checksums
+                                    : frame.descriptor < 0 ? FrameHeader::magic_plain
+                                                           : FrameHeader::magic_with_descriptor,
+                           .control_bytes = static_cast<std::uint32_t>(frame.control.size()),
+                           .payload_bytes = frame.payload.size()};
   if (frame.control.size() > std::min<std::uint64_t>(limits_.control_bytes, UINT32_MAX))
     return close("cannot send a control part of " + std::to_string(frame.control.size()) +
                  " bytes, expected at most " + std::to_string(limits_.control_bytes));
-  Queued queued{.header = header.encode(), .frame = std::move(frame)};
-  queued_bytes_ += queued.bytes();
-  queue_.push_back(std::move(queued));
+  queue_.push_back(queued(header, std::move(frame)));
+  queued_bytes_ += queue_.back().bytes();
   if (queued_bytes_ > limits_.queued_bytes)
     return close("the peer does not read: " + std::to_string(queued_bytes_) +
                  " bytes are queued, expected at most " + std::to_string(limits_.queued_bytes));
@@ -253,27 +256,66 @@ void SocketLink::flush() {
   if (is_open_ && is_detached_) linger();
 }
 
+SocketLink::Queued SocketLink::queued(const FrameHeader& header, Frame frame) {
+  Queued queued{.frame = std::move(frame)};
+  const auto plain = header.encode();
+  std::copy(plain.begin(), plain.end(), queued.head.begin());
+  if (header.magic == FrameHeader::magic_with_checksums) {
+    const FrameSums sums = FrameSums::of(header, Checksum::of(queued.frame.control));
+    std::memcpy(queued.head.data() + FrameHeader::bytes, &sums, FrameSums::bytes);
+    queued.head_bytes += FrameSums::bytes;
+  }
+  return queued;
+}
+
+/// Sums up the next part of a payload of which so much has been written. Returns whether that was
+/// the last part; then the checksum is there.
+bool SocketLink::sum_up(Queued& queued, std::size_t written) {
+  const auto payload = queued.frame.payload;
+  if (queued.summed == payload.size()) return true;
+  if (queued.summed == 0) payload_sum_.restart();
+  if (queued.summed - written >= summed_ahead_max) return false;
+  const std::size_t part = std::min(payload.size() - queued.summed, summed_ahead_max);
+  payload_sum_.add(payload.subspan(queued.summed, part));
+  queued.summed += part;
+  if (queued.summed < payload.size()) return false;
+  const std::uint64_t sum = payload_sum_.value();
+  std::memcpy(queued.payload_sum.data(), &sum, sizeof sum);
+  return true;
+}
+
 /// Gathers many frames into one system call. A descriptor goes with the first byte of its frame,
 /// so a frame that has one starts a call of its own.
 long SocketLink::send_some() {
   std::array<iovec, gathered_parts_max> parts;
   std::size_t count = 0;
   std::size_t skipped = written_of_front_;
-  const auto add = [&](const std::byte* first, std::size_t size) {
-    const std::size_t skip = std::min(skipped, size);
+  std::size_t summed = 0;
+  const auto add = [&](std::span<const std::byte> part) {
+    const std::size_t skip = std::min(skipped, part.size());
     skipped -= skip;
-    if (size > skip) parts[count++] = {const_cast<std::byte*>(first) + skip, size - skip};
+    part = part.subspan(skip);
+    if (!part.empty()) parts[count++] = {const_cast<std::byte*>(part.data()), part.size()};
   };
   int descriptor = -1;
-  for (std::size_t i = 0; i < queue_.size() && count + 3 <= parts.size(); ++i) {
-    const Queued& queued = queue_[i];
+  for (std::size_t i = 0; i < queue_.size() && count + parts_of_frame <= parts.size(); ++i) {
+    Queued& queued = queue_[i];
     if (queued.frame.descriptor >= 0) {
       if (i > 0) break;
       if (written_of_front_ == 0) descriptor = queued.frame.descriptor;
     }
-    add(queued.header.data(), queued.header.size());
-    add(queued.frame.control.data(), queued.frame.control.size());
-    add(queued.frame.payload.data(), queued.frame.payload.size());
+    add(queued.header());
+    add(queued.frame.control);
+    if (!queued.has_payload_sum()) {
+      add(queued.frame.payload);
+    } else {
+      const bool is_whole = sum_up(queued, std::min(skipped, queued.summed));
+      summed += queued.summed - std::min(skipped, queued.summed);
+      add(queued.frame.payload.first(queued.summed));
+      if (!is_whole) break;
+      add(queued.payload_sum);
+      if (summed >= summed_ahead_max) break;
+    }
     if (queued.is_ring) break;
   }
   return send_parts(socket_.native_handle(), {parts.data(), count}, descriptor);

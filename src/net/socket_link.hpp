@@ -29,6 +29,7 @@ class SocketLink final : public Link, private FrameSink, private PolledLink {
   void send(Frame frame) override;
   void flush() override;
   void trust() override { reader_.trust(); }
+  void add_checksums() override { adds_checksums_ = !is_local_; }
   void share_memory() override;
   void close(const std::string& reason) override;
   std::string peer_name() const override { return peer_name_; }
@@ -39,11 +40,20 @@ class SocketLink final : public Link, private FrameSink, private PolledLink {
 
  private:
   struct Queued {
-    std::array<std::byte, FrameHeader::bytes> header;
+    std::array<std::byte, FrameHeader::bytes + FrameSums::bytes> head{};
+    std::size_t head_bytes = FrameHeader::bytes;
     Frame frame;
-    bool is_ring = false;  ///< the last that goes by the socket
+    bool is_ring = false;    ///< the last that goes by the socket
+    std::size_t summed = 0;  ///< of the payload, when it is to have a checksum
+    std::array<std::byte, FrameSums::payload_sum_bytes> payload_sum{};
+
+    bool has_payload_sum() const {
+      return head_bytes > FrameHeader::bytes && !frame.payload.empty();
+    }
+    std::span<const std::byte> header() const { return std::span(head).first(head_bytes); }
     std::size_t bytes() const {
-      return header.size() + frame.control.size() + frame.payload.size();
+      return head_bytes + frame.control.size() + frame.payload.size() +
+             (has_payload_sum() ? payload_sum.size() : 0);
     }
   };
 
@@ -54,7 +64,7 @@ class SocketLink final : public Link, private FrameSink, private PolledLink {
   // FrameSink
   std::span<std::byte> on_frame(std::span<const std::byte> control, std::uint64_t payload_bytes,
                                 int descriptor) override;
-  void on_payload() override;
+  void on_payload(bool is_intact) override;
   std::string on_ring(std::uint64_t bytes, int descriptor) override;
   void fetch_descriptors() override { listen_for_bell(); }
   bool wants_more() const override { return is_open_ && events_ != nullptr; }
@@ -88,7 +98,9 @@ class SocketLink final : public Link, private FrameSink, private PolledLink {
 
   void arm_write();
   void want_room();
+  static Queued queued(const FrameHeader& header, Frame frame);
   long send_some();
+  bool sum_up(Queued& queued, std::size_t written);
   void drop_written(std::size_t count);
   void fail_write(int error);
 
@@ -118,15 +130,17 @@ class SocketLink final : public Link, private FrameSink, private PolledLink {
   bool is_read_armed_ = false;
   bool is_write_armed_ = false;
   bool is_writing_ = false;
+  bool adds_checksums_ = false;
   bool is_sharing_wanted_ = false;  ///< once started
-  bool reads_ring_ = false;     ///< no longer the socket
-  bool writes_ring_ = false;    ///< likewise
-  bool owes_bell_ = false;      ///< once it writes to the ring
-  bool wants_room_ = false;     ///< the ring was full
+  bool reads_ring_ = false;         ///< no longer the socket
+  bool writes_ring_ = false;        ///< likewise
+  bool owes_bell_ = false;          ///< once it writes to the ring
+  bool wants_room_ = false;         ///< the ring was full
   bool is_ring_turn_posted_ = false;
 
   std::deque<Queued> queue_;
   std::size_t written_of_front_ = 0;
+  Checksum payload_sum_;  ///< of the first payload in the queue that is not summed up
   std::uint64_t queued_bytes_ = 0;
   std::uint64_t bytes_sent_ = 0;
   std::uint64_t bytes_received_ = 0;

@@ -29,14 +29,15 @@ void SocketLink::share_memory() {
 /// Queues the last that goes by the socket.
 void SocketLink::send_switch(std::uint32_t magic, Descriptor descriptor) {
   const FrameHeader header{.magic = magic, .payload_bytes = ring_->capacity()};
-  Queued queued{.header = header.encode(), .frame = {}, .is_ring = true};
+  Frame frame;
   if (descriptor.is_open()) {
     const auto owned = std::make_shared<Descriptor>(std::move(descriptor));
-    queued.frame.descriptor = owned->get();
-    queued.frame.payload_owner = owned;
+    frame.descriptor = owned->get();
+    frame.payload_owner = owned;
   }
-  queued_bytes_ += queued.bytes();
-  queue_.push_back(std::move(queued));
+  queue_.push_back(queued(header, std::move(frame)));
+  queue_.back().is_ring = true;
+  queued_bytes_ += queue_.back().bytes();
   flush();
 }
 
@@ -60,8 +61,7 @@ std::string SocketLink::on_ring(std::uint64_t bytes, int descriptor) {
 // ---- polling and waiting -----------------------------------------------------------------------
 
 bool SocketLink::is_ready() const {
-  return is_open_ &&
-         ((reads_ring_ && ring_->has_bytes()) || (wants_room_ && ring_->has_room()));
+  return is_open_ && ((reads_ring_ && ring_->has_bytes()) || (wants_room_ && ring_->has_room()));
 }
 
 void SocketLink::poll() {
@@ -181,7 +181,7 @@ long SocketLink::write_ring() {
       }
     }
     for (const std::span<const std::byte> part :
-         {std::span<const std::byte>(queued.header), std::span<const std::byte>(queued.frame.control),
+         {queued.header(), std::span<const std::byte>(queued.frame.control),
           queued.frame.payload}) {
       const std::size_t skip = std::min(skipped, part.size());
       skipped -= skip;

@@ -55,6 +55,7 @@ struct Hello {
   std::vector<std::pair<std::string, double>> resources;  ///< workers
   bool keeps_templates = true;  ///< workers: it knows RunTemplate and DropTemplates
   bool returns_loans = false;   ///< on peer links: LoansWanted may be sent
+  bool reads_checksums = true;  ///< frames sent to it may have checksums
   /// Workers: positions in `kernels` of those without side effects, which may run twice.
   std::vector<std::uint32_t> repeatable;
   friend bool operator==(const Hello&, const Hello&) = default;
@@ -76,6 +77,7 @@ struct Welcome {
   bool keeps_templates = true;  ///< drivers only: SubmitRun may name a template
   bool explains = true;         ///< drivers only: it answers Explain
   bool returns_loans = false;   ///< on peer links: LoansWanted may be sent
+  bool reads_checksums = true;  ///< frames sent to it may have checksums
   friend bool operator==(const Welcome&, const Welcome&) = default;
 };
 

@@ -234,6 +234,7 @@ std::span<std::byte> DriverShell::on_frame(std::span<const std::byte> control,
     } else if (auto* welcome = std::get_if<protocol::Welcome>(&*decoded.message)) {
       observer_.on_cluster_size(welcome->cluster);
       explains_ = welcome->explains;
+      if (welcome->reads_checksums) link_->add_checksums();
       joined(welcome->session, welcome->peer, welcome->keeps_templates);
     }
   } else {

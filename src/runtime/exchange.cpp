@@ -7,334 +7,17 @@
 #include <algorithm>
 #include <cstring>
 #include <random>
-#include <type_traits>
-#include <variant>
 
+#include "base/check.hpp"
 #include "runtime/clock.hpp"
-#include "runtime/token.hpp"
-#include "wire/codec.hpp"
-#include "worker/worker_engine.hpp"
+#include "runtime/exchange_link.hpp"
 
 namespace ashlar::runtime {
 
-/// Leases dropped by any thread, to be returned on the loop's turn.
-struct Exchange::Returned {
-  std::mutex mutex;
-  std::vector<std::pair<std::weak_ptr<PeerLink>, std::uint64_t>> leases;
-};
-
-/// Data that others have read, noted by whichever thread lets go of them.
-struct Exchange::Read {
-  std::mutex mutex;
-  std::vector<DatumId> data;
-  std::vector<PeerId> sent_to;  ///< whose turn has ended
-};
-
-/// A buffer that somebody elsewhere reads; in the end it is noted, when the buffer is let go.
-struct Exchange::Given {
-  struct Notice {
-    Notice(std::shared_ptr<Read> where, DatumId id) : read(std::move(where)), datum(id) {}
-    Notice(Notice&&) noexcept = default;
-    Notice& operator=(Notice&&) = delete;
-    ~Notice() {
-      if (!read) return;
-      const std::lock_guard lock(read->mutex);
-      read->data.push_back(datum);
-    }
-
-    std::shared_ptr<Read> read;
-    DatumId datum;
-  };
-
-  Notice notice;
-  store::Buffer buffer;
-};
-
-/// What a peer is sent in its turn.
-struct Exchange::Sending {
-  Sending(std::shared_ptr<Read> where, PeerId to, std::shared_ptr<Given> what)
-      : read(std::move(where)), peer(to), data(std::move(what)) {}
-  Sending(const Sending&) = delete;
-  Sending& operator=(const Sending&) = delete;
-  ~Sending() {
-    const std::lock_guard lock(read->mutex);
-    read->sent_to.push_back(peer);
-  }
-
-  std::shared_ptr<Read> read;
-  PeerId peer;
-  std::shared_ptr<Given> data;
-};
-
-/// One link to a peer: what was asked on it, what was given on it.
-class Exchange::PeerLink : public net::LinkEvents,
-                           public std::enable_shared_from_this<Exchange::PeerLink> {
- public:
-  PeerLink(Exchange& exchange, PeerId peer, bool is_outgoing)
-      : exchange_(exchange), peer_(peer), is_outgoing_(is_outgoing) {}
-
-  void connected(std::shared_ptr<net::Link> link) {
-    link_ = std::move(link);
-    is_local_ = link_->is_local();
-    link_->start(*this);
-    if (is_outgoing_) {
-      protocol::Hello hello;
-      hello.role = protocol::Role::peer;
-      hello.peer = exchange_.self_;
-      hello.token = exchange_.options_.token;
-      hello.returns_loans = true;
-      link_->trust();
-      link_->send({wire::encode(wire::Handshake(std::move(hello))), {}, {}, -1});
-    }
-    for (auto& frame : waiting_) link_->send(std::move(frame));
-    waiting_.clear();
-  }
-
-  void send(const protocol::PeerMessage& message, std::span<const std::byte> payload = {},
-            std::shared_ptr<const void> owner = {}, int descriptor = -1) {
-    net::Frame frame{wire::encode(message), payload, std::move(owner), descriptor};
-    if (link_) {
-      link_->send(std::move(frame));
-    } else if (!is_closed_) {
-      waiting_.push_back(std::move(frame));
-    }
-  }
-
-  /// Sends what was gathered since the last turn, one message of each kind.
-  void send_gathered() {
-    if (!asking_.requests.empty()) send(std::exchange(asking_, {}));
-    if (!giving_.requests.empty()) send(std::exchange(giving_, {}));
-    if (!returning_.requests.empty()) send(std::exchange(returning_, {}));
-  }
-
-  std::span<std::byte> on_frame(std::span<const std::byte> control, std::uint64_t payload_bytes,
-                                int descriptor) override {
-    store::FileDescriptor owned(descriptor);
-    if (!is_greeted_) {
-      greet(control);
-      return {};
-    }
-    auto decoded = wire::decode_peer(control);
-    if (!decoded.message) {
-      link_->close("bad message: " + decoded.error);
-      return {};
-    }
-    payload_sink_ = {};
-    payload_bytes_ = payload_bytes;
-    descriptor_ = std::move(owned);
-    try {
-      std::visit([this](auto& message) { handle(message); }, *decoded.message);
-    } catch (const Error& error) {
-      link_->close(error.what());
-    }
-    return payload_sink_;
-  }
-
-  void on_payload() override {
-    exchange_.bytes_received_ += payload_.size();
-    finish_payload();
-  }
-
-  void on_batch_end() override {}
-
-  void on_closed(const std::string& reason) override { closed(reason); }
-
-  void closed(const std::string& reason) {
-    if (is_closed_) return;
-    is_closed_ = true;
-    const auto self = shared_from_this();
-    exchange_.log_.debug("link to peer " + std::to_string(peer_.value) + " closed: " + reason);
-    leases_.clear();
-    payload_ = {};
-    waiting_.clear();
-    auto asked = std::move(asked_);
-    asked_.clear();
-    asking_ = {};
-    giving_ = {};
-    returning_ = {};
-    exchange_.remove(this);
-    exchange_.turns_.forget_if(
-        [this](PeerId, const Answer& answer) { return answer.link.lock().get() == this; });
-    for (const auto& [request, datum] : asked) {
-      exchange_.fetching_.erase(datum);
-      exchange_.events_.on_fetch_failed(datum, peer_);
-    }
-    if (!is_outgoing_ && is_greeted_) {
-      exchange_.events_.on_unasked(peer_, worker::FetchUnasked::all);
-    }
-  }
-
-  Exchange& exchange_;
-  PeerId peer_;
-  bool is_outgoing_;
-  bool is_greeted_ = false;
-  bool is_closed_ = false;
-  bool is_local_ = false;  ///< to a process of this host
-  bool has_shared_arena_ = false;
-  bool returns_loans_ = false;  ///< the peer understands LoansWanted
-  std::shared_ptr<net::Link> link_;
-  std::vector<net::Frame> waiting_;         ///< until connected
-  std::map<std::uint64_t, DatumId> asked_;  ///< our requests
-  std::map<std::uint64_t, Given> leases_;   ///< what the peer reads in our arena
-  protocol::Fetch asking_;                  ///< gathered during a turn
-  protocol::FetchInPlace giving_;           ///< likewise
-  protocol::LeaseReturned returning_;       ///< likewise
-
- private:
-  void greet(std::span<const std::byte> control) {
-    auto decoded = wire::decode_handshake(control);
-    if (!decoded.message) return link_->close("bad handshake: " + decoded.error);
-    if (is_outgoing_) {
-      if (const auto* refusal = std::get_if<protocol::Refusal>(&*decoded.message)) {
-        return link_->close("refused: " + refusal->reason);
-      }
-      const auto* welcome = std::get_if<protocol::Welcome>(&*decoded.message);
-      if (welcome == nullptr || welcome->peer != peer_) return link_->close("not the peer meant");
-      returns_loans_ = welcome->returns_loans;
-    } else {
-      const auto* hello = std::get_if<protocol::Hello>(&*decoded.message);
-      if (hello == nullptr || hello->role != protocol::Role::peer) {
-        return link_->close("expected a peer's hello");
-      }
-      const std::string why = reason_to_refuse(*hello, exchange_.options_.token);
-      if (!why.empty()) {
-        link_->send({wire::encode(wire::Handshake(protocol::Refusal{why})), {}, {}, -1});
-        link_->detach();
-        closed(why);
-        return;
-      }
-      peer_ = hello->peer;
-      returns_loans_ = hello->returns_loans;
-      exchange_.incoming_[peer_] = this;
-      protocol::Welcome welcome;
-      welcome.peer = exchange_.self_;
-      welcome.returns_loans = true;
-      link_->trust();
-      link_->send({wire::encode(wire::Handshake(welcome)), {}, {}, -1});
-      link_->share_memory();
-    }
-    is_greeted_ = true;
-  }
-
-  void handle(const protocol::Fetch& m) {
-    for (std::size_t i = 0; i < m.requests.size(); ++i) {
-      exchange_.events_.on_asked(peer_, m.requests[i], m.data[i]);
-    }
-  }
-  void handle(const protocol::FetchCancel& m) {
-    exchange_.turns_.forget_if([&](PeerId, const Answer& answer) {
-      return answer.request == m.request && answer.link.lock().get() == this;
-    });
-    exchange_.events_.on_unasked(peer_, m.request);
-  }
-
-  void handle(const protocol::ArenaShared& m) {
-    if (m.arena != 0) throw BadInput("peer shares more than one arena");
-    mapped_ = std::make_shared<store::MappedArena>(std::move(descriptor_), m.bytes);
-  }
-
-  void handle(const protocol::FetchInPlace& m) {
-    for (std::size_t i = 0; i < m.requests.size(); ++i) {
-      const std::uint64_t request = m.requests[i];
-      if (const auto fetch = forget_request(request)) {
-        accept_in_place(fetch->datum, request, m.offsets[i], m.bytes[i]);
-        if (fetch->is_copied) exchange_.copy(fetch->datum);
-        exchange_.events_.on_fetched(fetch->datum, m.bytes[i], !fetch->is_copied, true);
-      } else {
-        returning_.requests.push_back(request);
-        exchange_.gather_on(*this);
-      }
-    }
-  }
-
-  void handle(const protocol::PushInPlace& m) {
-    accept_in_place(m.datum, m.lease, m.offset, m.bytes);
-    exchange_.events_.on_pushed(m.datum, m.bytes, true);
-  }
-
-  void handle(const protocol::FetchBytes& m) {
-    expect_payload(m.bytes);
-    payload_request_ = m.request;
-    payload_is_push_ = false;
-    begin_payload();
-  }
-
-  void handle(const protocol::PushBytes& m) {
-    expect_payload(m.bytes);
-    payload_datum_ = m.datum;
-    payload_is_push_ = true;
-    begin_payload();
-  }
-
-  void handle(const protocol::FetchRefused& m) {
-    if (const auto fetch = forget_request(m.request)) {
-      exchange_.events_.on_fetch_failed(fetch->datum, peer_);
-    }
-  }
-
-  void handle(const protocol::LeaseReturned& m) {
-    for (const auto request : m.requests) leases_.erase(request);
-  }
-
-  void handle(const protocol::LoansWanted&) { exchange_.events_.on_loans_wanted(peer_); }
-
-  struct Asked {
-    DatumId datum;
-    bool is_copied = false;
-  };
-  std::optional<Asked> forget_request(std::uint64_t request) {
-    const auto it = asked_.find(request);
-    if (it == asked_.end()) return std::nullopt;
-    const DatumId datum = it->second;
-    asked_.erase(it);
-    const auto fetching = exchange_.fetching_.find(datum);
-    const bool is_copied = fetching != exchange_.fetching_.end() && fetching->second.is_copied;
-    exchange_.fetching_.erase(datum);
-    return Asked{datum, is_copied};
-  }
-
-  void accept_in_place(DatumId datum, std::uint64_t lease, std::uint64_t offset,
-                       std::uint64_t bytes) {
-    if (!mapped_) throw BadInput("peer names an arena that it has not shared");
-    const auto range = mapped_->at(offset, bytes);
-    auto give_back = [returned = exchange_.returned_, link = weak_from_this(), lease] {
-      std::lock_guard lock(returned->mutex);
-      returned->leases.emplace_back(link, lease);
-    };
-    exchange_.table_.put(datum, store::Buffer::leased(mapped_, range, std::move(give_back)));
-  }
-
-  void expect_payload(std::uint64_t bytes) const {
-    if (bytes != payload_bytes_) throw BadInput("peer announces another size than it sends");
-  }
-
-  void begin_payload() {
-    payload_ = store::Buffer::allocate(exchange_.arena_, payload_bytes_);
-    if (payload_bytes_ == 0) return finish_payload();
-    payload_sink_ = payload_.writable().first(payload_bytes_);
-  }
-
-  void finish_payload() {
-    const std::uint64_t bytes = payload_.size();
-    store::Buffer buffer = std::exchange(payload_, {});
-    if (payload_is_push_) {
-      exchange_.table_.put(payload_datum_, std::move(buffer));
-      exchange_.events_.on_pushed(payload_datum_, bytes, is_local_);
-    } else if (const auto fetch = forget_request(payload_request_)) {
-      exchange_.table_.put(fetch->datum, std::move(buffer));
-      exchange_.events_.on_fetched(fetch->datum, bytes, false, is_local_);
-    }
-  }
-
-  std::shared_ptr<const store::MappedArena> mapped_;
-  store::FileDescriptor descriptor_;
-  std::span<std::byte> payload_sink_;
-  std::uint64_t payload_bytes_ = 0;
-  store::Buffer payload_;
-  bool payload_is_push_ = false;
-  std::uint64_t payload_request_ = 0;
-  DatumId payload_datum_;
-};
+namespace {
+/// A datum that comes spoiled so often is taken for lost at that peer.
+constexpr int spoiled_max = 4;
+}  // namespace
 
 namespace {
 
@@ -448,12 +131,30 @@ void Exchange::start_fetch(DatumId datum, PeerId peer, bool is_copied) {
     events_.on_fetch_failed(datum, peer);
     return;
   }
-  const std::uint64_t request = next_request_++;
-  link->asked_[request] = datum;
-  fetching_[datum] = {peer, request, is_copied};
-  link->asking_.requests.push_back(request);
-  link->asking_.data.push_back(datum);
-  gather_on(*link);
+  ask(*link, datum, {.peer = peer, .is_copied = is_copied});
+}
+
+void Exchange::ask(PeerLink& link, DatumId datum, Fetching fetching) {
+  fetching.request = next_request_++;
+  link.asked_[fetching.request] = datum;
+  fetching_[datum] = fetching;
+  link.asking_.requests.push_back(fetching.request);
+  link.asking_.data.push_back(datum);
+  gather_on(link);
+}
+
+/// What was asked for came spoiled: it is asked for again, or given up here.
+void Exchange::spoiled(PeerLink& link, std::uint64_t request) {
+  const auto asked = link.asked_.extract(request);
+  if (!asked) return;  // nobody wants it any more
+  const DatumId datum = asked.mapped();
+  auto fetching = fetching_.extract(datum);
+  ASHLAR_CHECK(!fetching.empty(), "a datum that is asked for is being fetched");
+  if (++fetching.mapped().times_spoiled < spoiled_max) {
+    ask(link, datum, fetching.mapped());
+  } else {
+    events_.on_fetch_failed(datum, link.peer_);
+  }
 }
 
 void Exchange::abandon_fetch(DatumId datum) {

@@ -107,6 +107,12 @@ class Exchange {
     std::uint64_t request = 0;
     std::shared_ptr<Given> data;
   };
+  struct Fetching {
+    PeerId peer;
+    std::uint64_t request = 0;
+    bool is_copied = false;
+    int times_spoiled = 0;  ///< it came, but not as it was sent
+  };
 
   PeerLink* outgoing(PeerId peer);
   void accept(std::shared_ptr<net::Link> link);
@@ -114,6 +120,8 @@ class Exchange {
   void give(PeerLink& link, std::uint64_t number, DatumId datum, bool is_push);
   void send_next();
   void copy(const DatumId& datum);
+  void ask(PeerLink& link, DatumId datum, Fetching fetching);
+  void spoiled(PeerLink& link, std::uint64_t request);
   void gather_on(PeerLink& link);
   void remove(PeerLink* link);
 
@@ -132,11 +140,6 @@ class Exchange {
   std::map<PeerId, PeerLink*> incoming_;
   std::vector<std::shared_ptr<PeerLink>> links_;
   std::vector<std::shared_ptr<PeerLink>> closed_;  ///< freed when no callback of theirs is active
-  struct Fetching {
-    PeerId peer;
-    std::uint64_t request = 0;
-    bool is_copied = false;
-  };
   std::map<DatumId, Fetching> fetching_;
   std::uint64_t next_request_ = 1;
   std::uint64_t next_lease_ = std::uint64_t{1} << 63;

@@ -61,7 +61,7 @@ class SchedulerShell::Connection : public net::LinkEvents,
     return {};
   }
 
-  void on_payload() override {}
+  void on_payload(bool) override {}
   void on_batch_end() override {}
   void on_closed(const std::string& reason) override { shell_.lose(*this, reason); }
 
@@ -149,6 +149,7 @@ void SchedulerShell::introduce(Connection& connection, protocol::Hello hello) {
   connection.hello_ = std::move(hello);
   connection.is_introduced_ = true;
   connection.link_->trust();
+  if (connection.hello_.reads_checksums) connection.link_->add_checksums();
   connection.link_->send({wire::encode(wire::Handshake(welcome)), {}, {}, -1});
   connection.link_->share_memory();
 }

@@ -473,6 +473,7 @@ std::span<std::byte> WorkerShell::on_frame(std::span<const std::byte> control,
     } else if (auto* refusal = std::get_if<protocol::Refusal>(&*decoded.message)) {
       end("refused by the scheduler: " + refusal->reason, false);
     } else if (auto* welcome = std::get_if<protocol::Welcome>(&*decoded.message)) {
+      if (welcome->reads_checksums) link_->add_checksums();
       exchange_.set_self(welcome->peer);
       engine_ = std::make_unique<worker::WorkerEngine>(welcome->peer, options_.slots,
                                                        options_.memory_limit, options_.limits,

@@ -97,7 +97,7 @@ class WorkerShell : private ExchangeEvents, private net::LinkEvents {
 
   std::span<std::byte> on_frame(std::span<const std::byte> control, std::uint64_t payload_bytes,
                                 int descriptor) override;
-  void on_payload() override {}
+  void on_payload(bool) override {}
   void on_batch_end() override {}
   void on_closed(const std::string& reason) override;
 

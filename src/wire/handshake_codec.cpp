@@ -20,6 +20,7 @@ void write_hello(const protocol::Hello& hello, schema::Hello::Builder out) {
     write_resources(hello.resources, out.initResources(list_size(hello.resources.size())));
   out.setKeepsTemplates(hello.keeps_templates);
   out.setReturnsLoans(hello.returns_loans);
+  out.setReadsChecksums(hello.reads_checksums);
   write_column(hello.repeatable, [&](unsigned n) { return out.initRepeatable(n); });
 }
 
@@ -39,6 +40,7 @@ protocol::Hello read_hello(schema::Hello::Reader in) {
   hello.resources = read_resources(in.getResources());
   hello.keeps_templates = in.getKeepsTemplates();
   hello.returns_loans = in.getReturnsLoans();
+  hello.reads_checksums = in.getReadsChecksums();
   hello.repeatable = read_u32(in.getRepeatable());
   for (const std::uint32_t position : hello.repeatable)
     require(position < hello.kernels.size(), "a repeatable kernel that is not listed");
@@ -58,6 +60,7 @@ struct Writer {
     to.setKeepsTemplates(welcome.keeps_templates);
     to.setExplains(welcome.explains);
     to.setReturnsLoans(welcome.returns_loans);
+    to.setReadsChecksums(welcome.reads_checksums);
   }
   void operator()(const protocol::Refusal& refusal) {
     out.initRefusal().setReason(as_text(refusal.reason));
@@ -76,7 +79,8 @@ Handshake read(schema::Handshake::Reader in) {
                                .cluster = read_cluster_size(from.getCluster()),
                                .keeps_templates = from.getKeepsTemplates(),
                                .explains = from.getExplains(),
-                               .returns_loans = from.getReturnsLoans()};
+                               .returns_loans = from.getReturnsLoans(),
+                               .reads_checksums = from.getReadsChecksums()};
     }
     case schema::Handshake::REFUSAL:
       return protocol::Refusal{.reason = read_text(in.getRefusal().getReason())};

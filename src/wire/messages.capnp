@@ -98,6 +98,7 @@ struct Hello {
   keepsTemplates @11 :Bool;
   returnsLoans @12 :Bool;
   repeatable @13 :List(UInt32);
+  readsChecksums @14 :Bool;
 }
 
 struct Welcome {
@@ -108,6 +109,7 @@ struct Welcome {
   keepsTemplates @4 :Bool;
   explains @5 :Bool;
   returnsLoans @6 :Bool;
+  readsChecksums @7 :Bool;
 }
 
 struct ClusterSize {

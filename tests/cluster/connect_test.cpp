@@ -102,7 +102,7 @@ class OldScheduler : private net::LinkEvents {
     link_->send({wire::encode(wire::Handshake(welcome)), {}, {}, -1});
     return {};
   }
-  void on_payload() override {}
+  void on_payload(bool) override {}
   void on_batch_end() override {}
   void on_closed(const std::string&) override { link_ = nullptr; }
 

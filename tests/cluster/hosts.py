@@ -1,5 +1,5 @@
 """Hosts in network namespaces, for tests and benchmarks: each has an address of its own, all are on
-one switch, and the link of each may be slow, delayed, lossy, or cut.
+one switch, and the link of each may be slow, delayed, lossy, cut, or spoil what passes.
 
 A process's host identity has its network namespace in it, so processes on different hosts share no
 memory, and data between them go over TCP from arena to arena.
@@ -119,17 +119,21 @@ class Network:
                         "quota name left drop"):
             self.switch.run("nft", command)
 
-    def delay(self, number, milliseconds, loss=0):
-        """Packets on the host's link arrive so much later, either way, and a share is lost."""
+    def delay(self, number, milliseconds, loss=0, spoiled=0):
+        """Packets on the host's link arrive so much later, either way, a share is lost, and a share
+        of the large ones has a bit changed, but those of host 1. Returns the proxy, which prints a
+        line for each of these."""
         port, near, far = (f"{kind}{number}" for kind in ("port", "near", "far"))
         self.switch.run("ip", "link", "add", near, "type", "veth", "peer", "name", far)
         self.switch.run("ip", "link", "set", port, "nomaster")
         self.switch.run("ip", "link", "set", far, "master", "bridge", "up")
         self.switch.run("ip", "link", "set", near, "up")
         proxy = self.switch.start(sys.executable, "-B", os.path.join(HERE, "link_proxy.py"), port,
-                                  near, str(milliseconds), str(loss), stdout=subprocess.PIPE)
+                                  near, str(milliseconds), str(loss), str(spoiled), "10.77.0.1",
+                                  stdout=subprocess.PIPE)
         if proxy.stdout.readline() != "ready\n":
             raise PermissionError("the proxy of a delayed link does not start")
+        return proxy
 
     def unplug(self, number):
         self.switch.run("ip", "link", "set", f"port{number}", "down")

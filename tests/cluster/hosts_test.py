@@ -1,5 +1,5 @@
 """Processes on different hosts: chunks go over TCP from arena to arena, and links are slow, lossy,
-or cut. See hosts.py."""
+cut, or spoil data. See hosts.py."""
 
 import os
 import re
@@ -128,6 +128,13 @@ class Links(Products):
             self.network.delay(host, milliseconds=10, loss=0.02)
         self.finish(self.start())
         self.bring_arrays_home()
+
+    def test_links_that_spoil_data_change_no_bit(self):
+        proxies = [self.network.delay(host, milliseconds=0, spoiled=0.05) for host in (3, 5)]
+        self.finish(self.start())
+        self.bring_arrays_home()
+        for proxy in proxies:
+            self.assertEqual(proxy.stdout.readline(), "spoiled\n")
 
     def test_a_link_cut_in_mid_transfer_changes_no_bit(self):
         self.network.cut_after(3, kilobytes=700)

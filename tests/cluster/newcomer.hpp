@@ -37,7 +37,7 @@ class Newcomer : public net::LinkEvents {
     if (!answer) answer = wire::decode_handshake(control).message;
     return {};
   }
-  void on_payload() override {}
+  void on_payload(bool) override {}
   void on_batch_end() override {}
   void on_closed(const std::string& reason) override { closed = reason; }
 

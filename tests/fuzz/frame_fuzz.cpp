@@ -31,7 +31,7 @@ struct Sink final : net::FrameSink {
     payload.assign(static_cast<std::size_t>(bytes), std::byte{});
     return payload;
   }
-  void on_payload() override {
+  void on_payload(bool) override {
     ASHLAR_CHECK(is_payload_open);
     is_payload_open = false;
   }
@@ -50,6 +50,22 @@ void append(std::vector<std::byte>& stream, std::size_t control, std::size_t pay
   stream.resize(stream.size() + control + payload, std::byte{7});
 }
 
+/// The same with checksums, which are right for these bytes.
+void append_summed(std::vector<std::byte>& stream, std::size_t control, std::size_t payload) {
+  const net::FrameHeader header{.magic = net::FrameHeader::magic_with_checksums,
+                                .control_bytes = static_cast<std::uint32_t>(control),
+                                .payload_bytes = payload};
+  const std::vector<std::byte> bytes(control + payload, std::byte{7});
+  const auto put = [&stream](const auto& value) {
+    const auto part = std::as_bytes(std::span(&value, 1));
+    stream.insert(stream.end(), part.begin(), part.end());
+  };
+  put(header.encode());
+  put(net::FrameSums::of(header, net::Checksum::of(std::span(bytes).first(control))));
+  stream.insert(stream.end(), bytes.begin(), bytes.end());
+  if (payload > 0) put(net::Checksum::of(std::span(bytes).first(payload)));
+}
+
 }  // namespace
 
 std::vector<std::vector<std::byte>> fuzz_seeds() {
@@ -63,6 +79,11 @@ std::vector<std::vector<std::byte>> fuzz_seeds() {
     const auto ring = net::FrameHeader{.magic = net::FrameHeader::magic_ring_taken}.encode();
     stream.insert(stream.end(), ring.begin(), ring.end());
     append(stream, 20, 0);
+    auto& summed = seeds.emplace_back(1, static_cast<std::byte>(mode));
+    append(summed, 40, 0);
+    append_summed(summed, 40, 0);
+    append_summed(summed, 200, mode != 0 ? 300 : 0);
+    append_summed(summed, 0, 0);
   }
   return seeds;
 }

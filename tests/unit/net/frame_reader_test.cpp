@@ -27,6 +27,7 @@ struct SeenFrame {
 struct Recorder final : FrameSink {
   std::vector<SeenFrame> frames;
   std::size_t payloads = 0;
+  std::size_t payloads_spoiled = 0;
   std::size_t frames_wanted = 1000000;
   std::vector<std::pair<std::uint64_t, int>> rings;
   int descriptors_fetched = 0;
@@ -38,7 +39,7 @@ struct Recorder final : FrameSink {
     frame.payload.resize(payload_bytes);
     return frame.payload;
   }
-  void on_payload() override { ++payloads; }
+  void on_payload(bool is_intact) override { ++(is_intact ? payloads : payloads_spoiled); }
   std::string on_ring(std::uint64_t bytes, int descriptor) override {
     rings.emplace_back(bytes, descriptor);
     return {};
@@ -46,6 +47,32 @@ struct Recorder final : FrameSink {
   void fetch_descriptors() override { ++descriptors_fetched; }
   bool wants_more() const override { return frames.size() < frames_wanted; }
 };
+
+std::vector<std::byte> bytes_of(std::uint64_t value) {
+  std::vector<std::byte> bytes(sizeof value);
+  std::memcpy(bytes.data(), &value, sizeof value);
+  return bytes;
+}
+
+std::vector<std::byte> summed_stream_of(const std::vector<SeenFrame>& frames) {
+  std::vector<std::byte> stream;
+  const auto append = [&stream](const auto& bytes) {
+    stream.insert(stream.end(), bytes.begin(), bytes.end());
+  };
+  for (const SeenFrame& frame : frames) {
+    const FrameHeader header{.magic = FrameHeader::magic_with_checksums,
+                             .control_bytes = static_cast<std::uint32_t>(frame.control.size()),
+                             .payload_bytes = frame.payload.size()};
+    const FrameSums sums = FrameSums::of(header, Checksum::of(frame.control));
+    append(header.encode());
+    append(bytes_of(sums.control));
+    append(bytes_of(sums.head));
+    append(frame.control);
+    append(frame.payload);
+    if (!frame.payload.empty()) append(bytes_of(Checksum::of(frame.payload)));
+  }
+  return stream;
+}
 
 std::vector<std::byte> stream_of(const std::vector<SeenFrame>& frames) {
   std::vector<std::byte> stream;
@@ -84,16 +111,62 @@ TEST(FrameReader, FindsTheSameFramesHoweverTheyArrive) {
   for (const std::size_t control : {0, 1, 16, 300, 70'000, 700'000})
     for (const std::size_t payload : {0, 5, 4096, 300'000})
       sent.push_back({bytes_of(control, control + payload), bytes_of(payload, payload)});
-  const auto stream = stream_of(sent);
-  for (const std::size_t step : {7, 1000, 65'537, 1 << 20, 1 << 24}) {
+  for (const auto& stream : {stream_of(sent), summed_stream_of(sent)}) {
+    for (const std::size_t step : {7, 1000, 65'537, 1 << 20, 1 << 24}) {
+      FrameReader reader{Limits{}};
+      reader.trust();
+      Recorder seen;
+      ASSERT_EQ(feed(reader, seen, stream, step), "");
+      EXPECT_TRUE(seen.frames == sent) << "step " << step;
+      EXPECT_EQ(seen.payloads, 18u);
+      EXPECT_EQ(seen.payloads_spoiled, 0u);
+      EXPECT_FALSE(reader.is_mid_frame());
+    }
+  }
+}
+
+TEST(FrameReader, NoticesEveryChangedByteOfAFrameWithChecksums) {
+  const std::vector<SeenFrame> sent{{bytes_of(20, 1), {}}, {bytes_of(40, 2), bytes_of(50, 3)}};
+  const auto stream = summed_stream_of(sent);
+  const std::size_t payload_at = stream.size() - 50 - FrameSums::payload_sum_bytes;
+  for (std::size_t at = 0; at < stream.size(); ++at) {
     FrameReader reader{Limits{}};
     reader.trust();
     Recorder seen;
-    ASSERT_EQ(feed(reader, seen, stream, step), "");
-    EXPECT_TRUE(seen.frames == sent) << "step " << step;
-    EXPECT_EQ(seen.payloads, 18u);
-    EXPECT_FALSE(reader.is_mid_frame());
+    auto changed = stream;
+    changed[at] ^= std::byte{16};
+    const std::string problem = feed(reader, seen, changed, 1000);
+    EXPECT_EQ(problem.empty(), at >= payload_at) << at;
+    EXPECT_EQ(seen.payloads, 0u) << at;
+    EXPECT_EQ(seen.payloads_spoiled, at >= payload_at ? 1u : 0u) << at;
+    EXPECT_TRUE(std::equal(seen.frames.begin(), seen.frames.end(), sent.begin(),
+                           [](const auto& a, const auto& b) { return a.control == b.control; }))
+        << at;
   }
+}
+
+TEST(FrameReader, GoesOnAfterASpoiledPayload) {
+  const std::vector<SeenFrame> sent{{bytes_of(40, 2), bytes_of(50, 3)},
+                                    {bytes_of(9, 2), bytes_of(5000, 3)}};
+  auto stream = summed_stream_of(sent);
+  stream[FrameHeader::bytes + FrameSums::bytes + 40] ^= std::byte{1};
+  FrameReader reader{Limits{}};
+  reader.trust();
+  Recorder seen;
+  ASSERT_EQ(feed(reader, seen, stream, 100), "");
+  EXPECT_EQ(seen.payloads_spoiled, 1u);
+  EXPECT_EQ(seen.payloads, 1u);
+  EXPECT_TRUE(seen.frames[1] == sent[1]);
+}
+
+TEST(FrameReader, RefusesAFrameWithoutChecksumsAfterOneThatHasThem) {
+  auto stream = summed_stream_of({{bytes_of(20, 1), {}}});
+  const auto plain = stream_of({{bytes_of(20, 1), {}}});
+  stream.insert(stream.end(), plain.begin(), plain.end());
+  FrameReader reader{Limits{}};
+  Recorder seen;
+  EXPECT_NE(feed(reader, seen, stream, 1000), "");
+  EXPECT_EQ(seen.frames.size(), 1u);
 }
 
 TEST(FrameReader, RefusesBadHeaders) {
@@ -156,7 +229,7 @@ TEST(FrameReader, RefusedPayloadsEndTheStream) {
     std::span<std::byte> on_frame(std::span<const std::byte>, std::uint64_t, int) override {
       return {};
     }
-    void on_payload() override { FAIL(); }
+    void on_payload(bool) override { FAIL(); }
     std::string on_ring(std::uint64_t, int) override { return "no"; }
     bool wants_more() const override { return true; }
   } refuser;

@@ -28,6 +28,10 @@ struct EveryLink : Net, testing::WithParamInterface<std::string> {
     } else if (GetParam() == "tcp") {
       open_by("tcp://127.0.0.1:0");
       share(left);  // does nothing
+    } else if (GetParam() == "tcp_checksums") {
+      open_by("tcp://127.0.0.1:0");
+      left->add_checksums();
+      right->add_checksums();
     } else {
       open_pair(Limits{.ring_bytes = 64 << 10});
     }
@@ -37,7 +41,7 @@ struct EveryLink : Net, testing::WithParamInterface<std::string> {
   }
 };
 INSTANTIATE_TEST_SUITE_P(Sockets, EveryLink,
-                         testing::Values("pair", "abstract", "file", "tcp", "ring",
+                         testing::Values("pair", "abstract", "file", "tcp", "tcp_checksums", "ring",
                                          "ring_of_the_other", "polled_ring"),
                          [](const auto& param) { return param.param; });
 
@@ -53,7 +57,7 @@ TEST_P(EveryLink, CarriesManySmallFramesInOrder) {
   EXPECT_LT(seen.batches, count / 10);
   EXPECT_EQ(left->queued_bytes(), 0u);
   EXPECT_EQ(left->bytes_sent(), right->bytes_received());
-  EXPECT_EQ(left->is_local(), GetParam() != "tcp");
+  EXPECT_EQ(left->is_local(), !GetParam().starts_with("tcp"));
   EXPECT_FALSE(left->peer_name().empty());
 }
 
@@ -334,8 +338,7 @@ TEST_F(LinkTest, RefusesUnusableSharedMemory) {
     link->trust();
     send_raw(theirs, header(is_offer ? offer : taken, 0, 4096), is_offer ? unsealed : -1);
     run_until([&] { return !seen.closed.empty(); });
-    EXPECT_NE(seen.closed[0].find("bad frame: shared memory"), std::string::npos)
-        << seen.closed[0];
+    EXPECT_NE(seen.closed[0].find("bad frame: shared memory"), std::string::npos) << seen.closed[0];
     ::close(theirs);
   }
   ::close(unsealed);

@@ -24,6 +24,7 @@ struct Witness : LinkEvents {
   std::vector<int> descriptors;
   std::vector<std::string> closed;
   int payloads_done = 0;
+  int payloads_spoiled = 0;
   int batches = 0;
   bool refuses_payloads = false;
   std::function<void(const std::string&)> then = [](const std::string&) {};
@@ -41,7 +42,7 @@ struct Witness : LinkEvents {
     then(controls.back());
     return place;
   }
-  void on_payload() override { ++payloads_done; }
+  void on_payload(bool is_intact) override { ++(is_intact ? payloads_done : payloads_spoiled); }
   void on_batch_end() override { ++batches; }
   void on_closed(const std::string& reason) override { closed.push_back(reason); }
 };

@@ -140,6 +140,7 @@ void RandomMessages::fill(protocol::Hello& out) {
       random_.below(4), [&] { return std::pair(text(), random_.uniform() * 100); });
   out.keeps_templates = coin();
   out.returns_loans = coin();
+  out.reads_checksums = coin();
   for (std::uint32_t k = 0; k < out.kernels.size(); ++k)
     if (coin()) out.repeatable.push_back(k);
 }

@@ -1,0 +1,334 @@
+#include "runtime/exchange.hpp"
+
+#include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cstring>
+#include <deque>
+#include <functional>
+#include <mutex>
+#include <thread>
+
+#include "net/checksum.hpp"
+#include "net/frame_reader.hpp"
+#include "runtime/clock.hpp"
+#include "wire/codec.hpp"
+
+/// An exchange asks a peer that sends what it should not.
+namespace ashlar::runtime {
+namespace {
+
+using Bytes = std::vector<std::byte>;
+
+constexpr PeerId us{1};
+constexpr PeerId them{2};
+constexpr std::size_t datum_bytes = 300'000;
+
+DatumId datum(std::uint32_t index) { return {{SessionId{1}, 1}, index}; }
+
+Bytes content_of(const DatumId& id) {
+  Bytes bytes(datum_bytes);
+  for (std::size_t i = 0; i < bytes.size(); ++i) bytes[i] = std::byte(i * 7 + i / 256 + id.index);
+  return bytes;
+}
+
+void append(Bytes& to, const void* from, std::size_t bytes) {
+  const auto* first = static_cast<const std::byte*>(from);
+  to.insert(to.end(), first, first + bytes);
+}
+
+Bytes summed_frame(const Bytes& control, const Bytes& payload) {
+  const net::FrameHeader header{.magic = net::FrameHeader::magic_with_checksums,
+                                .control_bytes = static_cast<std::uint32_t>(control.size()),
+                                .payload_bytes = payload.size()};
+  const auto sums = net::FrameSums::of(header, net::Checksum::of(control));
+  Bytes frame;
+  append(frame, header.encode().data(), net::FrameHeader::bytes);
+  append(frame, &sums, net::FrameSums::bytes);
+  append(frame, control.data(), control.size());
+  append(frame, payload.data(), payload.size());
+  const std::uint64_t sum = net::Checksum::of(payload);
+  if (!payload.empty()) append(frame, &sum, sizeof sum);
+  return frame;
+}
+
+Bytes answer(std::uint64_t request, const DatumId& id) {
+  return summed_frame(
+      wire::encode(protocol::PeerMessage(protocol::FetchBytes{request, datum_bytes})),
+      content_of(id));
+}
+
+/// Accepts connections and answers what is asked, byte by byte as a test wants it.
+class OddPeer {
+ public:
+  /// What goes out in answer to a request; the connection ends when it is empty or `ends`.
+  struct Reply {
+    Bytes bytes;
+    bool ends = false;
+  };
+  using Script = std::function<Reply(std::uint64_t request, const DatumId& id, int attempt)>;
+
+  explicit OddPeer(Script script) : script_(std::move(script)) {
+    listener_ = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t size = sizeof address;
+    EXPECT_EQ(::bind(listener_, reinterpret_cast<sockaddr*>(&address), size), 0);
+    EXPECT_EQ(::listen(listener_, 8), 0);
+    ::getsockname(listener_, reinterpret_cast<sockaddr*>(&address), &size);
+    port_ = ntohs(address.sin_port);
+    thread_ = std::thread([this] { accept(); });
+  }
+  ~OddPeer() {
+    ::shutdown(listener_, SHUT_RDWR);
+    {
+      const std::lock_guard lock(mutex_);
+      if (connection_ >= 0) ::shutdown(connection_, SHUT_RDWR);
+    }
+    thread_.join();
+    ::close(listener_);
+  }
+
+  protocol::PeerInfo info() const {
+    return {them, "odd", {"elsewhere", "", "tcp://127.0.0.1:" + std::to_string(port_)}};
+  }
+
+ private:
+  struct Sink final : net::FrameSink {
+    std::span<std::byte> on_frame(std::span<const std::byte> control, std::uint64_t, int) override {
+      controls.emplace_back(control.begin(), control.end());
+      return {};
+    }
+    void on_payload(bool) override {}
+    std::string on_ring(std::uint64_t, int) override { return "no"; }
+    bool wants_more() const override { return true; }
+    std::deque<Bytes> controls;
+  };
+
+  void accept() {
+    for (int socket; (socket = ::accept(listener_, nullptr, nullptr)) >= 0;) {
+      connect(socket);
+      serve(socket);
+      connect(-1);
+      ::close(socket);
+    }
+  }
+
+  void connect(int socket) {
+    const std::lock_guard lock(mutex_);
+    connection_ = socket;
+  }
+
+  void serve(int socket) {
+    net::FrameReader reader{net::Limits{}};
+    reader.trust();
+    Sink sink;
+    bool is_greeted = false;
+    while (true) {
+      const auto place = reader.room()[1];
+      const long count = ::recv(socket, place.data(), place.size(), 0);
+      if (count <= 0) return;
+      if (!reader.advance(static_cast<std::size_t>(count), sink).empty()) return;
+      while (!sink.controls.empty()) {
+        const Bytes control = std::move(sink.controls.front());
+        sink.controls.pop_front();
+        if (!is_greeted) {
+          is_greeted = true;
+          protocol::Welcome welcome;
+          welcome.peer = them;
+          send(socket, summed_frame(wire::encode(wire::Handshake(welcome)), {}));
+        } else if (!obey(socket, control)) {
+          return;
+        }
+      }
+    }
+  }
+
+  bool obey(int socket, const Bytes& control) {
+    const auto message = wire::decode_peer(control).message;
+    const auto* fetch = message ? std::get_if<protocol::Fetch>(&*message) : nullptr;
+    for (std::size_t i = 0; fetch != nullptr && i < fetch->requests.size(); ++i) {
+      const Reply reply = script_(fetch->requests[i], fetch->data[i], attempts_++);
+      send(socket, reply.bytes);
+      if (reply.ends) return false;
+    }
+    return true;
+  }
+
+  static void send(int socket, const Bytes& bytes) {
+    std::size_t done = 0;
+    while (done < bytes.size()) {
+      const long count = ::send(socket, bytes.data() + done, bytes.size() - done, MSG_NOSIGNAL);
+      if (count <= 0) return;
+      done += static_cast<std::size_t>(count);
+    }
+  }
+
+  Script script_;
+  int listener_ = -1;
+  std::uint16_t port_ = 0;
+  int attempts_ = 0;
+  std::mutex mutex_;
+  int connection_ = -1;  ///< guarded by mutex_
+  std::thread thread_;
+};
+
+struct ExchangeTest : testing::Test, ExchangeEvents {
+  ExchangeTest() {
+    exchange.set_self(us);
+    loop.add_turn_hook([this] {
+      exchange.flush();
+      return false;
+    });
+  }
+
+  void fetch(OddPeer& peer, std::uint32_t index) {
+    exchange.know_peer(peer.info());
+    const std::size_t before = outcomes.size();
+    loop.dispatch([this, index] { exchange.start_fetch(datum(index), them); });
+    ASSERT_TRUE(
+        loop.drive_until([&] { return outcomes.size() > before; }, now() + Duration::seconds(20)));
+  }
+  bool is_right(std::uint32_t index) {
+    const store::Buffer* buffer = table.find(datum(index));
+    const Bytes expected = content_of(datum(index));
+    return buffer != nullptr && buffer->size() == datum_bytes &&
+           std::memcmp(buffer->bytes().data(), expected.data(), datum_bytes) == 0;
+  }
+
+  void on_fetched(DatumId, std::uint64_t, bool, bool) override { outcomes += "+"; }
+  void on_fetch_failed(DatumId, PeerId) override { outcomes += "-"; }
+  void on_asked(PeerId, std::uint64_t, DatumId) override {}
+  void on_unasked(PeerId, std::uint64_t) override {}
+  void on_loans_wanted(PeerId) override {}
+  void on_pushed(DatumId, std::uint64_t, bool) override { outcomes += "p"; }
+
+  std::string outcomes;
+  Loop loop{Loop::Options{}};
+  std::shared_ptr<store::Arena> arena = std::make_shared<store::Arena>(64 << 20);
+  DataTable table;
+  telemetry::Log log;
+  Exchange exchange{loop, arena, table, *this, log, {}};
+};
+
+Bytes spoiled(Bytes frame) {
+  frame[frame.size() - 1000] ^= std::byte{1};
+  return frame;
+}
+
+TEST_F(ExchangeTest, FetchesAgainWhatHasChangedOnItsWay) {
+  OddPeer peer([](std::uint64_t request, const DatumId& id, int attempt) -> OddPeer::Reply {
+    return {attempt < 2 ? spoiled(answer(request, id)) : answer(request, id)};
+  });
+  fetch(peer, 1);
+  EXPECT_EQ(outcomes, "+");
+  EXPECT_TRUE(is_right(1));
+  fetch(peer, 2);
+  EXPECT_TRUE(is_right(2));
+  EXPECT_EQ(arena->allocated_bytes(), 2 * store::Arena::block_bytes(datum_bytes));
+}
+
+TEST_F(ExchangeTest, GivesUpAPeerFromWhichADatumAlwaysComesChanged) {
+  int asked = 0;
+  OddPeer peer([&](std::uint64_t request, const DatumId& id, int) -> OddPeer::Reply {
+    ++asked;
+    return {spoiled(answer(request, id))};
+  });
+  fetch(peer, 1);
+  EXPECT_EQ(outcomes, "-");
+  EXPECT_EQ(asked, 4);
+  EXPECT_EQ(table.find(datum(1)), nullptr);
+  EXPECT_EQ(arena->allocated_bytes(), 0u);
+}
+
+/// Whatever the first answer is, the fetch fails and the next one works.
+struct OddAnswer : ExchangeTest {
+  void fails_once(const std::function<OddPeer::Reply(std::uint64_t, const DatumId&)>& odd) {
+    OddPeer peer([&](std::uint64_t request, const DatumId& id, int attempt) -> OddPeer::Reply {
+      return attempt == 0 ? odd(request, id) : OddPeer::Reply{answer(request, id)};
+    });
+    fetch(peer, 1);
+    EXPECT_EQ(outcomes, "-");
+    EXPECT_EQ(table.find(datum(1)), nullptr);
+    fetch(peer, 1);
+    EXPECT_EQ(outcomes, "-+");
+    EXPECT_TRUE(is_right(1));
+    EXPECT_EQ(arena->allocated_bytes(), store::Arena::block_bytes(datum_bytes));
+  }
+};
+
+TEST_F(OddAnswer, AChangedControlPart) {
+  fails_once([](std::uint64_t request, const DatumId& id) -> OddPeer::Reply {
+    Bytes frame = answer(request, id);
+    frame[net::FrameHeader::bytes + net::FrameSums::bytes + 20] ^= std::byte{1};
+    return {frame};
+  });
+}
+
+TEST_F(OddAnswer, AChangedHeader) {
+  fails_once([](std::uint64_t request, const DatumId& id) -> OddPeer::Reply {
+    Bytes frame = answer(request, id);
+    frame[9] ^= std::byte{1};
+    return {frame};
+  });
+}
+
+OddPeer::Reply announce(std::uint64_t request, const DatumId& id, std::uint64_t bytes) {
+  const auto control = wire::encode(protocol::PeerMessage(protocol::FetchBytes{request, bytes}));
+  return {summed_frame(control, content_of(id))};
+}
+
+TEST_F(OddAnswer, MoreBytesThanAnnounced) {
+  fails_once([](std::uint64_t request, const DatumId& id) {
+    return announce(request, id, datum_bytes - 1);
+  });
+}
+
+TEST_F(OddAnswer, FewerBytesThanAnnounced) {
+  fails_once([](std::uint64_t request, const DatumId& id) {
+    return announce(request, id, datum_bytes + 1);
+  });
+}
+
+TEST_F(OddAnswer, FewerBytesThanTheHeaderSays) {
+  fails_once([](std::uint64_t request, const DatumId& id) -> OddPeer::Reply {
+    Bytes frame = answer(request, id);
+    frame.resize(frame.size() - 1000);
+    return {frame, true};
+  });
+}
+
+TEST_F(ExchangeTest, SurvivesMoreBytesThanTheHeaderSays) {
+  OddPeer peer([](std::uint64_t request, const DatumId& id, int attempt) -> OddPeer::Reply {
+    Bytes frame = answer(request, id);
+    if (attempt == 0) frame.insert(frame.end(), 1000, std::byte{7});
+    return {frame};
+  });
+  fetch(peer, 1);
+  EXPECT_EQ(outcomes, "+");
+  fetch(peer, 2);
+  if (outcomes == "+-") fetch(peer, 2);  // the link was closed before or after it was asked
+  EXPECT_TRUE(is_right(1));
+  EXPECT_TRUE(is_right(2));
+}
+
+TEST_F(ExchangeTest, DiscardsWhatIsPushedAndHasChanged) {
+  OddPeer peer([](std::uint64_t request, const DatumId& id, int) -> OddPeer::Reply {
+    const auto push =
+        wire::encode(protocol::PeerMessage(protocol::PushBytes{datum(9), datum_bytes}));
+    Bytes bytes = spoiled(summed_frame(push, content_of(datum(9))));
+    const Bytes then = answer(request, id);
+    append(bytes, then.data(), then.size());
+    return {bytes};
+  });
+  fetch(peer, 1);
+  EXPECT_EQ(outcomes, "+");
+  EXPECT_TRUE(is_right(1));
+  EXPECT_EQ(table.find(datum(9)), nullptr);
+}
+
+}  // namespace
+}  // namespace ashlar::runtime
