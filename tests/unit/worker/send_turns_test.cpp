@@ -26,7 +26,7 @@ TEST(SendTurns, OneThatDoesNotReadHoldsUpOthersForAWhile) {
   for (int i = 0; i < 3; ++i) turns.wait(PeerId{0}, i);
   for (int i = 3; i < 6; ++i) turns.wait(PeerId{1}, i);
   for (std::size_t i = 0; i < Turns::most; ++i) EXPECT_TRUE(turns.begin_next(start));
-  EXPECT_FALSE(turns.begin_next(start + Turns::patience - Duration{1}));
+  EXPECT_FALSE(turns.begin_next(start + Duration{Turns::patience.ns - 1}));
   EXPECT_TRUE(turns.begin_next(start + Turns::patience));
 }
 
