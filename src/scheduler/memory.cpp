@@ -117,7 +117,8 @@ bool Core::is_held_up(const Run& run, std::uint32_t task) {
 /// an input. Somebody made that input and had reported it, or started its task after it said that
 /// it could not; then this was not the first. If it was made long ago, and a worker is short as it
 /// waits for it, whoever has it on disk has had no room to read it for longer than any transfer
-/// takes, and it too only waits.
+/// takes, and it too only waits. Who is to pass an input on, and has no room for it, has refused by
+/// then, and the input comes from who made it.
 bool Core::is_stuck_on_memory() {
   bool is_any_short = false;
   for (PeerIndex p = 0; p < workers_.size(); ++p) is_any_short |= workers_.at(p).is_short();

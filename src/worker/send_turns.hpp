@@ -20,7 +20,7 @@ template <class Item>
 class SendTurns {
  public:
   static constexpr std::uint64_t bytes_min = 1 << 18;  ///< smaller data are sent at once
-  static constexpr std::size_t most = 2;
+  static constexpr std::size_t most = 4;
   static constexpr Duration patience = Duration::seconds(1);
 
   void wait(PeerId peer, Item item) { waiting_.emplace_back(peer, std::move(item)); }
