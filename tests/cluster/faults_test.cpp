@@ -58,37 +58,52 @@ TEST(Faults, WithoutHugePagesAllIsRight) {
   });
 }
 
-TEST(Faults, AFullDiskIsAnErrorOrDoneWithout) {
-  const TemporaryFolder folder;
-  in_a_child([&] {
-    if (!mount_small_disk(folder / "", 16 * mebibyte)) return skipped;
-    auto session = Session::local({.workers = 2,
-                                   .threads_per_worker = 1,
-                                   .memory_per_worker = 64 * mebibyte,
-                                   .spill_dir = folder / "",
-                                   .spill_per_worker = 1024 * mebibyte,
-                                   .progress = false});
+/// Two workers with 128 MB of memory for data that have to go to disk.
+class FullDisk : public ::testing::Test {
+ protected:
+  static Session small_session(const TemporaryFolder& folder) {
+    return Session::local({.workers = 2,
+                           .threads_per_worker = 1,
+                           .memory_per_worker = 64 * mebibyte,
+                           .spill_dir = folder / "",
+                           .spill_per_worker = 1024 * mebibyte,
+                           .progress = false});
+  }
+
+  void expect_named(Session& session, const std::string& why) {
     {
       const auto kept = session.persist(random::uniform({8000, 4000}, {.chunks = {500, 500}}));
       try {
         session.wait(kept);
-        ADD_FAILURE() << "256 MB do not fit into 128 and 16 on disk";
+        ADD_FAILURE() << "256 MB have no room";
       } catch (const Overloaded& error) {
         const std::string text = error.what();
-        EXPECT_NE(text.find("No space left on device"), std::string::npos) << text;
-        EXPECT_NE(text.find(folder / ""), std::string::npos) << text;
+        EXPECT_NE(text.find(why), std::string::npos) << text;
+        EXPECT_NE(text.find(folder_ / ""), std::string::npos) << text;
       }
     }
     expect_right_results(session);
+  }
+
+  TemporaryFolder folder_;
+};
+
+TEST_F(FullDisk, IsNamedAndDoneWithout) {
+  in_a_child([&] {
+    if (!mount_small_disk(folder_ / "", 16 * mebibyte)) return skipped;
+    auto session = small_session(folder_);
+    expect_named(session, "No space left on device");
     return 0;
   });
 }
 
-TEST(Faults, AWorkerThatWritesTooLargeAFileLives) {
-  const TemporaryFolder folder;
-  auto session = two_workers();
-  const auto text = session.submit<write_beyond_limit>(folder / "file").get();
-  EXPECT_EQ(text, "File too large");
+TEST_F(FullDisk, SoIsOneWhereFilesMayNotGrow) {
+  auto session = small_session(folder_);
+  const auto workers = child_processes();
+  const rlimit small{mebibyte, mebibyte};
+  for (const int pid : workers) ASSERT_EQ(::prlimit(pid, RLIMIT_FSIZE, &small, nullptr), 0);
+  expect_named(session, "File too large");
+  EXPECT_EQ(child_processes(), workers) << "none was killed and replaced";
 }
 
 }  // namespace

@@ -26,8 +26,6 @@ int pid_of_worker();
 /// Writes the worker's pid to a file, and waits for ever.
 int report_and_wait(const std::string& path);
 int crash(int x);
-/// Why nothing can be written to a file when files may have no bytes.
-std::string write_beyond_limit(const std::string& path);
 void add_into(View<const double, 2> a, View<double, 2> c);
 HostArray make_block(std::int64_t n, double value);
 double total(const std::vector<double>& values);

@@ -3,12 +3,9 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/inotify.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <numeric>
@@ -70,19 +67,6 @@ int crash(int x) {
   return x;
 }
 
-std::string write_beyond_limit(const std::string& path) {
-  rlimit before = {};
-  ::getrlimit(RLIMIT_FSIZE, &before);
-  const rlimit none{0, before.rlim_max};
-  ::setrlimit(RLIMIT_FSIZE, &none);
-  const int file = ::open(path.c_str(), O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
-  const ssize_t written = ::write(file, "x", 1);
-  const std::string text = written == 1 ? "written" : std::strerror(errno);
-  ::setrlimit(RLIMIT_FSIZE, &before);
-  ::close(file);
-  return text;
-}
-
 void add_into(View<const double, 2> a, View<double, 2> c) {
   for (std::int64_t i = 0; i < a.size(); ++i) c.data()[i] += a.data()[i];
 }
@@ -104,7 +88,6 @@ Tasks test_tasks() {
   tasks.add<report_and_wait>("report_and_wait").add<crash>("crash").add<add_into>("add_into");
   tasks.add<make_block>("make_block").add<total>("total");
   tasks.add<add_both>("add_both").add<fail_if_negative>("fail_if_negative");
-  tasks.add<write_beyond_limit>("write_beyond_limit");
   tasks.add<hold>("hold").add<stall_once>("stall_once", {.pure = true});
   return tasks;
 }
