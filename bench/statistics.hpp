@@ -1,15 +1,18 @@
 #pragma once
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdio>
 #include <vector>
 
 /// How benchmarks sum up what they measured several times.
 namespace ashlar::bench {
 
+/// Of an even number of values the mean of the middle two.
 inline double median(std::vector<double> values) {
   std::ranges::sort(values);
-  return values[values.size() / 2];
+  const std::size_t middle = values.size() / 2;
+  return values.size() % 2 != 0 ? values[middle] : (values[middle - 1] + values[middle]) / 2;
 }
 
 /// One line: name, median, unit and range.

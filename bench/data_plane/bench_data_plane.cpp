@@ -106,6 +106,22 @@ void run_get(const Options& o, std::int64_t bytes) {
   bench::print(("  next chunk of a stream" + size).c_str(), step, "us");
 }
 
+/// That chunks of whole columns hold what the array does.
+void check_columns(ashlar::Session& session, const ashlar::Array& columns,
+                   const ashlar::HostArray& expected) {
+  const auto all = expected.view<double, 2>();
+  for (const auto& chunk : session.stream(columns)) {
+    const auto found = chunk.view<double, 2>();
+    const std::int64_t rows = chunk.shape()[0], width = chunk.shape()[1];
+    for (std::int64_t i = 0; i < rows; ++i) {
+      const double* row = &all(chunk.offset()[0] + i, chunk.offset()[1]);
+      if (!std::equal(row, row + width, &found(i, 0))) {
+        throw std::runtime_error("row " + std::to_string(i) + " of the columns is wrong");
+      }
+    }
+  }
+}
+
 void run_rechunk(const Options& o) {
   auto session = two_workers();
   const std::int64_t side = o.n / 16;
@@ -119,6 +135,7 @@ void run_rechunk(const Options& o) {
       session.wait(*columns);
     });
     if (i >= 0) seconds.push_back(time);
+    if (i == o.repeats - 1) check_columns(session, *columns, session.compute(rows));
   }
   bench::print(("rechunk " + std::to_string(o.n) + "^2, rows to columns").c_str(), seconds, "s");
 }

@@ -1,16 +1,23 @@
 """Ray's side of bench_data_plane: --job rechunk or put, two workers."""
 
-import argparse
-import statistics
-import time
+from contextlib import contextmanager
 
 import numpy as np
 import ray
+from data_plane import check_last_is_one, main
+
+
+@contextmanager
+def start():
+    ray.init(num_cpus=2, object_store_memory=8 << 30, include_dashboard=False,
+             configure_logging=False, log_to_driver=False)
+    yield
+    ray.shutdown()
 
 
 @ray.remote
-def row_block(rows, n):
-    return np.random.default_rng(1).random((rows, n))
+def row_block(seed, rows, n):
+    return np.random.default_rng(seed).random((rows, n))
 
 
 @ray.remote
@@ -18,9 +25,9 @@ def column_block(begin, end, *blocks):
     return np.concatenate([block[:, begin:end] for block in blocks])
 
 
-def rechunk(n, repeats):
+def rechunk(_, n):
     side = n // 16
-    rows = [row_block.remote(side, n) for _ in range(16)]
+    rows = [row_block.remote(i, side, n) for i in range(16)]
     ray.wait(rows, num_returns=16, fetch_local=False)
 
     def work():
@@ -28,40 +35,19 @@ def rechunk(n, repeats):
         ray.wait(columns, num_returns=16, fetch_local=False)
         return columns
 
-    return measure(work, repeats)
+    def check(columns):
+        expected = np.concatenate([ray.get(block) for block in rows])
+        for i, found in enumerate(columns):
+            assert np.array_equal(ray.get(found), expected[:, i * side:(i + 1) * side]), \
+                "wrong columns"
+
+    return work, check
 
 
-def put(repeats):
+def put(_, n):
     values = np.ones(1 << 27)
-    return measure(lambda: ray.get(ray.put(values))[-1], repeats)
-
-
-def measure(work, repeats):
-    seconds = []
-    for i in range(-1, repeats):
-        begin = time.perf_counter()
-        result = work()
-        end = time.perf_counter()
-        del result
-        time.sleep(0.5)  # the store forgets it
-        if i >= 0:
-            seconds.append(end - begin)
-    return seconds
-
-
-def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--job", choices=["rechunk", "put"], default="rechunk")
-    parser.add_argument("--n", type=int, default=16384)
-    parser.add_argument("--repeats", type=int, default=5)
-    o = parser.parse_args()
-    ray.init(num_cpus=2, object_store_memory=8 << 30, include_dashboard=False,
-             configure_logging=False, log_to_driver=False)
-    seconds = rechunk(o.n, o.repeats) if o.job == "rechunk" else put(o.repeats)
-    print(f"ray {o.job}: {statistics.median(seconds):.3f} s "
-          f"[{min(seconds):.3f} … {max(seconds):.3f}] of {len(seconds)}")
-    ray.shutdown()
+    return lambda: ray.get(ray.put(values))[-1], check_last_is_one
 
 
 if __name__ == "__main__":
-    main()
+    main("ray", __doc__, start, {"rechunk": rechunk, "put": put})

@@ -5,10 +5,10 @@
 #include <cstdint>
 #include <iostream>
 #include <map>
-#include <stdexcept>
 #include <string>
 #include <vector>
 
+#include "options.hpp"
 #include "sweep.hpp"
 
 namespace ashlar {
@@ -80,37 +80,27 @@ void measure(ashlar::Session& session, const metg::Options& options, const metg:
   });
 }
 
-/// Takes `--only dynamic` or `--only compiled` out of the arguments.
-std::vector<Variant> chosen_variants(std::vector<char*>& arguments) {
-  for (std::size_t i = 1; i + 1 < arguments.size(); ++i) {
-    if (std::string(arguments[i]) != "--only") continue;
-    const std::string name = arguments[i + 1];
-    if (name != "dynamic" && name != "compiled") {
-      throw std::invalid_argument("--only takes dynamic or compiled, not " + name);
-    }
-    const auto at = arguments.begin() + static_cast<std::ptrdiff_t>(i);
-    arguments.erase(at, at + 2);
-    return {name == "dynamic" ? Variant::dynamic : Variant::compiled};
-  }
-  return {Variant::dynamic, Variant::compiled};
-}
-
 }  // namespace
 
 int main(int argc, char** argv) {
   ashlar::Tasks tasks;
   tasks.add<run_task>("metg");
   ashlar::init(argc, argv, tasks);
+  metg::Options options;
+  std::string only;
+  CLI::App app("METG(50 %) of Ashlar: placed anew each time, and compiled");
+  metg::add_options(app, options);
+  app.add_option("--only", only)->check(CLI::IsMember({"dynamic", "compiled"}));
+  CLI11_PARSE(app, argc, argv);
   try {
-    std::vector<char*> arguments(argv, argv + argc);
-    const std::vector<Variant> variants = chosen_variants(arguments);
-    const metg::Options options = metg::parse(int(arguments.size()), arguments.data());
+    metg::complete(options);
     auto session = ashlar::Session::local(
         {.workers = std::uint32_t(options.cores), .threads_per_worker = 1, .progress = false});
     for (const std::string& name : options.patterns) {
       for (const int width : options.widths) {
         const metg::Pattern pattern{metg::kind_of(name), width, options.steps};
-        for (const Variant variant : variants) measure(session, options, pattern, variant);
+        if (only != "compiled") measure(session, options, pattern, Variant::dynamic);
+        if (only != "dynamic") measure(session, options, pattern, Variant::compiled);
       }
     }
     return 0;

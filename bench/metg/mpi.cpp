@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "options.hpp"
 #include "sweep.hpp"
 
 namespace {
@@ -105,12 +106,16 @@ void measure(const metg::Options& options, const Pattern& pattern, int rank, int
 }  // namespace
 
 int main(int argc, char** argv) {
+  metg::Options options;
+  CLI::App app("METG(50 %) of MPI");
+  metg::add_options(app, options);
+  CLI11_PARSE(app, argc, argv);
   MPI_Init(&argc, &argv);
   int rank = 0, ranks = 1;
   MPI_Comm_rank(MPI_COMM_WORLD, &rank);
   MPI_Comm_size(MPI_COMM_WORLD, &ranks);
   try {
-    const metg::Options options = metg::parse(argc, argv);
+    metg::complete(options);
     if (options.cores != ranks) throw std::runtime_error("expected one rank for each core");
     for (const std::string& name : options.patterns) {
       for (const int width : options.widths) {

@@ -8,6 +8,7 @@
 #include <exception>
 #include <vector>
 
+#include "options.hpp"
 #include "sweep.hpp"
 
 namespace {
@@ -105,8 +106,12 @@ class Grid {
 }  // namespace
 
 int main(int argc, char** argv) {
+  metg::Options options;
+  CLI::App app("METG(50 %) of StarPU");
+  metg::add_options(app, options);
+  CLI11_PARSE(app, argc, argv);
   try {
-    const metg::Options options = metg::parse(argc, argv);
+    metg::complete(options);
     starpu_conf conf;
     starpu_conf_init(&conf);
     conf.ncpus = options.cores;

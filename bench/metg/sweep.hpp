@@ -4,19 +4,21 @@
 #include <chrono>
 #include <cmath>
 #include <cstdio>
-#include <cstdlib>
 #include <functional>
 #include <stdexcept>
 #include <string>
 #include <vector>
 
+#include "../statistics.hpp"
 #include "kernel.hpp"
 #include "pattern.hpp"
 
 /// From running times to METG(50 %): the same for every system.
 namespace metg {
 
-/// What is asked of a program that measures.
+using ashlar::bench::median;
+
+/// What is asked of a program that measures; see add_options().
 struct Options {
   std::vector<std::string> patterns{"stencil_1d"};
   std::vector<int> widths = {};  ///< default: 1, 2 and 4 for each core
@@ -41,60 +43,12 @@ inline double kernel_rate() {
   return best;
 }
 
-inline std::vector<std::string> words_of(const std::string& list) {
-  std::vector<std::string> words;
-  for (std::size_t at = 0; at < list.size();) {
-    const std::size_t comma = std::min(list.find(',', at), list.size());
-    words.push_back(list.substr(at, comma - at));
-    at = comma + 1;
-  }
-  return words;
-}
-
-inline Options parse(int argc, char** argv) {
-  Options options;
-  for (int i = 1; i < argc; i += 2) {
-    const std::string key = argv[i];
-    if (i + 1 == argc) throw std::invalid_argument(key + " needs a value");
-    const std::string value = argv[i + 1];
-    if (key == "--patterns") {
-      options.patterns = words_of(value);
-    } else if (key == "--widths") {
-      for (const std::string& word : words_of(value)) options.widths.push_back(std::stoi(word));
-    } else if (key == "--steps") {
-      options.steps = std::stoi(value);
-    } else if (key == "--cores") {
-      options.cores = std::stoi(value);
-    } else if (key == "--repeats") {
-      options.repeats = std::stoi(value);
-    } else if (key == "--run-seconds") {
-      options.run_seconds = std::stod(value);
-    } else if (key == "--point-seconds") {
-      options.point_seconds = std::stod(value);
-    } else {
-      throw std::invalid_argument("unknown option " + key);
-    }
-  }
-  if (options.widths.empty()) {
-    options.widths = {options.cores, 2 * options.cores, 4 * options.cores};
-  }
-  for (const std::string& name : options.patterns) kind_of(name);
-  options.bare_rate = kernel_rate();
-  return options;
-}
-
 /// One size of task: all at once, or medians over repetitions.
 struct Point {
   long iterations = 0;
   double granularity = 0;  ///< seconds: wall time x cores / tasks
   double efficiency = 0;   ///< share of the best flop/s that the same system reached
 };
-
-inline double median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  const std::size_t middle = values.size() / 2;
-  return values.size() % 2 ? values[middle] : (values[middle - 1] + values[middle]) / 2;
-}
 
 /// Points of one sweep, largest tasks first, from the wall time of each size. The rate that counts
 /// as 1 is the best of the sweep, or `full_rate`, iterations per second of one core.

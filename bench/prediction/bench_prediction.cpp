@@ -1,9 +1,10 @@
 #include <unistd.h>
 
+#include <CLI/CLI.hpp>
+
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <functional>
@@ -13,6 +14,7 @@
 #include <string>
 #include <vector>
 
+#include "../statistics.hpp"
 #include "apps/calibration.hpp"
 #include "apps/cluster_file.hpp"
 #include "apps/graph_file.hpp"
@@ -23,8 +25,6 @@
 /// How well `ashlar simulate` foretells real runs on this machine. Runs matmul, Cholesky, stencil
 /// and sort in several sizes on local workers, calibrates from the event log of some, and prints
 /// what the others, of other sizes and chunkings, took beside what the simulation says.
-///
-/// Usage: bench_prediction [--workers N] [--rounds N] [--machine FILE]
 namespace {
 
 using namespace ashlar;
@@ -34,25 +34,6 @@ struct Options {
   int rounds = 7;
   std::string machine;  ///< where the machine file is kept; empty: nowhere
 };
-
-Options read(int argc, char** argv) {
-  Options options;
-  for (int i = 1; i < argc; ++i) {
-    const std::string word = argv[i];
-    const bool has_value = i + 1 < argc;
-    if (word == "--workers" && has_value) {
-      options.workers = static_cast<std::uint32_t>(std::atoi(argv[++i]));
-    } else if (word == "--rounds" && has_value) {
-      options.rounds = std::max(1, std::atoi(argv[++i]));
-    } else if (word == "--machine" && has_value) {
-      options.machine = argv[++i];
-    } else {
-      std::fprintf(stderr, "usage: bench_prediction [--workers N] [--rounds N] [--machine FILE]\n");
-      std::exit(2);
-    }
-  }
-  return options;
-}
 
 /// Something that can be run, as one run of the scheduler, again and again.
 struct Workload {
@@ -223,10 +204,10 @@ struct Forecast {
 Forecast forecast_of(const runtime::RecordedRun& run, const apps::ClusterFile& cluster) {
   const auto program =
       std::make_shared<const simulate::Program>(apps::program_of(run, cluster.kernels));
-  const auto found = simulate::forecast(
-      {.program = program,
-       .machine = std::make_shared<const simulate::Machine>(cluster.machine),
-       .is_repeated = run.is_repeated});
+  const auto found =
+      simulate::forecast({.program = program,
+                          .machine = std::make_shared<const simulate::Machine>(cluster.machine),
+                          .is_repeated = run.is_repeated});
   if (!found.error.empty()) throw TaskFailed(found.error);
   return {found.makespan_seconds, sum(program->task_seconds)};
 }
@@ -240,14 +221,14 @@ double compare(const Workload& workload, const std::vector<runtime::RecordedRun>
     real_tasks.push_back(sum(run.task_seconds));
   }
   std::ranges::sort(real);
-  const double typical = apps::median(real);
+  const double typical = bench::median(real);
   const Forecast simulated = forecast_of(runs.front(), cluster);
   const double off = simulated.makespan_seconds / typical - 1;
   std::printf("| %s | %s | %u | %.1f | %.1f ... %.1f | %.1f | %+.1f %% | %+.1f %% |\n",
               workload.name.c_str(), workload.size.c_str(), runs.front().graph->task_count(),
               1e3 * typical, 1e3 * real.front(), 1e3 * real.back(),
               1e3 * simulated.makespan_seconds, 100 * off,
-              100 * (simulated.task_seconds / apps::median(real_tasks) - 1));
+              100 * (simulated.task_seconds / bench::median(real_tasks) - 1));
   return std::abs(off);
 }
 
@@ -293,7 +274,7 @@ int run(const Options& options) {
   for (std::size_t i = 0; i < tests.size(); ++i) {
     off.push_back(compare(tests[i], runs.tests[i], cluster));
   }
-  std::printf("\nmedian off by %.1f %%, worst %.1f %%\n", 100 * apps::median(off),
+  std::printf("\nmedian off by %.1f %%, worst %.1f %%\n", 100 * bench::median(off),
               100 * std::ranges::max(off));
   return 0;
 }
@@ -302,8 +283,14 @@ int run(const Options& options) {
 
 int main(int argc, char** argv) {
   init(argc, argv, prediction::tasks());
+  Options options;
+  CLI::App app("How well simulated runs foretell real ones");
+  app.add_option("--workers", options.workers);
+  app.add_option("--rounds", options.rounds)->check(CLI::PositiveNumber);
+  app.add_option("--machine", options.machine, "where the machine file is kept; default: nowhere");
+  CLI11_PARSE(app, argc, argv);
   try {
-    return run(read(argc, argv));
+    return run(options);
   } catch (const std::exception& error) {
     std::cerr << "bench_prediction: " << error.what() << '\n';
     return 1;

@@ -1,4 +1,5 @@
 #include <cstdio>
+#include <fstream>
 #include <string>
 
 #include "apps/commands.hpp"
@@ -16,6 +17,20 @@ constexpr double blas_share_min = 0.6;
 constexpr double check_seconds = 0.5;
 /// From this share of the cores on, those who keep them busy may be what makes a BLAS slow.
 constexpr double disturbance_min = 0.25;
+
+/// Whether chunks may have huge pages, as the kernel's setting for shared memory has it. They are
+/// asked for by advice, which `advise` and what allows more follow.
+std::string huge_pages() {
+  std::ifstream file("/sys/kernel/mm/transparent_hugepage/shmem_enabled");
+  std::string line;
+  std::getline(file, line);
+  const std::size_t begin = line.find('[') + 1, end = line.find(']');
+  if (end == std::string::npos) return "none: this kernel has no such setting";
+  const std::string word = line.substr(begin, end - begin);
+  const bool is_off = word == "never" || word == "deny";
+  return std::string(is_off ? "none for chunks" : "for chunks").append(" (shmem_enabled is ") +
+         word + ")";
+}
 
 /// The share of this process's cores that others kept busy.
 double disturbance(const telemetry::Load& load) {
@@ -46,6 +61,7 @@ int info() {
   std::printf("cores         %u usable\n", session::usable_cores());
   std::printf("memory        %.1f GiB usable\n",
               static_cast<double>(session::usable_memory()) / (1 << 30));
+  std::printf("huge pages    %s\n", huge_pages().c_str());
   kernels::blas_use_one_thread();
   telemetry::LoadSampler sampler;
   sampler.sample(runtime::now());

@@ -15,11 +15,9 @@
 namespace ashlar::runtime {
 
 namespace {
+
 /// A datum that comes spoiled so often is taken for lost at that peer.
 constexpr int spoiled_max = 4;
-}  // namespace
-
-namespace {
 
 std::string random_name() {
   std::random_device device;

@@ -250,9 +250,10 @@ class Exchange::PeerLink : public net::LinkEvents,
   void handle(const protocol::FetchInPlace& m) {
     for (std::size_t i = 0; i < m.requests.size(); ++i) {
       const std::uint64_t request = m.requests[i];
+      const auto place = place_of(m.offsets[i], m.bytes[i]);  // throws while the request is open
       if (const auto fetch = forget_request(request)) {
-        accept_in_place(fetch->datum, request, m.offsets[i], m.bytes[i]);
-        if (fetch->is_copied) exchange_.copy(fetch->datum);
+        accept_in_place(fetch->datum, request, place);
+        if (fetch->is_copied && !copy(fetch->datum)) continue;
         exchange_.events_.on_fetched(fetch->datum, m.bytes[i], !fetch->is_copied, true);
       } else {
         returning_.requests.push_back(request);
@@ -262,7 +263,7 @@ class Exchange::PeerLink : public net::LinkEvents,
   }
 
   void handle(const protocol::PushInPlace& m) {
-    accept_in_place(m.datum, m.lease, m.offset, m.bytes);
+    accept_in_place(m.datum, m.lease, place_of(m.offset, m.bytes));
     exchange_.events_.on_pushed(m.datum, m.bytes, true);
   }
 
@@ -307,15 +308,30 @@ class Exchange::PeerLink : public net::LinkEvents,
     return Asked{datum, is_copied};
   }
 
-  void accept_in_place(DatumId datum, std::uint64_t lease, std::uint64_t offset,
-                       std::uint64_t bytes) {
+  std::span<const std::byte> place_of(std::uint64_t offset, std::uint64_t bytes) const {
     if (!mapped_) throw BadInput("peer names an arena that it has not shared");
-    const auto range = mapped_->at(offset, bytes);
+    return mapped_->at(offset, bytes);
+  }
+
+  /// False when there is no room for it: the fetch has failed then.
+  bool copy(const DatumId& datum) {
+    try {
+      exchange_.copy(datum);
+      return true;
+    } catch (const Overloaded& error) {
+      exchange_.log_.warning(std::string("a datum cannot be copied: ") + error.what());
+      exchange_.table_.drop(datum);
+      exchange_.events_.on_fetch_failed(datum, peer_);
+      return false;
+    }
+  }
+
+  void accept_in_place(DatumId datum, std::uint64_t lease, std::span<const std::byte> place) {
     auto give_back = [returned = exchange_.returned_, link = weak_from_this(), lease] {
       std::lock_guard lock(returned->mutex);
       returned->leases.emplace_back(link, lease);
     };
-    exchange_.table_.put(datum, store::Buffer::leased(mapped_, range, std::move(give_back)));
+    exchange_.table_.put(datum, store::Buffer::leased(mapped_, place, std::move(give_back)));
   }
 
   void expect_payload(std::uint64_t bytes) const {

@@ -11,7 +11,7 @@ namespace ashlar::scheduler {
 /// One round. Afterwards no worker has room while tasks are kept for it.
 void Core::place() {
   ++round_;
-  for (const PeerIndex worker : workers_.take_also_opened()) freed_.push_back(worker);
+  workers_.take_also_opened(freed_);
   let_go_where_room();
   do {
     place_ready();

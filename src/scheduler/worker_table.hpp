@@ -114,8 +114,12 @@ class WorkerTable {
   std::size_t usable_count() const { return usable_count_; }
   std::uint64_t usable_slots() const { return usable_slots_; }
   std::size_t open_count() const { return open_count_; }
-  /// Workers that have room since the last call, though they have no fewer tasks than before.
-  std::vector<PeerIndex> take_also_opened() { return std::exchange(also_opened_, {}); }
+  /// Appends the workers that have room since the last call, though they have no fewer tasks than
+  /// before.
+  void take_also_opened(std::vector<PeerIndex>& into) {
+    into.insert(into.end(), also_opened_.begin(), also_opened_.end());
+    also_opened_.clear();
+  }
   /// Workers that take new tasks and have none.
   std::size_t idle_count() const { return idle_count_; }
   /// Workers that take new tasks and have fewer than slots, and workers that have more.

@@ -105,7 +105,11 @@ void copy_words(std::span<const Axis> axes, const Word* from, Word* to, bool is_
   if (last.to_stride == 1) {
     for_each_position<Word>(outer, from, to, [&](const Word* here, Word* there) {
       const std::size_t bytes = static_cast<std::size_t>(last.extent) * sizeof(Word);
-      is_large ? copy_uncached(there, here, bytes) : void(std::memcpy(there, here, bytes));
+      if (is_large) {
+        copy_uncached(there, here, bytes);
+      } else {
+        std::memcpy(there, here, bytes);
+      }
     });
     if (is_large) finish_uncached();
     return;

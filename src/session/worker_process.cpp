@@ -54,6 +54,11 @@ std::string join(const std::vector<int>& numbers) {
   return out;
 }
 
+/// A peer that is gone, or a file that may not grow, ends a call and not the process.
+void prefer_errors_to_signals() {
+  for (const int signal : {SIGPIPE, SIGXFSZ}) ::signal(signal, SIG_IGN);
+}
+
 runtime::Loop::Options loop_options(std::int64_t spin_ns) {
   runtime::Loop::Options options;
   options.spin = Duration{spin_ns};
@@ -116,7 +121,7 @@ int serve_local(const WorkerProcessEnvironment& environment, const Tasks& tasks)
   // Ctrl-C and hang-ups go to every process of the terminal; workers end when their session does.
   for (const int signal : {SIGINT, SIGHUP}) ::signal(signal, SIG_IGN);
   bind_to_cores(environment.cores);
-  ::signal(SIGPIPE, SIG_IGN);
+  prefer_errors_to_signals();
   kernels::blas_use_one_thread();
   const kernels::Registry registry = make_registry(tasks);
   telemetry::Log log({telemetry::log_level(environment.log_level), environment.log_file,
@@ -139,7 +144,7 @@ int serve_local(const WorkerProcessEnvironment& environment, const Tasks& tasks)
 int serve_scheduler(const WorkerOptions& given, const Tasks& tasks) {
   check_threads(1, given.slots);
   check_memory(given.memory_limit);
-  ::signal(SIGPIPE, SIG_IGN);
+  prefer_errors_to_signals();
   kernels::blas_use_one_thread();
   const kernels::Registry registry = make_registry(tasks);
   char host[256] = {};

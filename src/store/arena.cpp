@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -43,6 +44,25 @@ std::size_t small_class(std::size_t bytes) {
 }
 
 std::string system_text() { return std::strerror(errno); }
+
+FileDescriptor make_memory(const std::string& name) {
+  FileDescriptor memory(::memfd_create("ashlar-arena", MFD_CLOEXEC | MFD_ALLOW_SEALING));
+  if (memory.is_open()) return memory;
+  const int error = errno;
+  const std::string why = name + "memfd_create: " + std::strerror(error);
+  if (error == EMFILE || error == ENFILE) throw Overloaded(why + ": raise the limit (ulimit -n)");
+  if (error == ENOMEM) throw Overloaded(why);
+  throw Unsupported(why + ": data are kept in memory that this call makes: allow it, perhaps in " +
+                    "the seccomp profile of a container");
+}
+
+/// Where the limit is lower, setting the size would end the process by a signal.
+void check_file_size_limit(const std::string& name, std::size_t bytes) {
+  rlimit limit = {};
+  if (::getrlimit(RLIMIT_FSIZE, &limit) != 0 || limit.rlim_cur >= bytes) return;
+  throw Overloaded(name + "files of this process may have " + std::to_string(limit.rlim_cur) +
+                   " bytes, memory that is shared counts as one: raise the limit (ulimit -f)");
+}
 
 }  // namespace
 
@@ -160,8 +180,8 @@ Arena::Arena(const Options& options)
                   .memory = round_up(std::max(options.memory, slab_bytes), page_bytes)})) {
   State& s = *state_;
   const std::string name = "arena of " + std::to_string(s.capacity) + " bytes: ";
-  s.descriptor = FileDescriptor(::memfd_create("ashlar-arena", MFD_CLOEXEC | MFD_ALLOW_SEALING));
-  if (!s.descriptor.is_open()) throw Unsupported(name + "memfd_create: " + system_text());
+  check_file_size_limit(name, s.capacity);
+  s.descriptor = make_memory(name);
   const int fd = s.descriptor.get();
   if (::ftruncate(fd, static_cast<off_t>(s.capacity)) != 0) {
     throw Overloaded(name + "ftruncate: " + system_text());
@@ -193,8 +213,8 @@ std::span<std::byte> Arena::allocate(std::size_t bytes) {
   State& s = *state_;
   if (bytes > s.capacity) s.full(bytes);
   const std::size_t rounded = block_bytes(bytes);
-  const std::size_t offset = bytes <= small_bytes_max ? s.allocate_small(small_class(bytes))
-                                                      : s.allocate_large(rounded);
+  const std::size_t offset =
+      bytes <= small_bytes_max ? s.allocate_small(small_class(bytes)) : s.allocate_large(rounded);
   s.live_bytes.fetch_add(rounded, std::memory_order_relaxed);
   return {s.base + offset, bytes};
 }

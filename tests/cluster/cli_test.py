@@ -69,7 +69,7 @@ class Works(unittest.TestCase):
     def test_info_reports_blas_and_check(self):
         result = run("info")
         self.assertEqual(result.returncode, 0, result.stderr)
-        for word in ("BLAS", "cores", "memory", "FMA peak", "GFLOP/s", "CUDA"):
+        for word in ("BLAS", "cores", "memory", "huge pages", "FMA peak", "GFLOP/s", "CUDA"):
             self.assertIn(word, result.stdout)
 
     def test_matmul_of_files(self):

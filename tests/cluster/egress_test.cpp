@@ -10,7 +10,9 @@
 #include <chrono>
 #include <filesystem>
 #include <fstream>
+#include <memory>
 #include <numeric>
+#include <optional>
 #include <set>
 #include <string>
 #include <thread>
@@ -115,6 +117,40 @@ TEST_F(Egress, StridesMayBeNegativeAndDimensionsMany) {
       }
     }
   }
+}
+
+TEST_F(Egress, ScalarsAndSingleElementsHaveAPlaceToo) {
+  double scalar = 0;
+  const Array total = sum(ones({60}, {.chunks = {7}}));
+  session().compute_into(total, View<double, 0>(&scalar, {}));
+  EXPECT_EQ(scalar, 60);
+  HostArray same(DType::float64, {});
+  session().compute_into(total, same);
+  session().compute_into(from_host(same) + 1.0, same);
+  EXPECT_EQ(same.item<double>(), 61);
+  std::vector<double> row(10);
+  session().compute_into(ones({1, 5}), View<double, 2>(row.data(), {1, 5}, {0, 2}));
+  EXPECT_EQ(row, (std::vector<double>{1, 0, 1, 0, 1, 0, 1, 0, 1, 0}));
+}
+
+TEST_F(Egress, TheMemoryMayOverlapWhatTheArrayReads) {
+  const auto memory = std::make_shared<std::vector<double>>(100);
+  std::iota(memory->begin(), memory->end(), 0.0);
+  const HostArray first_half(
+      DType::float64, {50},
+      {memory, reinterpret_cast<std::byte*>(memory->data())});  // the vector owns it
+  const Array array = from_host(first_half, {.chunks = {7}});
+  session().compute_into(array, View<double, 1>(memory->data() + 10, {50}));
+  for (std::size_t i = 0; i < 50; ++i) ASSERT_EQ((*memory)[10 + i], static_cast<double>(i));
+}
+
+TEST_F(Egress, TheMemoryMayBeAChunkOfAStream) {
+  const auto kept = session().persist(ones({600'000}, {.chunks = {600'000}}));
+  auto stream = session().stream(kept);
+  HostArray elements = stream.next()->elements();  // read-only, in a worker's memory
+  session().compute_into(zeros({600'000}), elements);
+  EXPECT_EQ(std::as_const(elements).data<double>()[599'999], 0);
+  EXPECT_EQ(session().compute(kept).data<double>()[599'999], 1);
 }
 
 TEST_F(Egress, TheMemoryMayBeWhatTheArrayReads) {
@@ -251,6 +287,29 @@ TEST_F(Egress, SeveralStreamsGoOnAtOnce) {
   EXPECT_EQ(one.next(), nullptr);
   EXPECT_EQ(session().compute(sum(kept)).item<double>(), 64.0 * 64 * (1000 * 31.5 + 31.5))
       << "what was persisted is there as before";
+}
+
+TEST_F(Egress, AStreamKeepsWhatItReads) {
+  std::optional<Array> kept = session().persist(ones({4096, 64}, {.chunks = {64, 64}}));
+  auto stream = session().stream(*kept, {.bytes_max = 1});
+  kept.reset();
+  int chunks = 0;
+  for (; const Chunk* chunk = stream.next(); ++chunks) {
+    ASSERT_EQ((chunk->view<double, 2>()(63, 63)), 1.0);
+  }
+  EXPECT_EQ(chunks, 64);
+}
+
+TEST_F(Egress, AStreamMayBeReplacedHalfWay) {
+  auto stream = session().stream(ones({64}, {.chunks = {8}}));
+  ASSERT_NE(stream.next(), nullptr);
+  stream = session().stream(zeros({16}, {.chunks = {8}}));
+  int chunks = 0;
+  for (const auto& chunk : stream) {
+    EXPECT_EQ((chunk.view<double, 1>()(7)), 0.0);
+    ++chunks;
+  }
+  EXPECT_EQ(chunks, 2);
 }
 
 TEST_F(Egress, AStreamOfEqualOrNoChunks) {

@@ -151,9 +151,13 @@ class Links(Products):
 
 
 class Fixture(unittest.TestCase):
-    def test_a_delayed_link_takes_its_time_both_ways(self):
+    def two_hosts(self):
         network = Network(2)
         self.addCleanup(network.close)
+        return network
+
+    def test_a_delayed_link_takes_its_time_both_ways(self):
+        network = self.two_hosts()
         network.delay(2, milliseconds=30)
         script = ("import socket, time; begin = time.monotonic()\n"
                   "try: socket.create_connection(('10.77.0.2', 1))\n"
@@ -161,8 +165,7 @@ class Fixture(unittest.TestCase):
         self.assertGreater(float(network.host(1).run(sys.executable, "-c", script)), 0.06)
 
     def test_a_link_is_cut_where_it_was_to_be(self):
-        network = Network(2)
-        self.addCleanup(network.close)
+        network = self.two_hosts()
         network.cut_after(2, kilobytes=100)
         script = ("import socket\n"
                   "here = socket.create_server(('10.77.0.2', 0)); print(here.getsockname()[1], "

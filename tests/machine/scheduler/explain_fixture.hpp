@@ -7,30 +7,14 @@
 #include <utility>
 #include <vector>
 
-#include "scheduler/scheduler_engine.hpp"
+#include "histories.hpp"
 
 namespace ashlar::scheduler {
 
-inline constexpr SessionId session{0};
-inline constexpr PeerId driver{100};
-
-/// Task after task: each reads these data and makes one, of 8 bytes.
-inline std::shared_ptr<graph::TaskGraph> graph_of(
+/// Tasks of a millisecond, as long as nothing is measured.
+inline std::shared_ptr<graph::TaskGraph> short_tasks(
     const std::vector<std::vector<std::uint32_t>>& tasks) {
-  auto graph = std::make_shared<graph::TaskGraph>();
-  graph->kernels = {"add"};
-  graph->sources = {"main.cpp:7 main"};
-  for (std::size_t t = 0; t < tasks.size(); ++t) {
-    graph->kernel.push_back(0);
-    graph->source.push_back(0);
-    graph->inputs.insert(graph->inputs.end(), tasks[t].begin(), tasks[t].end());
-    graph->input_offsets.push_back(static_cast<std::uint32_t>(graph->inputs.size()));
-    graph->output_bytes.push_back(8);
-    graph->output_offsets.push_back(static_cast<std::uint32_t>(t + 1));
-    graph->param_offsets.push_back(0);
-  }
-  graph->flops.assign(tasks.size(), 2e7F);  // a millisecond, as long as nothing is measured
-  return graph;
+  return graph_of(tasks, {}, 2e7F);
 }
 
 inline std::string name_of(std::uint32_t worker) {
@@ -121,13 +105,7 @@ class Explain : public ::testing::Test {
     }
   }
   std::vector<protocol::Explanation> answers() const {
-    std::vector<protocol::Explanation> found;
-    for (const Action& action : actions_) {
-      const auto* to = std::get_if<ToDriver>(&action);
-      if (to == nullptr) continue;
-      if (const auto* m = std::get_if<protocol::Explanation>(&to->message)) found.push_back(*m);
-    }
-    return found;
+    return told_driver<protocol::Explanation>(actions_);
   }
 
   Instant now_{1'000'000'000};

@@ -10,7 +10,7 @@ namespace {
 TEST_F(Explain, ARunBoundByItsLongestChainNamesIt) {
   join(1);
   join(2);
-  auto graph = graph_of({{}, {0}, {1}, {}});
+  auto graph = short_tasks({{}, {0}, {1}, {}});
   graph->kernels.push_back("mul");
   graph->kernel[1] = 1;
   submit(graph);
@@ -35,14 +35,14 @@ TEST_F(Explain, ARunBoundByItsLongestChainNamesIt) {
 TEST_F(Explain, ARunBoundByItsWorkersOrOneOfThemSaysSo) {
   join(1);
   join(2);
-  submit(graph_of({{}, {}, {}, {}}));
+  submit(short_tasks({{}, {}, {}, {}}));
   pass(Duration::milliseconds(100));
   for (const std::uint32_t t : {0u, 2u, 1u, 3u}) {  // nobody is idle while something waits
     done(worker_of(t) == "w1" ? 1 : 2, {t}, 49'000'000);
   }
   expect(explained(),
          {"bound by: workers 98 %", "196 ms of the slots' 200 ms in kernels of this run"});
-  submit(graph_of({{}, {}}));
+  submit(short_tasks({{}, {}}));
   pass(Duration::milliseconds(100));
   const std::string first = worker_of(0, 1), second = worker_of(1, 1);
   ASSERT_NE(first, second);
@@ -55,7 +55,7 @@ TEST_F(Explain, ARunBoundByItsWorkersOrOneOfThemSaysSo) {
 TEST_F(Explain, ARunBoundByALinkNamesIt) {
   join(1, {.host = "a"});
   join(2, {.host = "b"});
-  auto graph = graph_of({{}, {}, {0, 1}});
+  auto graph = short_tasks({{}, {}, {0, 1}});
   graph->output_bytes = {50'000'000, 50'000'000, 8};
   graph->flops = {2e9F, 2e9F, 2e9F};  // long, so that both workers are used
   submit(graph);
@@ -74,7 +74,7 @@ TEST_F(Explain, ARunBoundByALinkNamesIt) {
 
 TEST_F(Explain, ARunThatWaitedForMemoryOrForOtherRunsSaysSo) {
   join(1, {.memory_limit = 100});
-  auto graph = graph_of({{}, {}});
+  auto graph = short_tasks({{}, {}});
   graph->wanted = {0, 1};
   submit(graph);
   done(1, {0}, 10);
@@ -86,8 +86,8 @@ TEST_F(Explain, ARunThatWaitedForMemoryOrForOtherRunsSaysSo) {
   pass(Duration::milliseconds(40));
   done(1, {1}, 10);
   expect(explained(), {"memory: 100 ms of the slots' 100 ms on workers that ran nothing while"});
-  submit(graph_of({{}}));
-  submit(graph_of({{}, {}}));
+  submit(short_tasks({{}}));
+  submit(short_tasks({{}, {}}));
   pass(Duration::milliseconds(100));
   done(1, {0}, 90'000'000, 1);
   done(1, {0, 1}, 1'000'000, 2);
@@ -96,7 +96,7 @@ TEST_F(Explain, ARunThatWaitedForMemoryOrForOtherRunsSaysSo) {
 
 TEST_F(Explain, TheReportHasWhatBoundTheRunInOneLine) {
   join(1);
-  submit(graph_of({{}, {0}}));
+  submit(short_tasks({{}, {0}}));
   pass(Duration::milliseconds(10));
   done(1, {0, 1}, 5'000'000);
   ASSERT_FALSE(actions_.empty());
@@ -114,13 +114,13 @@ TEST_F(Explain, TheReportHasWhatBoundTheRunInOneLine) {
 
 TEST_F(Explain, RunsThatEndedAreRememberedForAWhile) {
   join(1);
-  submit(graph_of({{}, {0}}));
+  submit(short_tasks({{}, {0}}));
   pass(Duration::milliseconds(2));
   done(1, {0, 1}, 1'000'000);
   expect(story(1), {"done on worker w1 in 1 ms; placed 0 ns after the submission",
                     "why there: it would be done there first"});
   for (std::uint32_t run = 1; run <= 16; ++run) {
-    submit(graph_of({{}}));
+    submit(short_tasks({{}}));
     done(1, {0}, 1'000'000, run);
   }
   expect(story(1, 16), {"run 16 has no task 1, but 1 task, counted from 0"});
@@ -136,7 +136,7 @@ TEST_F(Explain, OfALargeRunOnlyTheWholeIsRemembered) {
   limits.ended_run_bytes = 4096;
   use(limits);
   join(1);
-  submit(graph_of(std::vector<std::vector<std::uint32_t>>(200)));
+  submit(short_tasks(std::vector<std::vector<std::uint32_t>>(200)));
   for (std::uint32_t t = 0; t < 200; ++t) done(1, {t}, 1000);
   ASSERT_EQ(engine_.unfinished_tasks(), 0u);
   expect(explained(), {"run 0 of session 0: done, 200 of 200 tasks done", "bound by: "});
@@ -161,7 +161,7 @@ TEST_F(Explain, ADriverGetsAnAnswerToWhateverItAsks) {
          {"1 worker with 1 slot, 0 tasks to do", "no run is known"});
   expect(ask({.subject = Subject::task, .session = SessionId{9}, .run = 4, .task = 5}),
          {"run 4 of session 9 is not known"});
-  submit(graph_of({{}, {0}}));
+  submit(short_tasks({{}, {0}}));
   expect(ask({.subject = Subject::task, .run = 0, .task = ~std::uint32_t{0}}),
          {"run 0 has no task 4294967295, but 2 tasks"});
   expect(ask({.subject = Subject::run}), {"run 0 of session 0: goes on, 0 of 2 tasks done"});
@@ -179,7 +179,7 @@ TEST_F(Explain, ADriverGetsAnAnswerToWhateverItAsks) {
 
 TEST_F(Explain, TextsAreBoundedHoweverLongNamesAre) {
   join(1, {.name = std::string(100'000, 'x')});
-  auto graph = graph_of({{}, {0}});
+  auto graph = short_tasks({{}, {0}});
   graph->sources[0].assign(1'000'000, 'y');
   submit(graph);
   EXPECT_LT(story(1).size(), 2000u);
@@ -190,7 +190,7 @@ TEST_F(Explain, TextsAreBoundedHoweverLongNamesAre) {
   use(limits);
   next_run_ = 0;
   join(1);
-  submit(graph_of({{}, {0}}));
+  submit(short_tasks({{}, {0}}));
   EXPECT_LE(explained().size(), 100u);
 }
 
@@ -199,13 +199,13 @@ TEST_F(Explain, WhatLinksCarryIsAmongWhatWasLearned) {
   EXPECT_EQ(engine_.learned().find("link between hosts"), std::string::npos) << "one host";
   join(2, {.host = "b"});
   expect(engine_.learned(), {"link between hosts", "any other", "1 GB/s", "assumed"});
-  auto graph = graph_of({{}, {0}});
+  auto graph = short_tasks({{}, {0}});
   graph->output_bytes = {10'000'000, 8};
   graph->wanted = {0};
   submit(graph);
   const std::uint32_t from = worker_of(0) == "w1" ? 1 : 2;
   done(from, {0, 1}, 1'000'000);
-  auto reader = graph_of({{2}, {2}});
+  auto reader = short_tasks({{2}, {2}});
   reader->flops = {2e9F, 2e9F};
   reader->external_bytes = {10'000'000};
   submit(reader, {{{session, 0}, 0}});

@@ -12,7 +12,7 @@ TEST_F(Explain, AChainLeadsToWhatReallyHoldsATaskUp) {
   limits.window_tasks = 2;
   use(limits);
   join(1);
-  submit(graph_of({{}, {0}, {1}, {2}, {3}, {4}, {5}}));
+  submit(short_tasks({{}, {0}, {1}, {2}, {3}, {4}, {5}}));
   pass(Duration::milliseconds(3));
   step(Tick{});
   EXPECT_EQ(
@@ -30,7 +30,7 @@ TEST_F(Explain, AChainLeadsToWhatReallyHoldsATaskUp) {
 }
 
 TEST_F(Explain, AReadyTaskSaysThatThereIsNoWorker) {
-  submit(graph_of({{}}));
+  submit(short_tasks({{}}));
   expect(story(0), {"ready, but not placed: there is no worker; a run waits 30 s for one"});
 }
 
@@ -41,7 +41,7 @@ TEST_F(Explain, AReadyTaskSaysWhichWorkerItIsKeptFor) {
   use(limits);
   join(1, {.host = "a"});
   join(2, {.host = "b"});
-  auto graph = graph_of({{}, {}, {0}, {0}, {0}, {0}});
+  auto graph = short_tasks({{}, {}, {0}, {0}, {0}, {0}});
   graph->output_bytes[0] = 1 << 30;  // too much to be moved
   submit(graph);
   const std::string holder = worker_of(0);
@@ -61,14 +61,14 @@ TEST_F(Explain, AReadyTaskSaysThatAllWorkersAreFull) {
   use(limits);
   join(1);
   join(2);
-  submit(graph_of({{}, {}, {}, {}, {}, {}}));
+  submit(short_tasks({{}, {}, {}, {}, {}, {}}));
   expect(story(5), {"ready, but not placed: full of tasks: all 2 workers that could run it; its "
                     "rank is 5 of 6"});
 }
 
 TEST_F(Explain, AReadyTaskSaysThatNobodyKnowsItsKernelYet) {
   join(1);
-  auto graph = graph_of({{}, {}, {}, {}});
+  auto graph = short_tasks({{}, {}, {}, {}});
   graph->flops.clear();
   submit(graph);
   expect(story(3),
@@ -77,7 +77,7 @@ TEST_F(Explain, AReadyTaskSaysThatNobodyKnowsItsKernelYet) {
 
 TEST_F(Explain, AReadyTaskSaysWhichResourcesOthersHave) {
   join(1, {.slots = 2, .resources = {{"licence", 1}}});
-  auto graph = graph_of({{}, {}});
+  auto graph = short_tasks({{}, {}});
   graph->constraints = {{{{"licence", 1}}}};
   graph->constraint = {0, 0};
   submit(graph);
@@ -86,10 +86,10 @@ TEST_F(Explain, AReadyTaskSaysWhichResourcesOthersHave) {
 
 TEST_F(Explain, AReadyTaskSaysThatSlotsAreHeld) {
   join(1);
-  submit(graph_of({{}}));
+  submit(short_tasks({{}}));
   step(FromDriver{session, protocol::CancelRun{0}});
   say(1, protocol::SlotsHeld{1});
-  submit(graph_of({{}}));
+  submit(short_tasks({{}}));
   expect(story(0, 1), {"the only worker that could run it: tasks that were taken back still run in "
                        "all slots"});
   expect(story(0, 0), {"cancelled: run 0 was cancelled"});
@@ -97,7 +97,7 @@ TEST_F(Explain, AReadyTaskSaysThatSlotsAreHeld) {
 
 TEST_F(Explain, ATaskThatWaitsForMemorySaysSo) {
   join(1, {.memory_limit = 12});
-  auto graph = graph_of({{}, {}, {}});
+  auto graph = short_tasks({{}, {}, {}});
   graph->wanted = {0, 1, 2};
   submit(graph);
   done(1, {0}, 1000);
@@ -108,7 +108,7 @@ TEST_F(Explain, ATaskThatWaitsForMemorySaysSo) {
 
 TEST_F(Explain, AFailureIsToldWithItsCauseByWhatDescendsFromIt) {
   join(1);
-  submit(graph_of({{}, {0}}));
+  submit(short_tasks({{}, {0}}));
   say(1, protocol::TaskFailed{{session, 0}, 0, 1, ErrorKind::task_failed, "division by zero"});
   const std::string cause =
       "task 0, kernel \"add\", main.cpp:7 main, on worker w1: division by zero";
@@ -123,10 +123,10 @@ TEST_F(Explain, ATaskIsHeldUpByOneOfAnotherRun) {
   limits.window_tasks = 1;
   use(limits);
   join(1);
-  auto first = graph_of({{}, {0}, {1}, {2}});
+  auto first = short_tasks({{}, {0}, {1}, {2}});
   first->wanted = {3};
   submit(first);
-  auto second = graph_of({{1}});
+  auto second = short_tasks({{1}});
   second->external_bytes = {8};
   submit(second, {{{session, 0}, 3}});
   expect(story(0, 1), {"waits for 1 of its 1 input", "held up by task 3, kernel \"add\"",
@@ -139,7 +139,7 @@ TEST_F(Explain, ATaskIsHeldUpByOneOfAnotherRun) {
 TEST_F(Explain, ATaskGoesToItsInputsAndSaysWhatTheAlternativeWouldHaveCost) {
   join(1, {.host = "a"});
   join(2, {.host = "b"});
-  auto graph = graph_of({{}, {}, {0, 1}});
+  auto graph = short_tasks({{}, {}, {0, 1}});
   graph->output_bytes = {100'000'000, 8, 8};  // a tenth of a second
   submit(graph);
   const std::string there = worker_of(0), other = there == "w1" ? "w2" : "w1";
@@ -151,7 +151,7 @@ TEST_F(Explain, ATaskGoesToItsInputsAndSaysWhatTheAlternativeWouldHaveCost) {
 TEST_F(Explain, ATaskThatTakesABufferOverSaysSo) {
   join(1);
   join(2);
-  auto graph = graph_of({{}, {0}});
+  auto graph = short_tasks({{}, {0}});
   graph->output_bytes = {1 << 20, 1 << 20};
   graph->reuse_input = {graph::TaskGraph::no_input, 0};
   submit(graph);
@@ -162,13 +162,13 @@ TEST_F(Explain, ATaskThatTakesABufferOverSaysSo) {
 TEST_F(Explain, TasksWithoutInputsSayWhatDrewThem) {
   join(1);
   join(2);
-  submit(graph_of({{}, {}, {}, {}}));
+  submit(short_tasks({{}, {}, {}, {}}));
   expect(story(0), {"why there: the least loaded worker, and nothing that it reads draws it"});
   expect(story(1), {"why there: its neighbours went there"});
   EXPECT_EQ(story(0).find("estimated"), std::string::npos) << "nobody asked";
   done(1, {0, 1}, 1000);
   done(2, {2, 3}, 1000);
-  auto small = graph_of({{}});
+  auto small = short_tasks({{}});
   small->flops = {1};
   submit(small);
   submit(small);
@@ -179,7 +179,7 @@ TEST_F(Explain, APartOfAProductGoesToItsOwner) {
   for (std::uint32_t w = 1; w <= 4; ++w) join(w, {.host = "host " + std::to_string(w)});
   // Eight by eight chunks of a product, each of what two tasks make.
   std::vector<std::vector<std::uint32_t>> tasks(16);
-  auto graph = graph_of(tasks);
+  auto graph = short_tasks(tasks);
   constexpr std::uint32_t side = 8;
   for (std::uint32_t cell = 0; cell < side * side; ++cell) {
     graph->kernel.push_back(0);
@@ -225,14 +225,14 @@ TEST_F(Explain, EveryPolicySaysWhyItChose) {
     use(policy);
     next_run_ = 0;
     join(1);
-    submit(graph_of({{}, {0}}));
+    submit(short_tasks({{}, {0}}));
     expect(story(1), {std::string("why there: ") + reason});
   }
 }
 
 TEST_F(Explain, ATaskSaysThatItsWorkerOrAnInputWasLost) {
   join(1);
-  auto graph = graph_of({{}, {0}, {1}});
+  auto graph = short_tasks({{}, {0}, {1}});
   submit(graph);
   done(1, {0}, 1'000'000);
   join(2, {.host = "b"});
@@ -245,7 +245,7 @@ TEST_F(Explain, ATaskSaysThatItsWorkerOrAnInputWasLost) {
 
 TEST_F(Explain, ATaskSaysThatAllSlotsOfItsWorkerWereHeld) {
   join(1);
-  submit(graph_of({{}, {}}));
+  submit(short_tasks({{}, {}}));
   say(1, protocol::SlotsHeld{1});
   expect(story(0), {"not placed"});
   join(2);

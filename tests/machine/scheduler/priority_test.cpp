@@ -3,17 +3,17 @@
 #include <algorithm>
 #include <initializer_list>
 #include <memory>
+#include <numeric>
 #include <utility>
 #include <vector>
 
-#include "scheduler/scheduler_engine.hpp"
+#include "histories.hpp"
 
 /// What an urgent task waits for is as urgent. One worker of one slot does what it is told.
 namespace ashlar::scheduler {
 namespace {
 
-constexpr SessionId session{0};
-constexpr PeerId worker{1}, driver{9};
+constexpr PeerId worker{1};
 
 struct Assigned {
   RunId run;
@@ -22,27 +22,18 @@ struct Assigned {
 };
 
 /// Tasks of 50 ms, each with one output; what they read is given.
-std::shared_ptr<graph::TaskGraph> graph_of(const std::vector<std::vector<std::uint32_t>>& tasks,
-                                           std::uint32_t externals = 0) {
-  auto graph = std::make_shared<graph::TaskGraph>();
-  graph->kernels = {"k"};
-  for (const auto& inputs : tasks) {
-    graph->kernel.push_back(0);
-    graph->inputs.insert(graph->inputs.end(), inputs.begin(), inputs.end());
-    graph->input_offsets.push_back(static_cast<std::uint32_t>(graph->inputs.size()));
-    graph->output_bytes.push_back(8);
-    graph->wanted.push_back(graph->output_count() - 1);
-    graph->output_offsets.push_back(graph->output_count());
-    graph->param_offsets.push_back(0);
-  }
+std::shared_ptr<graph::TaskGraph> long_tasks(const std::vector<std::vector<std::uint32_t>>& tasks,
+                                             std::uint32_t externals = 0) {
+  std::vector<std::uint32_t> wanted(tasks.size());
+  std::iota(wanted.begin(), wanted.end(), 0);
+  auto graph = graph_of(tasks, std::move(wanted), 1e9F);
   graph->external_bytes.assign(externals, 8);
-  graph->flops.assign(tasks.size(), 1e9F);
   return graph;
 }
 
 /// So many tasks that read nothing.
 std::shared_ptr<graph::TaskGraph> independent(std::size_t count) {
-  return graph_of(std::vector<std::vector<std::uint32_t>>(count));
+  return long_tasks(std::vector<std::vector<std::uint32_t>>(count));
 }
 
 class Priorities : public testing::Test {
@@ -51,7 +42,7 @@ class Priorities : public testing::Test {
     step(SessionOpened{session, driver, {}});
     protocol::Hello hello;
     hello.name = "w";
-    hello.kernels = {"k"};
+    hello.kernels = {"add"};
     hello.slots = 1;
     step(WorkerJoined{worker, hello});
   }
@@ -104,7 +95,7 @@ class Priorities : public testing::Test {
 };
 
 TEST_F(Priorities, WhatAnUrgentTaskWaitsForIsUrgent) {
-  auto graph = graph_of({{}, {}, {}, {2}});
+  auto graph = long_tasks({{}, {}, {}, {2}});
   graph->priority = {1, 1, 0, 5};
   submit(0, graph);
   ASSERT_FALSE(assigned_.empty());
@@ -112,7 +103,7 @@ TEST_F(Priorities, WhatAnUrgentTaskWaitsForIsUrgent) {
 }
 
 TEST_F(Priorities, SoIsWhatThatWaitsFor) {
-  auto graph = graph_of({{}, {}, {1}, {2}});
+  auto graph = long_tasks({{}, {}, {1}, {2}});
   graph->priority = {1, 0, 0, 5};
   submit(0, graph);
   ASSERT_FALSE(assigned_.empty());
@@ -122,7 +113,7 @@ TEST_F(Priorities, SoIsWhatThatWaitsFor) {
 TEST_F(Priorities, ARunThatAnUrgentOneWaitsForIsUrgent) {
   submit(0, independent(8));
   submit(1, independent(8));
-  auto urgent = graph_of({{1}}, 1);
+  auto urgent = long_tasks({{1}}, 1);
   urgent->priority = {3};
   submit(2, urgent, {{{session, 1}, 7}});
   EXPECT_LE(done_before_end_of(2), 8u + 3u) << "its own producers, and those assigned before";
@@ -135,7 +126,7 @@ TEST_F(Priorities, WhatWaitsForAnUnimportantRunMakesItNoLessImportantThanItself)
   lesser->priority.assign(8, -1);
   submit(0, lesser);
   submit(1, unimportant);
-  submit(2, graph_of({{1}}, 1), {{{session, 1}, 7}});
+  submit(2, long_tasks({{1}}, 1), {{{session, 1}, 7}});
   EXPECT_LE(done_before_end_of(2), 8u + 3u) << "its own producers, and those assigned before";
 }
 

@@ -3,34 +3,11 @@
 #include <algorithm>
 #include <optional>
 
-#include "scheduler/scheduler_engine.hpp"
+#include "histories.hpp"
 
 /// Small histories, told event by event.
 namespace ashlar::scheduler {
 namespace {
-
-constexpr SessionId session{0};
-constexpr PeerId driver{100};
-
-/// Task after task: each reads these data and makes one.
-std::shared_ptr<graph::TaskGraph> graph_of(std::vector<std::vector<std::uint32_t>> tasks,
-                                           std::vector<std::uint32_t> wanted) {
-  auto graph = std::make_shared<graph::TaskGraph>();
-  graph->kernels = {"add"};
-  graph->sources = {"main.cpp:7 main"};
-  for (std::size_t t = 0; t < tasks.size(); ++t) {
-    graph->kernel.push_back(0);
-    graph->source.push_back(0);
-    graph->inputs.insert(graph->inputs.end(), tasks[t].begin(), tasks[t].end());
-    graph->input_offsets.push_back(static_cast<std::uint32_t>(graph->inputs.size()));
-    graph->output_bytes.push_back(8);
-    graph->output_offsets.push_back(static_cast<std::uint32_t>(t + 1));
-    graph->param_offsets.push_back(0);
-  }
-  graph->flops.assign(tasks.size(), 1000);  // estimated, so that more than a few are assigned
-  graph->wanted = std::move(wanted);
-  return graph;
-}
 
 class Transcript : public ::testing::Test {
  protected:
@@ -81,23 +58,11 @@ class Transcript : public ::testing::Test {
   /// The last step's messages of this kind to a worker.
   template <class Message>
   std::vector<Message> sent(std::uint32_t worker) const {
-    std::vector<Message> found;
-    for (const Action& action : actions_) {
-      const auto* to = std::get_if<ToWorker>(&action);
-      if (to == nullptr || to->worker != PeerId{worker}) continue;
-      if (const auto* m = std::get_if<Message>(&to->message)) found.push_back(*m);
-    }
-    return found;
+    return sent_to<Message>(PeerId{worker}, actions_);
   }
   template <class Message>
   std::vector<Message> told() const {
-    std::vector<Message> found;
-    for (const Action& action : actions_) {
-      const auto* to = std::get_if<ToDriver>(&action);
-      if (to == nullptr) continue;
-      if (const auto* m = std::get_if<Message>(&to->message)) found.push_back(*m);
-    }
-    return found;
+    return told_driver<Message>(actions_);
   }
   std::size_t dropped() const {
     return static_cast<std::size_t>(std::ranges::count_if(
@@ -492,7 +457,8 @@ TEST_F(Transcript, ATaskWhoseInputsHaveNoRoomBesideItsOutputsOnTheOnlyWorkerIsRe
   submit(0, graph_of({{}, {}, {0, 1}}, {2}));
   expect_failed(
       "task 2, kernel \"add\", main.cpp:7 main: it reads and makes 24 bytes, more than the only "
-      "worker may hold (its limit is 20): use smaller chunks, for this task of at most 6 bytes each",
+      "worker may hold (its limit is 20): use smaller chunks, for this task of at most 6 bytes "
+      "each",
       ErrorKind::overloaded);
   submit(1, graph_of({{}, {0, 0}}, {1}));
   EXPECT_EQ(sent<protocol::AssignTasks>(1).size(), 1u) << "what is read twice is there once";

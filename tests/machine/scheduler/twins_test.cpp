@@ -2,14 +2,12 @@
 
 #include <algorithm>
 
-#include "scheduler/scheduler_engine.hpp"
+#include "histories.hpp"
 
 /// Second attempts at straggling tasks; and what else is placed by need and urgency.
 namespace ashlar::scheduler {
 namespace {
 
-constexpr SessionId session{0};
-constexpr PeerId driver{100};
 constexpr std::uint64_t usual_ns = 10'000'000;
 
 class Twins : public ::testing::Test {
@@ -21,7 +19,7 @@ class Twins : public ::testing::Test {
     protocol::Hello hello;
     hello.name = "w" + std::to_string(id);
     hello.slots = 1;
-    hello.kernels = {"k"};
+    hello.kernels = {"add"};
     if (is_repeatable) hello.repeatable = {0};
     hello.resources = std::move(resources);
     hello.endpoint.host_identity = "host";
@@ -30,18 +28,7 @@ class Twins : public ::testing::Test {
 
   static std::shared_ptr<graph::TaskGraph> graph_of(
       const std::vector<std::vector<std::uint32_t>>& tasks, std::vector<std::uint32_t> wanted) {
-    auto graph = std::make_shared<graph::TaskGraph>();
-    graph->kernels = {"k"};
-    for (const auto& inputs : tasks) {
-      graph->kernel.push_back(0);
-      graph->inputs.insert(graph->inputs.end(), inputs.begin(), inputs.end());
-      graph->input_offsets.push_back(static_cast<std::uint32_t>(graph->inputs.size()));
-      graph->output_bytes.push_back(8);
-      graph->output_offsets.push_back(static_cast<std::uint32_t>(graph->output_bytes.size()));
-      graph->param_offsets.push_back(0);
-    }
-    graph->wanted = std::move(wanted);
-    return graph;
+    return scheduler::graph_of(tasks, std::move(wanted), 0);
   }
   void submit(std::uint32_t run, std::shared_ptr<graph::TaskGraph> graph,
               std::vector<DatumId> externals = {}) {
@@ -112,23 +99,11 @@ class Twins : public ::testing::Test {
 
   template <class Message>
   std::vector<Message> sent(std::uint32_t worker) const {
-    std::vector<Message> found;
-    for (const Action& action : actions_) {
-      const auto* to = std::get_if<ToWorker>(&action);
-      if (to == nullptr || to->worker != PeerId{worker}) continue;
-      if (const auto* m = std::get_if<Message>(&to->message)) found.push_back(*m);
-    }
-    return found;
+    return sent_to<Message>(PeerId{worker}, actions_);
   }
   template <class Message>
   std::vector<Message> told() const {
-    std::vector<Message> found;
-    for (const Action& action : actions_) {
-      const auto* to = std::get_if<ToDriver>(&action);
-      if (to == nullptr) continue;
-      if (const auto* m = std::get_if<Message>(&to->message)) found.push_back(*m);
-    }
-    return found;
+    return told_driver<Message>(actions_);
   }
   std::string error() const {
     const auto ended = told<protocol::RunEnded>();
@@ -145,6 +120,24 @@ class Twins : public ::testing::Test {
     return left.at(0);
   }
 
+  struct Twice {
+    Where late, twin;
+  };
+  /// Two workers join, and a straggling task is on both.
+  Twice straggle_twice() {
+    join(1);
+    join(2);
+    const Where late = straggle();
+    EXPECT_EQ(assigned_.size(), 2u) << "the task is on both";
+    return {late, assigned_.back()};
+  }
+  /// Another engine, and another history.
+  void begin_anew() {
+    engine_ = SchedulerEngine{};
+    assigned_.clear();
+    step(SessionOpened{session, driver, {}});
+  }
+
   Instant now_;
   SchedulerEngine engine_;
   Actions actions_;
@@ -152,11 +145,7 @@ class Twins : public ::testing::Test {
 };
 
 TEST_F(Twins, AStragglingTaskIsBegunOnceMoreAndTheFirstResultCounts) {
-  join(1);
-  join(2);
-  const Where late = straggle();
-  ASSERT_EQ(assigned_.size(), 2u) << "the task is on both";
-  const Where twin = assigned_[1];
+  const auto [late, twin] = straggle_twice();
   EXPECT_EQ(twin.task, late.task);
   EXPECT_NE(twin.worker, late.worker);
   EXPECT_EQ(twin.attempt, late.attempt + 1);
@@ -177,11 +166,7 @@ TEST_F(Twins, AStragglingTaskIsBegunOnceMoreAndTheFirstResultCounts) {
 }
 
 TEST_F(Twins, TheFirstAttemptMayStillBeTheFirstDone) {
-  join(1);
-  join(2);
-  const Where late = straggle();
-  ASSERT_EQ(assigned_.size(), 2u);
-  const Where twin = assigned_[1];
+  const auto [late, twin] = straggle_twice();
   done(late);
   EXPECT_EQ(told<protocol::RunEnded>().size(), 1u);
   EXPECT_EQ(sent<protocol::RevokeTasks>(twin.worker).size(), 1u);
@@ -194,14 +179,8 @@ TEST_F(Twins, TheFirstAttemptMayStillBeTheFirstDone) {
 
 TEST_F(Twins, WhenOneOfBothWorkersDiesTheOtherGoesOn) {
   for (const bool first_dies : {true, false}) {
-    engine_ = SchedulerEngine{};
-    assigned_.clear();
-    step(SessionOpened{session, driver, {}});
-    join(1);
-    join(2);
-    const Where late = straggle();
-    ASSERT_EQ(assigned_.size(), 2u);
-    const Where twin = assigned_[1];
+    begin_anew();
+    const auto [late, twin] = straggle_twice();
     const Where dead = first_dies ? late : twin;
     std::erase(assigned_, dead);
     step(WorkerLost{PeerId{dead.worker}, "SIGKILL"});
@@ -213,11 +192,7 @@ TEST_F(Twins, WhenOneOfBothWorkersDiesTheOtherGoesOn) {
 }
 
 TEST_F(Twins, WhenBothWorkersDieTheTaskIsBegunAnew) {
-  join(1);
-  join(2);
-  const Where late = straggle();
-  ASSERT_EQ(assigned_.size(), 2u);
-  const Where twin = assigned_[1];
+  const auto [late, twin] = straggle_twice();
   assigned_.clear();
   step(WorkerLost{PeerId{late.worker}, "SIGKILL"});
   step(WorkerLost{PeerId{twin.worker}, "SIGKILL"});
@@ -231,14 +206,8 @@ TEST_F(Twins, WhenBothWorkersDieTheTaskIsBegunAnew) {
 
 TEST_F(Twins, TheFailureOfOneAttemptIsNotTheTasks) {
   for (const bool first_fails : {true, false}) {
-    engine_ = SchedulerEngine{};
-    assigned_.clear();
-    step(SessionOpened{session, driver, {}});
-    join(1);
-    join(2);
-    const Where late = straggle();
-    ASSERT_EQ(assigned_.size(), 2u);
-    const Where twin = assigned_[1];
+    begin_anew();
+    const auto [late, twin] = straggle_twice();
     fail(first_fails ? late : twin);
     EXPECT_TRUE(told<protocol::RunEnded>().empty());
     wait(Duration::milliseconds(500));
@@ -251,14 +220,8 @@ TEST_F(Twins, TheFailureOfOneAttemptIsNotTheTasks) {
 
 TEST_F(Twins, WhenBothAttemptsFailTheTaskHasFailed) {
   for (const bool first_fails_first : {true, false}) {
-    engine_ = SchedulerEngine{};
-    assigned_.clear();
-    step(SessionOpened{session, driver, {}});
-    join(1);
-    join(2);
-    const Where late = straggle();
-    ASSERT_EQ(assigned_.size(), 2u);
-    const Where twin = assigned_[1];
+    begin_anew();
+    const auto [late, twin] = straggle_twice();
     fail(first_fails_first ? late : twin);
     fail(first_fails_first ? twin : late);
     EXPECT_EQ(told<protocol::RunEnded>().at(0).outcome, protocol::RunOutcome::failed);
@@ -267,11 +230,7 @@ TEST_F(Twins, WhenBothAttemptsFailTheTaskHasFailed) {
 }
 
 TEST_F(Twins, BothAttemptsEndWithTheirRun) {
-  join(1);
-  join(2);
-  const Where late = straggle();
-  ASSERT_EQ(assigned_.size(), 2u);
-  const Where twin = assigned_[1];
+  const auto [late, twin] = straggle_twice();
   step(FromDriver{session, protocol::CancelRun{0}});
   EXPECT_EQ(sent<protocol::RevokeTasks>(late.worker).size(), 1u);
   EXPECT_EQ(sent<protocol::RevokeTasks>(twin.worker).size(), 1u);
@@ -372,7 +331,7 @@ TEST_F(Needs, FractionsOfAResourceAreSharedAndNoMoreIsGivenThanThereIs) {
   protocol::Hello hello;
   hello.name = "w1";
   hello.slots = 8;
-  hello.kernels = {"k"};
+  hello.kernels = {"add"};
   hello.resources = {{"gpu", 1}};
   step(WorkerJoined{PeerId{1}, hello});
   auto graph = graph_of(std::vector<std::vector<std::uint32_t>>(7), {});

@@ -3,6 +3,8 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <ashlar/error.hpp>
@@ -11,6 +13,7 @@
 #include <vector>
 
 #include "base/random.hpp"
+#include "broken_system.hpp"
 
 namespace ashlar::store {
 namespace {
@@ -171,6 +174,67 @@ TEST(Arena, GapsCostAddressesAndNoMemory) {
   }
   EXPECT_LE(arena.resident_bytes(), 16 * mib);
   arena.check_invariants();
+}
+
+/// What an arena says that cannot be made in a process in which `f` was done.
+template <class Error>
+void expect_no_arena(const std::function<bool()>& f, const std::string& expected) {
+  testing::in_a_child([&] {
+    if (!f()) return testing::skipped;
+    try {
+      Arena arena(mib);
+      ADD_FAILURE() << "there is one";
+    } catch (const Error& error) {
+      EXPECT_NE(std::string(error.what()).find(expected), std::string::npos) << error.what();
+    }
+    return 0;
+  });
+}
+
+TEST(ArenaFaults, ASystemWithoutSharedMemoryIsNamed) {
+  for (const int error : {ENOSYS, EPERM}) {
+    expect_no_arena<Unsupported>([&] { return testing::deny_call(SYS_memfd_create, error); },
+                                 std::string("memfd_create: ").append(std::strerror(error)));
+  }
+  expect_no_arena<Overloaded>([] { return testing::deny_call(SYS_memfd_create, ENOMEM); },
+                              "Cannot allocate memory");
+}
+
+TEST(ArenaFaults, LimitsOfTheProcessAreNamed) {
+  const auto lower = [](auto resource) {
+    const rlimit none = {0, 0};
+    return ::setrlimit(resource, &none) == 0;
+  };
+  expect_no_arena<Overloaded>([&] { return lower(RLIMIT_NOFILE); }, "ulimit -n");
+  expect_no_arena<Overloaded>([&] { return lower(RLIMIT_FSIZE); }, "ulimit -f");
+}
+
+TEST(ArenaFaults, MemoryThatTheSystemRefusesIsAnErrorAndLeavesNothing) {
+  testing::in_a_child([] {
+    Arena arena(16 * mib);
+    if (!testing::deny_call(SYS_madvise, ENOMEM)) return testing::skipped;
+    EXPECT_THROW(arena.allocate(3 * mib), Overloaded);
+    EXPECT_EQ(arena.allocated_bytes(), 0u);
+    arena.check_invariants();
+    return 0;
+  });
+}
+
+TEST(ArenaFaults, WithoutAdviceOnPagesBlocksAreAsGood) {
+  testing::in_a_child([] {
+    if (!testing::deny_call(SYS_madvise, EINVAL)) return testing::skipped;
+    Arena arena({.capacity = 16 * mib, .memory = 4 * mib});
+    for (int round = 0; round < 3; ++round) {
+      const auto block = arena.allocate(3 * mib), small = arena.allocate(100);
+      fill(block, 7);
+      fill(small, 8);
+      EXPECT_TRUE(holds(block, 7) && holds(small, 8));
+      arena.free(block);
+      arena.free(small);
+    }
+    arena.check_invariants();
+    return 0;
+  });
 }
 
 TEST(MappedArena, SeesTheOwnersBytes) {

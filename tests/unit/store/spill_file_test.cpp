@@ -146,6 +146,42 @@ TEST(SpillFile, AFullDiskIsAnErrorAndLeavesNothing) {
   EXPECT_EQ(file.used_bytes(), 0u);
 }
 
+/// What is not mapped in a process's memory is an I/O error of this file.
+void break_disk(const SpillFile& file) {
+  const FileDescriptor broken(::open("/proc/self/mem", O_RDWR | O_CLOEXEC));
+  ASSERT_TRUE(broken.is_open());
+  ASSERT_GE(::dup3(broken.get(), file.descriptor().get(), O_CLOEXEC), 0);
+}
+
+TEST(SpillFile, ADiskThatFailsToWriteIsAnErrorAndLeavesNothing) {
+  const Folder folder;
+  SpillFile file({.folder = folder.path(), .bytes_max = 4 << 20});
+  break_disk(file);
+  try {
+    file.write(noise(100'000));
+    FAIL() << "written";
+  } catch (const Overloaded& error) {
+    const std::string text = error.what();
+    EXPECT_NE(text.find("Input/output error"), std::string::npos) << text;
+    EXPECT_NE(text.find(folder.path()), std::string::npos) << text;
+  }
+  EXPECT_EQ(file.used_bytes(), 0u);
+}
+
+TEST(SpillFile, ADiskThatFailsToReadIsAnError) {
+  const Folder folder;
+  SpillFile file({.folder = folder.path(), .bytes_max = 4 << 20});
+  const auto copy = file.write(noise(100'000));
+  break_disk(file);
+  try {
+    read_back(file, copy);
+    FAIL() << "read";
+  } catch (const Disconnected& error) {
+    EXPECT_NE(std::string(error.what()).find("Input/output error"), std::string::npos)
+        << error.what();
+  }
+}
+
 TEST(SpillFile, AChangedByteIsAnError) {
   const Folder folder;
   SpillFile file({.folder = folder.path(), .bytes_max = 64 << 20});
