@@ -163,6 +163,7 @@ void Exchange::abandon_fetch(DatumId datum) {
   fetching_.erase(it);
   if (const auto link = outgoing_.find(fetching.peer); link != outgoing_.end()) {
     link->second->asked_.erase(fetching.request);
+    link->second->forget_pieces(fetching.request);
     link->second->send_gathered();  // the request itself may be among it
     link->second->send(protocol::FetchCancel{fetching.request});
   }
@@ -206,6 +207,7 @@ void Exchange::give(PeerLink& link, std::uint64_t number, DatumId datum, bool is
     return;
   }
   bytes_sent_ += bytes.size();
+  if (!is_push && link.wants_pieces(bytes)) return link.send_in_pieces(number, std::move(data));
   const auto owner = std::make_shared<Given>(std::move(data));
   if (is_push) {
     link.send(protocol::PushBytes{datum, bytes.size()}, bytes, owner);
