@@ -418,5 +418,63 @@ TEST_F(ExchangeTest, DiscardsWhatIsPushedAndHasChanged) {
   EXPECT_EQ(table.find(datum(9)), nullptr);
 }
 
+/// Gives whatever it is asked for.
+struct Giver : ExchangeEvents {
+  explicit Giver(Loop& on) : loop(on) {}
+  void on_fetched(DatumId, std::uint64_t, bool, bool) override {}
+  void on_fetch_failed(DatumId, PeerId) override {}
+  void on_asked(PeerId peer, std::uint64_t request, DatumId id) override {
+    exchange.answer(peer, request, id);
+  }
+  void on_unasked(PeerId, std::uint64_t) override {}
+  void on_loans_wanted(PeerId) override {}
+  void on_pushed(DatumId, std::uint64_t, bool) override {}
+
+  protocol::PeerInfo info() const {
+    protocol::PeerInfo info{them, "giver", exchange.endpoint()};
+    info.endpoint.host_identity = "elsewhere";
+    return info;
+  }
+
+  Loop& loop;
+  std::shared_ptr<store::Arena> arena = std::make_shared<store::Arena>(64 << 20);
+  DataTable table;
+  telemetry::Log log;
+  Exchange exchange{loop, arena, table, *this, log, {.token = {}, .listen_host = "127.0.0.1"}};
+};
+
+TEST_F(ExchangeTest, GetsManyDataThatMayComeInPiecesWhileOthersAreAbandoned) {
+  constexpr std::uint32_t count = 24;
+  Giver giver(loop);
+  giver.exchange.set_self(them);
+  loop.add_turn_hook([&giver] {
+    giver.exchange.flush();
+    return false;
+  });
+  for (std::uint32_t i = 0; i < count; ++i) {
+    const Bytes content = content_of(datum(i));
+    auto buffer = store::Buffer::allocate(giver.arena, content.size());
+    std::memcpy(buffer.writable().data(), content.data(), content.size());
+    giver.table.put(datum(i), std::move(buffer));
+  }
+  exchange.know_peer(giver.info());
+  loop.dispatch([this] {
+    for (std::uint32_t i = 0; i < count; ++i) exchange.start_fetch(datum(i), them);
+  });
+  ASSERT_TRUE(loop.drive_until([&] { return !outcomes.empty(); }, now() + Duration::seconds(20)));
+  std::size_t expected = count;
+  loop.dispatch([&] {
+    for (std::uint32_t i = 1; i < count; i += 2) {
+      if (table.find(datum(i)) != nullptr) continue;
+      exchange.abandon_fetch(datum(i));
+      --expected;
+    }
+  });
+  ASSERT_TRUE(
+      loop.drive_until([&] { return outcomes.size() >= expected; }, now() + Duration::seconds(20)));
+  EXPECT_EQ(outcomes, std::string(expected, '+'));
+  for (std::uint32_t i = 0; i < count; i += 2) EXPECT_TRUE(is_right(i)) << i;
+}
+
 }  // namespace
 }  // namespace ashlar::runtime
