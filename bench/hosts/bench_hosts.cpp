@@ -2,8 +2,8 @@
 // how long it took. Started by `run`, which makes the hosts.
 //
 //   bench_hosts ADDRESS
-//   > MAKER CHUNKS BYTES READER...     resources that only the workers meant have
-//   < SECONDS                          until all readers had all chunks
+//   > MAKER CHUNKS BYTES FACTOR READER...  resources that only the workers meant have; see
+//   tasks.hpp < SECONDS                              until all readers had all chunks
 #include <chrono>
 #include <iostream>
 #include <sstream>
@@ -22,13 +22,14 @@ using Chunks = std::vector<Future<HostArray>>;
 struct Transfer {
   std::string maker;
   std::int64_t chunks = 0, chunk_bytes = 0;
+  std::uint64_t factor = 1;
   std::vector<std::string> readers;
 };
 
 Transfer read(const std::string& line) {
   std::istringstream words(line);
   Transfer transfer;
-  words >> transfer.maker >> transfer.chunks >> transfer.chunk_bytes;
+  words >> transfer.maker >> transfer.chunks >> transfer.chunk_bytes >> transfer.factor;
   for (std::string reader; words >> reader;) transfer.readers.push_back(reader);
   return transfer;
 }
@@ -39,12 +40,12 @@ TaskOptions on(const std::string& worker) { return {.resources = {{worker, 1.0}}
 void check(Session& session, const Transfer& transfer, const Chunks& chunks) {
   const std::int64_t count = transfer.chunk_bytes / 8;
   for (const std::string& reader : transfer.readers) {
-    std::vector<Future<std::int64_t>> sums;
+    std::vector<Future<std::uint64_t>> sums;
     for (const auto& chunk : chunks)
       sums.push_back(session.submit<bench::sum_of_chunk>(on(reader), chunk));
     for (std::size_t i = 0; i < sums.size(); ++i) {
-      const std::int64_t expected =
-          count * (count - 1) / 2 + count * static_cast<std::int64_t>(i);
+      const std::int64_t counted = count * (count - 1) / 2 + count * static_cast<std::int64_t>(i);
+      const std::uint64_t expected = static_cast<std::uint64_t>(counted) * transfer.factor;
       if (sums[i].get() != expected) throw std::runtime_error(reader + " has another chunk");
     }
   }
@@ -53,8 +54,8 @@ void check(Session& session, const Transfer& transfer, const Chunks& chunks) {
 double seconds_of(Session& session, const Transfer& transfer) {
   Chunks chunks;
   for (std::int64_t i = 0; i < transfer.chunks; ++i) {
-    chunks.push_back(session.submit<bench::make_chunk>(on(transfer.maker),
-                                                       transfer.chunk_bytes / 8, i));
+    chunks.push_back(session.submit<bench::make_chunk>(on(transfer.maker), transfer.chunk_bytes / 8,
+                                                       i, transfer.factor));
   }
   for (const auto& chunk : chunks) chunk.wait();
   const auto begin = Clock::now();

@@ -6,9 +6,11 @@
 
 namespace ashlar::bench {
 
-/// Numbers from `first` on.
-HostArray make_chunk(std::int64_t count, std::int64_t first);
-std::int64_t sum_of_chunk(View<const std::int64_t, 1> chunk);
+/// Numbers from `first` on, each times `factor`, modulo 2^64: with 1 they can be compressed, with a
+/// large odd one not.
+HostArray make_chunk(std::int64_t count, std::int64_t first, std::uint64_t factor);
+/// Modulo 2^64.
+std::uint64_t sum_of_chunk(View<const std::int64_t, 1> chunk);
 /// What it runs after has come to its worker, which is all that it is for.
 void have_read();
 

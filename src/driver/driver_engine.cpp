@@ -167,7 +167,10 @@ void DriverEngine::State::on(const FetchFailed& event) {
   --fetches;
   entry->second.place = Place::away;
   if (++entry->second.fetches_failed < limits.fetch_attempts) {
-    locate(entry);
+    if (entry->second.fetches_failed == 1) return locate(entry);
+    entry->second.place = Place::locating;
+    entry->second.since = now;
+    refused.emplace_back(now, event.datum);
     return;
   }
   fail(entry, std::make_shared<Failure>(
@@ -182,6 +185,7 @@ void DriverEngine::State::on(const SchedulerLost& event) {
   lost = std::make_shared<Failure>(
       Failure{ErrorKind::disconnected, "the link to the scheduler is lost: " + event.reason});
   to_locate.clear();
+  refused.clear();
   to_release.clear();
   while (!streams.empty()) close_stream(*streams.begin(), lost);
   for (auto entry = data.begin(); entry != data.end();) {
@@ -208,6 +212,13 @@ void DriverEngine::State::on(const Tick&) {
     const auto entry = data.find(id);
     if (entry == data.end() || entry->second.place != Place::expected) continue;
     if (entry->second.since == since) bring(entry);
+  }
+  while (!refused.empty() && now - refused.front().first >= limits.fetch_retry) {
+    const auto [since, id] = refused.front();
+    refused.pop_front();
+    const auto entry = data.find(id);
+    if (entry == data.end() || entry->second.place != Place::locating) continue;
+    if (entry->second.since == since) locate(entry);
   }
 }
 

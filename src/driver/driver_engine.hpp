@@ -200,6 +200,9 @@ struct Limits {
   Duration push_wait = Duration::milliseconds(500);
   /// Failed fetches of one datum before it is given up.
   std::uint32_t fetch_attempts = 8;
+  /// From the second failure on the scheduler is asked so much later: it may have yet to hear that
+  /// the holder has died.
+  Duration fetch_retry = Duration::milliseconds(100);
   /// The scheduler knows templates; else every run takes its graph along.
   bool keeps_templates = true;
 };

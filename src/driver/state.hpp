@@ -40,7 +40,7 @@ struct Datum {
   std::uint32_t fetches_failed = 0;
   PeerId holder;
   std::uint64_t bytes = 0;
-  Instant since;                ///< expected
+  Instant since;                ///< expected, or refused
   std::uint32_t pulls = 0;      ///< of `readers`, pulled: here or on its way for them
   std::vector<Reader> readers;  ///< that the program is not done with
   std::shared_ptr<const Failure> failure;
@@ -84,6 +84,7 @@ struct DriverEngine::State {
   std::set<std::uint32_t> streams;    ///< runs whose streams are open
   std::uint32_t fetches = 0;
   std::deque<std::pair<Instant, DatumId>> expected;  ///< pushes waited for, oldest first
+  std::deque<std::pair<Instant, DatumId>> refused;   ///< to be located later, oldest first
   std::shared_ptr<const Failure> lost;               ///< the scheduler is
 
   // Within a step.

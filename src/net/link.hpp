@@ -10,6 +10,8 @@
 #include <string>
 #include <vector>
 
+#include "net/sending_rate.hpp"
+
 namespace ashlar::net {
 
 struct Limits {
@@ -91,6 +93,7 @@ class Link : public std::enable_shared_from_this<Link> {
   virtual std::uint64_t queued_bytes() const = 0;
   virtual std::uint64_t bytes_sent() const = 0;
   virtual std::uint64_t bytes_received() const = 0;
+  virtual SendingRate sending_rate() const = 0;
 };
 
 }  // namespace ashlar::net

@@ -360,6 +360,11 @@ void SocketLink::fail_write(int error) {
   });
 }
 
+SendingRate SocketLink::sending_rate() const {
+  if (is_local_ || !is_open_) return {};
+  return sending_rate_of(const_cast<SocketLink*>(this)->socket_.native_handle());
+}
+
 // ---- ending ------------------------------------------------------------------------------------
 
 void SocketLink::detach() {

@@ -37,6 +37,7 @@ class SocketLink final : public Link, private FrameSink, private PolledLink {
   std::uint64_t queued_bytes() const override { return queued_bytes_; }
   std::uint64_t bytes_sent() const override { return bytes_sent_; }
   std::uint64_t bytes_received() const override { return bytes_received_; }
+  SendingRate sending_rate() const override;
 
  private:
   struct Queued {

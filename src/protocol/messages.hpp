@@ -56,6 +56,7 @@ struct Hello {
   bool keeps_templates = true;  ///< workers: it knows RunTemplate and DropTemplates
   bool returns_loans = false;   ///< on peer links: LoansWanted may be sent
   bool reads_checksums = true;  ///< frames sent to it may have checksums
+  bool takes_pieces = true;     ///< on peer links: FetchPiece may be sent
   /// Workers: positions in `kernels` of those without side effects, which may run twice.
   std::vector<std::uint32_t> repeatable;
   friend bool operator==(const Hello&, const Hello&) = default;
@@ -78,6 +79,7 @@ struct Welcome {
   bool explains = true;         ///< drivers only: it answers Explain
   bool returns_loans = false;   ///< on peer links: LoansWanted may be sent
   bool reads_checksums = true;  ///< frames sent to it may have checksums
+  bool takes_pieces = true;     ///< on peer links: FetchPiece may be sent
   friend bool operator==(const Welcome&, const Welcome&) = default;
 };
 
@@ -518,7 +520,20 @@ struct LoansWanted {
   friend bool operator==(const LoansWanted&, const LoansWanted&) = default;
 };
 
+/// Some of a datum's bytes, in order; they follow this control message in the same frame, as they
+/// are or compressed (an LZ4 block). In place of FetchBytes where the network is slow.
+struct FetchPiece {
+  static constexpr std::uint64_t bytes_max = std::uint64_t{1} << 20;
+  std::uint64_t request = 0;
+  std::uint64_t bytes = 0;        ///< of the datum
+  std::uint64_t offset = 0;       ///< in it
+  std::uint64_t piece_bytes = 0;  ///< before compression; at most bytes_max
+  bool is_packed = false;
+  friend bool operator==(const FetchPiece&, const FetchPiece&) = default;
+};
+
 using PeerMessage = std::variant<Fetch, FetchCancel, ArenaShared, FetchInPlace, FetchBytes,
-                                 FetchRefused, PushInPlace, PushBytes, LeaseReturned, LoansWanted>;
+                                 FetchRefused, PushInPlace, PushBytes, LeaseReturned, LoansWanted,
+                                 FetchPiece>;
 
 }  // namespace ashlar::protocol

@@ -162,6 +162,7 @@ void Exchange::abandon_fetch(DatumId datum) {
   fetching_.erase(it);
   if (const auto link = outgoing_.find(fetching.peer); link != outgoing_.end()) {
     link->second->asked_.erase(fetching.request);
+    link->second->forget_pieces(fetching.request);
     link->second->send_gathered();  // the request itself may be among it
     link->second->send(protocol::FetchCancel{fetching.request});
   }
@@ -228,7 +229,11 @@ void Exchange::send_next() {
     const auto link = next->link.lock();
     const auto bytes = next->data->buffer.bytes();
     auto sending = std::make_shared<Sending>(read_, link->peer_, std::move(next->data));
-    link->send(protocol::FetchBytes{next->request, bytes.size()}, bytes, std::move(sending));
+    if (link->wants_pieces(bytes)) {
+      link->send_in_pieces(next->request, bytes, std::move(sending));
+    } else {
+      link->send(protocol::FetchBytes{next->request, bytes.size()}, bytes, std::move(sending));
+    }
   }
 }
 

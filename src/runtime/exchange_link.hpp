@@ -142,8 +142,9 @@ class Exchange::PeerLink : public net::LinkEvents,
   }
 
   void on_payload(bool is_intact) override {
-    exchange_.bytes_received_ += payload_.size();
-    is_intact ? finish_payload() : discard_payload();
+    exchange_.bytes_received_ += payload_bytes_;
+    if (!is_intact) return discard_payload();
+    payload_kind_ == PayloadKind::piece ? finish_piece() : finish_payload();
   }
 
   void on_batch_end() override {}
@@ -157,6 +158,8 @@ class Exchange::PeerLink : public net::LinkEvents,
     exchange_.log_.debug("link to peer " + std::to_string(peer_.value) + " closed: " + reason);
     leases_.clear();
     payload_ = {};
+    coming_.clear();
+    leaving_.clear();
     waiting_.clear();
     auto asked = std::move(asked_);
     asked_.clear();
@@ -175,6 +178,14 @@ class Exchange::PeerLink : public net::LinkEvents,
     }
   }
 
+  /// Whether a datum is to go in pieces: they may be compressed.
+  bool wants_pieces(std::span<const std::byte> bytes) const;
+  /// Sends a datum in pieces, after those that are going.
+  void send_in_pieces(std::uint64_t request, std::span<const std::byte> bytes,
+                      std::shared_ptr<const void> owner);
+  /// The rest of what comes or goes in pieces is not wanted.
+  void forget_pieces(std::uint64_t request);
+
   Exchange& exchange_;
   PeerId peer_;
   bool is_outgoing_;
@@ -183,6 +194,7 @@ class Exchange::PeerLink : public net::LinkEvents,
   bool is_local_ = false;  ///< to a process of this host
   bool has_shared_arena_ = false;
   bool returns_loans_ = false;  ///< the peer understands LoansWanted
+  bool takes_pieces_ = false;   ///< likewise FetchPiece
   std::shared_ptr<net::Link> link_;
   std::vector<net::Frame> waiting_;         ///< until it is ready
   std::map<std::uint64_t, DatumId> asked_;  ///< our requests
@@ -202,6 +214,7 @@ class Exchange::PeerLink : public net::LinkEvents,
       const auto* welcome = std::get_if<protocol::Welcome>(&*decoded.message);
       if (welcome == nullptr || welcome->peer != peer_) return link_->close("not the peer meant");
       returns_loans_ = welcome->returns_loans;
+      takes_pieces_ = welcome->takes_pieces;
       if (welcome->reads_checksums) link_->add_checksums();
     } else {
       const auto* hello = std::get_if<protocol::Hello>(&*decoded.message);
@@ -217,6 +230,7 @@ class Exchange::PeerLink : public net::LinkEvents,
       }
       peer_ = hello->peer;
       returns_loans_ = hello->returns_loans;
+      takes_pieces_ = hello->takes_pieces;
       exchange_.incoming_[peer_] = this;
       protocol::Welcome welcome;
       welcome.peer = exchange_.self_;
@@ -239,6 +253,7 @@ class Exchange::PeerLink : public net::LinkEvents,
     exchange_.turns_.forget_if([&](PeerId, const Answer& answer) {
       return answer.request == m.request && answer.link.lock().get() == this;
     });
+    leaving_.erase(m.request);
     exchange_.events_.on_unasked(peer_, m.request);
   }
 
@@ -270,14 +285,20 @@ class Exchange::PeerLink : public net::LinkEvents,
   void handle(const protocol::FetchBytes& m) {
     expect_payload(m.bytes);
     payload_request_ = m.request;
-    payload_is_push_ = false;
+    payload_kind_ = PayloadKind::answer;
     begin_payload();
+  }
+
+  void handle(const protocol::FetchPiece& m) {
+    payload_request_ = m.request;
+    payload_kind_ = PayloadKind::piece;
+    begin_piece(m);
   }
 
   void handle(const protocol::PushBytes& m) {
     expect_payload(m.bytes);
     payload_datum_ = m.datum;
-    payload_is_push_ = true;
+    payload_kind_ = PayloadKind::push;
     begin_payload();
   }
 
@@ -293,6 +314,23 @@ class Exchange::PeerLink : public net::LinkEvents,
 
   void handle(const protocol::LoansWanted&) { exchange_.events_.on_loans_wanted(peer_); }
 
+  enum class PayloadKind { answer, push, piece };
+  class Piece;
+  struct Coming {
+    store::Buffer buffer;
+    std::uint64_t came = 0;
+  };
+  struct Leaving {
+    std::span<const std::byte> bytes;
+    std::shared_ptr<const void> owner;
+    std::size_t left = 0;  ///< bytes that went
+  };
+
+  void begin_piece(const protocol::FetchPiece& piece);
+  void finish_piece();
+  void send_pieces();
+  void send_piece(std::uint64_t request, Leaving& leaving);
+
   struct Asked {
     DatumId datum;
     bool is_copied = false;
@@ -302,6 +340,7 @@ class Exchange::PeerLink : public net::LinkEvents,
     if (it == asked_.end()) return std::nullopt;
     const DatumId datum = it->second;
     asked_.erase(it);
+    coming_.erase(request);
     const auto fetching = exchange_.fetching_.find(datum);
     const bool is_copied = fetching != exchange_.fetching_.end() && fetching->second.is_copied;
     exchange_.fetching_.erase(datum);
@@ -347,7 +386,7 @@ class Exchange::PeerLink : public net::LinkEvents,
   void finish_payload() {
     const std::uint64_t bytes = payload_.size();
     store::Buffer buffer = std::exchange(payload_, {});
-    if (payload_is_push_) {
+    if (payload_kind_ == PayloadKind::push) {
       exchange_.table_.put(payload_datum_, std::move(buffer));
       exchange_.events_.on_pushed(payload_datum_, bytes, is_local_);
     } else if (const auto fetch = forget_request(payload_request_)) {
@@ -358,11 +397,12 @@ class Exchange::PeerLink : public net::LinkEvents,
 
   /// It is fetched again; a driver fetches what was to be pushed to it and does not come.
   void discard_payload() {
-    exchange_.log_.warning(std::to_string(payload_.size()) + " bytes from peer " +
+    exchange_.log_.warning(std::to_string(payload_bytes_) + " bytes from peer " +
                            std::to_string(peer_.value) + " at " + link_->peer_name() +
                            " have changed on their way and are discarded");
     payload_ = {};
-    if (!payload_is_push_) exchange_.spoiled(*this, payload_request_);
+    coming_.erase(payload_request_);
+    if (payload_kind_ != PayloadKind::push) exchange_.spoiled(*this, payload_request_);
   }
 
   std::shared_ptr<const store::MappedArena> mapped_;
@@ -370,9 +410,15 @@ class Exchange::PeerLink : public net::LinkEvents,
   std::span<std::byte> payload_sink_;
   std::uint64_t payload_bytes_ = 0;
   store::Buffer payload_;
-  bool payload_is_push_ = false;
+  PayloadKind payload_kind_ = PayloadKind::answer;
   std::uint64_t payload_request_ = 0;
   DatumId payload_datum_;
+  protocol::FetchPiece piece_;
+  std::vector<std::byte> packed_;  ///< the piece being received, when it is not received in place
+
+  std::map<std::uint64_t, Coming> coming_;    ///< by request: in pieces
+  std::map<std::uint64_t, Leaving> leaving_;  ///< likewise; the first first
+  int pieces_queued_ = 0;
 };
 
 }  // namespace ashlar::runtime

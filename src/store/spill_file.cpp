@@ -2,7 +2,6 @@
 
 #define XXH_INLINE_ALL
 #include <fcntl.h>
-#include <lz4.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 #include <xxhash.h>
@@ -19,6 +18,7 @@
 #include <ashlar/error.hpp>
 
 #include "store/block_list.hpp"
+#include "store/packing.hpp"
 
 namespace ashlar::store {
 
@@ -26,10 +26,8 @@ namespace {
 
 constexpr std::size_t block_bytes = 4096;  // of the disk, for direct access
 constexpr std::size_t piece_bytes = std::size_t{2} << 20;
-constexpr std::size_t sample_bytes = std::size_t{64} << 10;
 constexpr double disk_speed_at_first = 1e9;  // until it is measured
 constexpr double disk_memory = 0.8;          // weight of what was measured before
-constexpr double worth = 0.9;                // compression must take less of the plain time
 
 constexpr std::size_t round_up(std::size_t bytes) {
   return (bytes + block_bytes - 1) / block_bytes * block_bytes;
@@ -48,8 +46,7 @@ class Staging {
  public:
   std::byte* get() {
     if (!memory_) {
-      constexpr std::size_t most =
-          std::max<std::size_t>(piece_bytes, LZ4_COMPRESSBOUND(piece_bytes));
+      const std::size_t most = std::max(piece_bytes, packed_bytes_max(piece_bytes));
       void* memory = std::aligned_alloc(block_bytes, round_up(most));
       if (memory == nullptr) throw std::bad_alloc();
       memory_.reset(static_cast<std::byte*>(memory));
@@ -94,7 +91,6 @@ struct SpillFile::State {
 
   Piece take(std::size_t stored);
   void give_back(const std::vector<Piece>& pieces);
-  bool pays_to_compress(std::span<const std::byte> bytes) const;
   Piece write_piece(std::span<const std::byte> bytes, bool compress);
   void write_at(const std::byte* from, std::size_t bytes, std::uint64_t offset);
   void read_at(std::byte* into, std::size_t bytes, std::uint64_t offset);
@@ -161,20 +157,6 @@ void SpillFile::State::give_back(const std::vector<Piece>& pieces) {
   if (space.taken_bytes() == 0 && ::ftruncate(file.get(), 0) != 0) return;
 }
 
-/// Compares the times for the whole as a sample has it.
-bool SpillFile::State::pays_to_compress(std::span<const std::byte> bytes) const {
-  const std::size_t size = std::min(bytes.size(), sample_bytes);
-  const std::span sample = bytes.subspan((bytes.size() - size) / 2, size);
-  std::vector<char> packed(static_cast<std::size_t>(LZ4_compressBound(static_cast<int>(size))));
-  const auto begin = std::chrono::steady_clock::now();
-  const int packed_size =
-      LZ4_compress_default(reinterpret_cast<const char*>(sample.data()), packed.data(),
-                           static_cast<int>(size), static_cast<int>(packed.size()));
-  const double packing = seconds_since(begin);
-  const double plain = static_cast<double>(size) / disk_speed;
-  return packed_size > 0 && packing + packed_size / disk_speed < worth * plain;
-}
-
 void SpillFile::State::write_at(const std::byte* from, std::size_t bytes, std::uint64_t offset) {
   for (std::size_t done = 0; done < bytes;) {
     const ssize_t n =
@@ -199,14 +181,11 @@ SpillFile::Piece SpillFile::State::write_piece(std::span<const std::byte> bytes,
   std::size_t stored = bytes.size();
   bool is_compressed = false;
   if (compress) {
-    const int most = LZ4_compressBound(static_cast<int>(bytes.size()));
-    const int packed = LZ4_compress_default(reinterpret_cast<const char*>(bytes.data()),
-                                            reinterpret_cast<char*>(compressed.get()),
-                                            static_cast<int>(bytes.size()), most);
-    is_compressed = packed > 0 && static_cast<std::size_t>(packed) < bytes.size();
+    const std::size_t packed = pack(bytes, {compressed.get(), packed_bytes_max(bytes.size())});
+    is_compressed = packed > 0;
     if (is_compressed) {
       from = compressed.get();
-      stored = static_cast<std::size_t>(packed);
+      stored = packed;
       std::memset(compressed.get() + stored, 0, round_up(stored) - stored);
     }
   }
@@ -232,7 +211,7 @@ SpillFile::Copy SpillFile::write(std::span<const std::byte> bytes) {
   Copy copy;
   copy.bytes = bytes.size();
   copy.checksum = XXH3_64bits(bytes.data(), bytes.size());
-  const bool compress = !bytes.empty() && s.pays_to_compress(bytes);
+  const bool compress = !bytes.empty() && pays_to_pack(bytes, s.disk_speed);
   const auto begin = std::chrono::steady_clock::now();
   try {
     for (std::size_t at = 0; at < bytes.size(); at += piece_bytes) {
@@ -279,10 +258,7 @@ void SpillFile::State::read_piece(const Piece& piece, std::span<std::byte> into)
     std::memcpy(into.data(), staged, into.size());
     return;
   }
-  const int unpacked = LZ4_decompress_safe(
-      reinterpret_cast<const char*>(staged), reinterpret_cast<char*>(into.data()),
-      static_cast<int>(piece.stored_bytes), static_cast<int>(into.size()));
-  if (unpacked < 0 || static_cast<std::size_t>(unpacked) != into.size()) {
+  if (!unpack({staged, piece.stored_bytes}, into)) {
     throw Disconnected(name() + " has changed: what was compressed there cannot be unpacked");
   }
 }

@@ -21,6 +21,7 @@ void write_hello(const protocol::Hello& hello, schema::Hello::Builder out) {
   out.setKeepsTemplates(hello.keeps_templates);
   out.setReturnsLoans(hello.returns_loans);
   out.setReadsChecksums(hello.reads_checksums);
+  out.setTakesPieces(hello.takes_pieces);
   write_column(hello.repeatable, [&](unsigned n) { return out.initRepeatable(n); });
 }
 
@@ -41,6 +42,7 @@ protocol::Hello read_hello(schema::Hello::Reader in) {
   hello.keeps_templates = in.getKeepsTemplates();
   hello.returns_loans = in.getReturnsLoans();
   hello.reads_checksums = in.getReadsChecksums();
+  hello.takes_pieces = in.getTakesPieces();
   hello.repeatable = read_u32(in.getRepeatable());
   for (const std::uint32_t position : hello.repeatable)
     require(position < hello.kernels.size(), "a repeatable kernel that is not listed");
@@ -61,6 +63,7 @@ struct Writer {
     to.setExplains(welcome.explains);
     to.setReturnsLoans(welcome.returns_loans);
     to.setReadsChecksums(welcome.reads_checksums);
+    to.setTakesPieces(welcome.takes_pieces);
   }
   void operator()(const protocol::Refusal& refusal) {
     out.initRefusal().setReason(as_text(refusal.reason));
@@ -80,7 +83,8 @@ Handshake read(schema::Handshake::Reader in) {
                                .keeps_templates = from.getKeepsTemplates(),
                                .explains = from.getExplains(),
                                .returns_loans = from.getReturnsLoans(),
-                               .reads_checksums = from.getReadsChecksums()};
+                               .reads_checksums = from.getReadsChecksums(),
+                               .takes_pieces = from.getTakesPieces()};
     }
     case schema::Handshake::REFUSAL:
       return protocol::Refusal{.reason = read_text(in.getRefusal().getReason())};

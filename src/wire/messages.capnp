@@ -99,6 +99,7 @@ struct Hello {
   returnsLoans @12 :Bool;
   repeatable @13 :List(UInt32);
   readsChecksums @14 :Bool;
+  takesPieces @15 :Bool;
 }
 
 struct Welcome {
@@ -110,6 +111,7 @@ struct Welcome {
   explains @5 :Bool;
   returnsLoans @6 :Bool;
   readsChecksums @7 :Bool;
+  takesPieces @8 :Bool;
 }
 
 struct ClusterSize {
@@ -457,6 +459,7 @@ struct PeerMessage {
     pushBytes @7 :PushBytes;
     leaseReturned @8 :LeaseReturned;
     loansWanted @9 :LoansWanted;
+    fetchPiece @10 :FetchPiece;
   }
 }
 
@@ -508,4 +511,12 @@ struct LeaseReturned {
 }
 
 struct LoansWanted {
+}
+
+struct FetchPiece {
+  request @0 :UInt64;
+  bytes @1 :UInt64;
+  offset @2 :UInt64;
+  pieceBytes @3 :UInt64;
+  isPacked @4 :Bool;
 }

@@ -53,6 +53,14 @@ struct Writer {
     write_column(returned.requests, [&](unsigned n) { return to.initRequests(n); });
   }
   void operator()(const protocol::LoansWanted&) { out.initLoansWanted(); }
+  void operator()(const protocol::FetchPiece& piece) {
+    auto to = out.initFetchPiece();
+    to.setRequest(piece.request);
+    to.setBytes(piece.bytes);
+    to.setOffset(piece.offset);
+    to.setPieceBytes(piece.piece_bytes);
+    to.setIsPacked(piece.is_packed);
+  }
 };
 
 std::uint64_t sound_bytes(std::uint64_t bytes) {
@@ -108,6 +116,18 @@ protocol::PeerMessage read(schema::PeerMessage::Reader in) {
       return protocol::LeaseReturned{.requests = read_u64(in.getLeaseReturned().getRequests())};
     case PeerMessage::LOANS_WANTED:
       return protocol::LoansWanted{};
+    case PeerMessage::FETCH_PIECE: {
+      const auto from = in.getFetchPiece();
+      const protocol::FetchPiece piece{.request = from.getRequest(),
+                                       .bytes = sound_bytes(from.getBytes()),
+                                       .offset = sound_bytes(from.getOffset()),
+                                       .piece_bytes = from.getPieceBytes(),
+                                       .is_packed = from.getIsPacked()};
+      require(piece.piece_bytes > 0 && piece.piece_bytes <= protocol::FetchPiece::bytes_max,
+              "a piece of no bytes or too many");
+      require(piece.offset + piece.piece_bytes <= piece.bytes, "a piece beyond the datum's end");
+      return piece;
+    }
   }
   refuse_unknown("a peer", in.which());
 }

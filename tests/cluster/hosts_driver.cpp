@@ -1,13 +1,37 @@
 // A program on another host than its workers: brings an array home, sends one out, and prints how
-// many bytes moved on hosts and between them.
+// many bytes moved on hosts and between them. With a second argument, "counting" or "random",
+// brings one larger array home that can be compressed or not, and prints its bytes.
 #include <ashlar/ashlar.hpp>
 
 #include <iostream>
+#include <string>
+
+namespace {
+
+int bring(ashlar::Session& session, const std::string& content) {
+  constexpr std::int64_t n = 1 << 20;
+  constexpr std::int64_t chunk = 1 << 18;
+  if (content == "random") {
+    const auto array = ashlar::random::uniform({n}, {.chunks = {chunk}, .seed = 1});
+    const auto home = session.compute(array);
+    if (home.size() != n) return 1;
+  } else {
+    const auto home = session.compute(ashlar::arange(0, n, {.chunks = {chunk}}));
+    for (std::int64_t i = 0; i < n; ++i) {
+      if (home.data<std::int64_t>()[i] != i) return 1;
+    }
+  }
+  std::cout << n * 8 << '\n';
+  return 0;
+}
+
+}  // namespace
 
 int main(int argc, char** argv) {
   ashlar::init(argc, argv);
   try {
     auto session = ashlar::Session::connect(argv[1]);
+    if (argc > 2) return bring(session, argv[2]);
     constexpr std::int64_t n = 1 << 16;
     ashlar::RunReport report;
     // Chunks of 32 KiB are pushed, chunks of 128 KiB fetched.

@@ -129,6 +129,21 @@ class Links(Products):
         self.finish(self.start())
         self.bring_arrays_home()
 
+    def test_what_can_be_compressed_is_where_links_are_slow(self):
+        for host in range(1, 6):
+            self.network.shape(host, 50)
+        moved = {}
+        for content in ("counting", "random"):
+            before = self.network.bytes_to(5)
+            driver = self.network.host(5).start(DRIVER, self.cluster.address, content,
+                                                stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            output, errors = driver.communicate(timeout=120)
+            self.assertEqual((driver.returncode, errors), (0, ""))
+            moved[content] = (self.network.bytes_to(5) - before) / int(output)
+        self.assertLess(moved["counting"], 0.8)
+        self.assertGreater(moved["random"], 1)
+        self.assertLess(moved["random"], 1.1)
+
     def test_links_that_spoil_data_change_no_bit(self):
         proxies = [self.network.delay(host, milliseconds=0, spoiled=0.05) for host in (3, 5)]
         self.finish(self.start())

@@ -79,6 +79,21 @@ TEST(DriverTranscript, FailedFetchesAreLocatedAgain) {
             "lose 0 \"fetching it failed 2 times, last from peer 3\"; finished 1");
 }
 
+TEST(DriverTranscript, ASchedulerThatHasYetToHearOfADeathIsAskedLater) {
+  Rig rig;
+  rig.told(peer_info(2, "there"));
+  rig({submission(1, 1)});
+  rig.told(ready({0}, 2));
+  EXPECT_EQ(rig({FetchFailed{datum(0), PeerId{2}}}), "locate 0");
+  for (int attempt = 2; attempt < 8; ++attempt) {
+    EXPECT_EQ(rig.told(ready({0}, 2)), "fetch 0@2");
+    EXPECT_EQ(rig({FetchFailed{datum(0), PeerId{2}}}), "");
+    EXPECT_EQ(rig.later(Duration::milliseconds(50)), "");
+    EXPECT_EQ(rig.later(Duration::milliseconds(100)), "locate 0");
+  }
+  EXPECT_EQ(rig.told(ready({0}, 3)), "fetch 0@3");
+}
+
 TEST(DriverTranscript, WhatOnlyTheDriverCannotFetchMayBeRead) {
   Rig rig({.fetch_attempts = 1});
   rig.told(peer_info(2, "there"));

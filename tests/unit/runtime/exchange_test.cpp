@@ -14,6 +14,7 @@
 #include "net/checksum.hpp"
 #include "net/frame_reader.hpp"
 #include "runtime/clock.hpp"
+#include "store/packing.hpp"
 #include "wire/codec.hpp"
 
 /// An exchange asks a peer that sends what it should not.
@@ -315,6 +316,93 @@ TEST_F(ExchangeTest, SurvivesMoreBytesThanTheHeaderSays) {
   EXPECT_TRUE(is_right(2));
 }
 
+constexpr std::uint64_t piece_bytes = 100'000;
+constexpr int pieces = datum_bytes / piece_bytes;
+
+/// A part of a datum, every second one compressed.
+Bytes piece(std::uint64_t request, const DatumId& id, int number) {
+  const std::uint64_t offset = static_cast<std::uint64_t>(number) * piece_bytes;
+  const Bytes whole = content_of(id);
+  const auto part = std::span(whole).subspan(offset, piece_bytes);
+  const bool is_packed = number % 2 == 0;
+  Bytes payload(part.begin(), part.end());
+  if (is_packed) {
+    payload.resize(store::packed_bytes_max(piece_bytes));
+    payload.resize(store::pack(part, payload));
+  }
+  const protocol::FetchPiece message{request, datum_bytes, offset, piece_bytes, is_packed};
+  return summed_frame(wire::encode(protocol::PeerMessage(message)), payload);
+}
+
+Bytes in_pieces(std::uint64_t request, const DatumId& id) {
+  Bytes bytes;
+  for (int i = 0; i < pieces; ++i) {
+    const Bytes frame = piece(request, id, i);
+    append(bytes, frame.data(), frame.size());
+  }
+  return bytes;
+}
+
+TEST_F(ExchangeTest, PutsPiecesTogether) {
+  OddPeer peer([](std::uint64_t request, const DatumId& id, int) -> OddPeer::Reply {
+    return {in_pieces(request, id)};
+  });
+  fetch(peer, 1);
+  EXPECT_EQ(outcomes, "+");
+  EXPECT_TRUE(is_right(1));
+}
+
+TEST_F(ExchangeTest, FetchesAgainWhatHasAPieceThatChangedOnItsWay) {
+  OddPeer peer([](std::uint64_t request, const DatumId& id, int attempt) -> OddPeer::Reply {
+    Bytes bytes = in_pieces(request, id);
+    if (attempt < 2) bytes[attempt == 0 ? 1000 : bytes.size() - 1000] ^= std::byte{1};
+    return {bytes};
+  });
+  fetch(peer, 1);
+  EXPECT_EQ(outcomes, "+");
+  EXPECT_TRUE(is_right(1));
+  EXPECT_EQ(arena->allocated_bytes(), store::Arena::block_bytes(datum_bytes));
+}
+
+TEST_F(OddAnswer, PiecesThatDoNotFollowEachOther) {
+  fails_once([](std::uint64_t request, const DatumId& id) -> OddPeer::Reply {
+    Bytes bytes = piece(request, id, 0);
+    const Bytes last = piece(request, id, 2);
+    append(bytes, last.data(), last.size());
+    return {bytes};
+  });
+}
+
+TEST_F(OddAnswer, APieceThatCannotBeUnpacked) {
+  fails_once([](std::uint64_t request, const DatumId&) -> OddPeer::Reply {
+    const protocol::FetchPiece message{request, datum_bytes, 0, piece_bytes, true};
+    return {summed_frame(wire::encode(protocol::PeerMessage(message)), Bytes(5000, std::byte{77}))};
+  });
+}
+
+TEST_F(OddAnswer, APieceOfAnotherSizeThanAnnounced) {
+  fails_once([](std::uint64_t request, const DatumId&) -> OddPeer::Reply {
+    const protocol::FetchPiece message{request, datum_bytes, 0, piece_bytes, false};
+    return {summed_frame(wire::encode(protocol::PeerMessage(message)), Bytes(5000))};
+  });
+}
+
+TEST_F(ExchangeTest, AbandonsWhatComesInPieces) {
+  OddPeer peer([](std::uint64_t request, const DatumId& id, int attempt) -> OddPeer::Reply {
+    return {attempt == 0 ? piece(request, id, 0) : answer(request, id)};
+  });
+  exchange.know_peer(peer.info());
+  loop.dispatch([this] { exchange.start_fetch(datum(1), them); });
+  ASSERT_TRUE(loop.drive_until([&] { return arena->allocated_bytes() > 0; },
+                               now() + Duration::seconds(20)));
+  loop.dispatch([this] { exchange.abandon_fetch(datum(1)); });
+  fetch(peer, 2);
+  EXPECT_EQ(outcomes, "+");
+  EXPECT_TRUE(is_right(2));
+  EXPECT_EQ(table.find(datum(1)), nullptr);
+  EXPECT_EQ(arena->allocated_bytes(), store::Arena::block_bytes(datum_bytes));
+}
+
 TEST_F(ExchangeTest, DiscardsWhatIsPushedAndHasChanged) {
   OddPeer peer([](std::uint64_t request, const DatumId& id, int) -> OddPeer::Reply {
     const auto push =
@@ -328,6 +416,64 @@ TEST_F(ExchangeTest, DiscardsWhatIsPushedAndHasChanged) {
   EXPECT_EQ(outcomes, "+");
   EXPECT_TRUE(is_right(1));
   EXPECT_EQ(table.find(datum(9)), nullptr);
+}
+
+/// Gives whatever it is asked for.
+struct Giver : ExchangeEvents {
+  explicit Giver(Loop& on) : loop(on) {}
+  void on_fetched(DatumId, std::uint64_t, bool, bool) override {}
+  void on_fetch_failed(DatumId, PeerId) override {}
+  void on_asked(PeerId peer, std::uint64_t request, DatumId id) override {
+    exchange.answer(peer, request, id);
+  }
+  void on_unasked(PeerId, std::uint64_t) override {}
+  void on_loans_wanted(PeerId) override {}
+  void on_pushed(DatumId, std::uint64_t, bool) override {}
+
+  protocol::PeerInfo info() const {
+    protocol::PeerInfo info{them, "giver", exchange.endpoint()};
+    info.endpoint.host_identity = "elsewhere";
+    return info;
+  }
+
+  Loop& loop;
+  std::shared_ptr<store::Arena> arena = std::make_shared<store::Arena>(64 << 20);
+  DataTable table;
+  telemetry::Log log;
+  Exchange exchange{loop, arena, table, *this, log, {.token = {}, .listen_host = "127.0.0.1"}};
+};
+
+TEST_F(ExchangeTest, GetsManyDataThatMayComeInPiecesWhileOthersAreAbandoned) {
+  constexpr std::uint32_t count = 24;
+  Giver giver(loop);
+  giver.exchange.set_self(them);
+  loop.add_turn_hook([&giver] {
+    giver.exchange.flush();
+    return false;
+  });
+  for (std::uint32_t i = 0; i < count; ++i) {
+    const Bytes content = content_of(datum(i));
+    auto buffer = store::Buffer::allocate(giver.arena, content.size());
+    std::memcpy(buffer.writable().data(), content.data(), content.size());
+    giver.table.put(datum(i), std::move(buffer));
+  }
+  exchange.know_peer(giver.info());
+  loop.dispatch([this] {
+    for (std::uint32_t i = 0; i < count; ++i) exchange.start_fetch(datum(i), them);
+  });
+  ASSERT_TRUE(loop.drive_until([&] { return !outcomes.empty(); }, now() + Duration::seconds(20)));
+  std::size_t expected = count;
+  loop.dispatch([&] {
+    for (std::uint32_t i = 1; i < count; i += 2) {
+      if (table.find(datum(i)) != nullptr) continue;
+      exchange.abandon_fetch(datum(i));
+      --expected;
+    }
+  });
+  ASSERT_TRUE(
+      loop.drive_until([&] { return outcomes.size() >= expected; }, now() + Duration::seconds(20)));
+  EXPECT_EQ(outcomes, std::string(expected, '+'));
+  for (std::uint32_t i = 0; i < count; i += 2) EXPECT_TRUE(is_right(i)) << i;
 }
 
 }  // namespace

@@ -125,6 +125,14 @@ void RandomMessages::fill(protocol::Heartbeat& out) {
   out.sample = u64();
 }
 
+void RandomMessages::fill(protocol::FetchPiece& out) {
+  out.request = u64();
+  out.piece_bytes = 1 + random_.below(protocol::FetchPiece::bytes_max);
+  out.offset = size() / 4;
+  out.bytes = out.offset + out.piece_bytes + size() / 4;
+  out.is_packed = coin();
+}
+
 void RandomMessages::fill(protocol::Hello& out) {
   out.protocol_version = u32();
   out.software_version = text();
@@ -141,6 +149,7 @@ void RandomMessages::fill(protocol::Hello& out) {
   out.keeps_templates = coin();
   out.returns_loans = coin();
   out.reads_checksums = coin();
+  out.takes_pieces = coin();
   for (std::uint32_t k = 0; k < out.kernels.size(); ++k)
     if (coin()) out.repeatable.push_back(k);
 }

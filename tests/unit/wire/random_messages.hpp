@@ -89,6 +89,7 @@ class RandomMessages {
   void fill(protocol::PushBytes& out) { out = {datum(), size()}; }
   void fill(protocol::LeaseReturned& out);
   void fill(protocol::LoansWanted&) {}
+  void fill(protocol::FetchPiece&);
 
  private:
   template <class Variant, std::size_t... Index>

@@ -1,0 +1,127 @@
+#include <boost/asio/post.hpp>
+
+#include <algorithm>
+#include <utility>
+
+#include "runtime/exchange_link.hpp"
+#include "store/packing.hpp"
+
+// What goes to other hosts in pieces: on a network that is slower than compressing, and on one
+// whose speed is not known yet, which may turn out to be.
+
+namespace ashlar::runtime {
+
+namespace {
+
+constexpr std::size_t piece_bytes = std::size_t{256} << 10;  // compressed within half a millisecond
+constexpr int queued_max = 2;                                // while one is sent the next is made
+static_assert(piece_bytes <= protocol::FetchPiece::bytes_max);
+
+}  // namespace
+
+/// What a piece is sent from; the next one may be made when it has been.
+class Exchange::PeerLink::Piece {
+ public:
+  Piece(std::weak_ptr<PeerLink> link, std::shared_ptr<const void> owner,
+        std::vector<std::byte> packed)
+      : link_(std::move(link)), owner_(std::move(owner)), packed_(std::move(packed)) {}
+  Piece(const Piece&) = delete;
+  Piece& operator=(const Piece&) = delete;
+  ~Piece() {
+    const auto link = link_.lock();
+    if (!link || link->is_closed_) return;
+    --link->pieces_queued_;
+    boost::asio::post(link->exchange_.loop_.io(), [weak = link_] {
+      const auto owner = weak.lock();
+      if (owner && !owner->is_closed_) owner->send_pieces();
+    });
+  }
+
+  std::span<const std::byte> packed() const { return packed_; }
+
+ private:
+  std::weak_ptr<PeerLink> link_;
+  std::shared_ptr<const void> owner_;
+  std::vector<std::byte> packed_;
+};
+
+bool Exchange::PeerLink::wants_pieces(std::span<const std::byte> bytes) const {
+  if (is_local_ || !takes_pieces_ || bytes.size() <= piece_bytes) return false;
+  const net::SendingRate rate = link_->sending_rate();
+  return rate.bytes_per_second <= 0 || store::pays_to_pack(bytes, rate.bytes_per_second);
+}
+
+void Exchange::PeerLink::send_in_pieces(std::uint64_t request, std::span<const std::byte> bytes,
+                                        std::shared_ptr<const void> owner) {
+  leaving_.insert_or_assign(request, Leaving{bytes, std::move(owner), 0});
+  send_pieces();
+}
+
+void Exchange::PeerLink::send_pieces() {
+  while (pieces_queued_ < queued_max && !leaving_.empty()) {
+    const auto first = leaving_.begin();
+    send_piece(first->first, first->second);
+    if (first->second.left == first->second.bytes.size()) leaving_.erase(first);
+  }
+}
+
+void Exchange::PeerLink::send_piece(std::uint64_t request, Leaving& leaving) {
+  const auto whole = leaving.bytes;
+  const auto part = whole.subspan(leaving.left, std::min(piece_bytes, whole.size() - leaving.left));
+  const net::SendingRate rate = link_->sending_rate();
+  std::vector<std::byte> packed;
+  if (rate.bytes_per_second > 0 && !rate.is_lower_bound &&
+      store::pays_to_pack(part, rate.bytes_per_second)) {
+    packed.resize(store::packed_bytes_max(part.size()));
+    packed.resize(store::pack(part, packed));
+  }
+  const bool is_packed = !packed.empty();
+  const auto piece = std::make_shared<Piece>(weak_from_this(), leaving.owner, std::move(packed));
+  const protocol::FetchPiece message{request, whole.size(), leaving.left, part.size(), is_packed};
+  leaving.left += part.size();
+  ++pieces_queued_;
+  send(message, is_packed ? piece->packed() : part, piece);
+}
+
+void Exchange::PeerLink::forget_pieces(std::uint64_t request) { coming_.erase(request); }
+
+void Exchange::PeerLink::begin_piece(const protocol::FetchPiece& piece) {
+  const bool is_sound = piece.is_packed ? payload_bytes_ > 0 && payload_bytes_ < piece.piece_bytes
+                                        : payload_bytes_ == piece.piece_bytes;
+  if (!is_sound) throw BadInput("peer announces a piece of another size than it sends");
+  piece_ = piece;
+  payload_ = {};
+  if (asked_.contains(piece.request)) {
+    Coming& coming = coming_[piece.request];
+    if (coming.came == 0) coming.buffer = store::Buffer::allocate(exchange_.arena_, piece.bytes);
+    if (coming.came != piece.offset || coming.buffer.size() != piece.bytes) {
+      throw BadInput("peer sends pieces that do not follow each other");
+    }
+    payload_ = coming.buffer;  // kept, also when nobody wants it any more
+  }
+  if (payload_ && !piece.is_packed) {
+    payload_sink_ = payload_.writable().subspan(piece.offset, piece.piece_bytes);
+  } else {
+    packed_.resize(payload_bytes_);
+    payload_sink_ = packed_;
+  }
+}
+
+void Exchange::PeerLink::finish_piece() {
+  const store::Buffer buffer = std::exchange(payload_, {});
+  const auto coming = coming_.find(piece_.request);
+  if (coming == coming_.end()) return;
+  const auto place = buffer.writable().subspan(piece_.offset, piece_.piece_bytes);
+  if (piece_.is_packed && !store::unpack(packed_, place)) {
+    return link_->close("bad message: a piece that cannot be unpacked");
+  }
+  coming->second.came += piece_.piece_bytes;
+  if (coming->second.came < piece_.bytes) return;
+  coming_.erase(coming);
+  if (const auto fetch = forget_request(piece_.request)) {
+    exchange_.table_.put(fetch->datum, buffer);
+    exchange_.events_.on_fetched(fetch->datum, piece_.bytes, false, is_local_);
+  }
+}
+
+}  // namespace ashlar::runtime
