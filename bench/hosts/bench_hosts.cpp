@@ -2,8 +2,11 @@
 // how long it took. Started by `run`, which makes the hosts.
 //
 //   bench_hosts ADDRESS
-//   > MAKER CHUNKS BYTES FACTOR READER...  resources that only the workers meant have; see
-//   tasks.hpp < SECONDS                              until all readers had all chunks
+//   > MAKER CHUNKS BYTES FACTOR READER...
+//   < SECONDS
+//
+// MAKER and READER are resources that only the workers meant have, FACTOR is that of tasks.hpp, and
+// SECONDS pass until all readers had all chunks.
 #include <chrono>
 #include <iostream>
 #include <sstream>
