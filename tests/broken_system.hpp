@@ -49,17 +49,37 @@ inline void in_a_child(const std::function<int()>& f) {
   EXPECT_EQ(WEXITSTATUS(status), 0);
 }
 
+namespace detail {
+
+template <std::size_t steps>
+bool filter_calls(std::array<sock_filter, steps> filter) {
+  const sock_fprog program{static_cast<unsigned short>(steps), filter.data()};
+  return ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+         ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
+}
+
+}  // namespace detail
+
 /// From now on this system call fails with this error, in this process and its children.
 inline bool deny_call(int number, int error) {
-  std::array<sock_filter, 4> steps = {{
+  return detail::filter_calls(std::array<sock_filter, 4>{{
       BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
       BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, static_cast<unsigned>(number), 0, 1),
       BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | static_cast<unsigned>(error)),
       BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-  }};
-  const sock_fprog filter{static_cast<unsigned short>(steps.size()), steps.data()};
-  return ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
-         ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) == 0;
+  }});
+}
+
+/// The same for calls whose third argument is `third` alone, such as one advice of madvise.
+inline bool deny_call(int number, int third, int error) {
+  return detail::filter_calls(std::array<sock_filter, 6>{{
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, static_cast<unsigned>(number), 0, 3),
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, args[2])),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, static_cast<unsigned>(third), 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | static_cast<unsigned>(error)),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+  }});
 }
 
 /// What is mounted from now on is seen by this process and its children alone. Who may not have

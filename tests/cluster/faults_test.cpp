@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 
@@ -49,7 +50,8 @@ TEST(Faults, TheFolderOfSharedMemoryIsNotNeeded) {
 
 TEST(Faults, WithoutHugePagesAllIsRight) {
   in_a_child([] {
-    if (::prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0) != 0 || !deny_call(SYS_madvise, EINVAL)) {
+    if (::prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0) != 0 ||
+        !deny_call(SYS_madvise, MADV_HUGEPAGE, EINVAL)) {
       return skipped;
     }
     auto session = two_workers();

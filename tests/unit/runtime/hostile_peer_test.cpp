@@ -5,6 +5,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <cstring>
@@ -164,12 +165,13 @@ class HostilePeer : public testing::Test {
   ~HostilePeer() override { loop_.stop(); }
 
   void on_turn(std::function<void()> f) {
-    bool is_done = false;
+    std::atomic<bool> is_done{false};
     loop_.dispatch([&] {
       f();
       is_done = true;
     });
-    loop_.drive_until([&] { return is_done; }, Instant{std::numeric_limits<std::int64_t>::max()});
+    loop_.drive_until([&] { return is_done.load(); },
+                      Instant{std::numeric_limits<std::int64_t>::max()});
   }
 
   void expect_failed() {
