@@ -6,45 +6,84 @@
 namespace ashlar::scheduler {
 namespace {
 
-constexpr std::uint64_t telling_bytes = 1 << 16;  // less is latency
+constexpr std::uint64_t telling_bytes = 1 << 16;            // less is latency
 constexpr Duration overhead = Duration::microseconds(100);  // of asking and reporting
-constexpr Duration watched_max = Duration::seconds(10);     // then it was lost or given up
+constexpr Duration silence_max = Duration::seconds(10);     // then all were lost or given up
+constexpr std::size_t under_way_max = 16;
+/// A sample ends when nothing is under way any more, or after so many times what is: what is half
+/// through is little then.
+constexpr std::size_t rounds = 4;
 
 }  // namespace
 
 void LinkModel::begin(const Transfer& transfer, Instant now) {
-  Watch& watch = watch_of(transfer.to);
-  if (watch.transfer.to != no_peer && now - watch.since < watched_max) return;
-  watch.transfer = transfer;
-  watch.since = now;
-  watch.received_first = watch.received;
+  begin(link_of(receiving_, transfer.to), transfer, now);
+  begin(link_of(sending_, transfer.from), transfer, now);
 }
 
-void LinkModel::end(PeerIndex to, DataRef datum, Instant now) {
-  Watch& watch = watch_of(to);
-  if (watch.transfer.to == no_peer || watch.transfer.datum != datum) return;
-  const PeerIndex from = watch.transfer.from;
-  watch.transfer.to = no_peer;
-  const std::uint64_t bytes = watch.received - watch.received_first;
-  const Duration took = now - watch.since - overhead;
-  if (bytes < telling_bytes || took.ns <= 0) return;
-  const double sample = static_cast<double>(bytes) / took.in_seconds();
-  learn(rate_of(receiving_, to), sample);
-  learn(rate_of(sending_, from), sample);
-  learn(common_, sample);
+void LinkModel::end(const Transfer& transfer, std::uint64_t bytes, Instant now) {
+  Link& receiver = link_of(receiving_, transfer.to);
+  Link& sender = link_of(sending_, transfer.from);
+  receiver.is_shared |= sender.under_way.size() > receiver.under_way.size();
+  sender.is_shared |= receiver.under_way.size() > sender.under_way.size();
+  end(receiver, transfer, bytes, now);
+  end(sender, transfer, bytes, now);
 }
 
-LinkModel::Rate& LinkModel::rate_of(std::vector<Rate>& rates, PeerIndex peer) {
-  if (peer >= rates.size()) rates.resize(peer + 1);
-  return rates[peer];
+LinkModel::Link& LinkModel::link_of(std::vector<Link>& links, PeerIndex peer) {
+  if (peer >= links.size()) links.resize(peer + 1);
+  return links[peer];
 }
 
-void LinkModel::learn(Rate& rate, double sample) const {
+void LinkModel::begin(Link& link, const Transfer& transfer, Instant now) {
+  if (!link.under_way.empty() && now - link.last_end > silence_max) link.under_way.clear();
+  if (link.under_way.empty()) {
+    start_sample(link, now);
+    link.last_end = now;
+  }
+  if (link.under_way.size() < under_way_max) link.under_way.push_back(transfer);
+}
+
+void LinkModel::end(Link& link, const Transfer& transfer, std::uint64_t bytes, Instant now) {
+  const auto ended = std::ranges::find_if(link.under_way, [&](const Transfer& t) {
+    return t.datum == transfer.datum && t.to == transfer.to;
+  });
+  if (ended == link.under_way.end()) return;
+  const bool is_earlier = ended - link.under_way.begin() < link.earlier;
+  link.under_way.erase(ended);
+  link.last_end = now;
+  if (is_earlier) {
+    --link.earlier;  // some of it came before
+  } else {
+    link.bytes += bytes;
+    ++link.ended;
+  }
+  if (!link.under_way.empty() && link.ended < rounds * link.under_way.size()) return;
+  const Duration took = now - link.since - overhead;
+  if (link.bytes >= telling_bytes && took.ns > 0) {
+    const double sample = static_cast<double>(link.bytes) / took.in_seconds();
+    learn(link.learned, sample, link.is_shared);
+    learn(common_, sample, link.is_shared);
+  }
+  start_sample(link, now);
+}
+
+void LinkModel::start_sample(Link& link, Instant now) {
+  link.since = now;
+  link.earlier = static_cast<std::ptrdiff_t>(link.under_way.size());
+  link.bytes = 0;
+  link.ended = 0;
+  link.is_shared = false;
+}
+
+void LinkModel::learn(Rate& rate, double sample, bool is_shared) const {
   if (rate.samples == 0) rate.rate = usual();
   rate.samples = std::min(rate.samples + 1, 1000u);
-  const double most = rate.samples < 4 ? 8 : 2;
+  const bool is_new = rate.samples < 4;
+  const double most = is_new ? 8 : 2;
   const double change = std::log(std::clamp(sample / rate.rate, 1 / most, most));
-  const double weight = std::max(1.0 / rate.samples, change > 0 ? 0.25 : 0.05);
+  double weight = std::max(1.0 / rate.samples, change > 0 ? 0.25 : 0.05);
+  if (change < 0 && is_shared && !is_new) weight = 0.01;
   rate.rate *= std::exp(weight * change);
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 
@@ -9,12 +10,12 @@
 namespace ashlar::scheduler {
 
 /// Learns how many bytes a second each peer can receive from other hosts, and send to them; a
-/// transfer is bounded by both ends. One transfer to each worker at a time is watched: of a datum
-/// that is there when it is asked for, until it is reported; what else came meanwhile shared the
-/// link and is counted, too.
+/// transfer is bounded by both ends. A sample is what one end received, or sent, while something
+/// that was there when it was asked for was under way, be it one transfer or many at once.
 ///
-/// A transfer may have waited for something else, so that it shows what a link can do at least:
-/// what is higher counts for more than what is lower. No sample changes a value by more than a
+/// A transfer may have waited for something else, or for the other end, so that it shows what an
+/// end can do at least: what is higher counts for more than what is lower, and what is lower for
+/// less yet while the other end had more under way. No sample changes a value by more than a
 /// factor of eight at first, and of two later.
 class LinkModel {
  public:
@@ -40,37 +41,39 @@ class LinkModel {
   };
   /// The worker was told to get the datum from another host, where it is.
   void begin(const Transfer& transfer, Instant now);
-  /// The worker reports data from other hosts, so many bytes in all.
-  void arrived(PeerIndex to, std::uint64_t bytes) { watch_of(to).received += bytes; }
-  /// One of these was this one. After arrived().
-  void end(PeerIndex to, DataRef datum, Instant now);
+  /// The worker reports that it has this datum, of so many bytes, from another host.
+  void end(const Transfer& transfer, std::uint64_t bytes, Instant now);
   void forget() { *this = LinkModel(assumed_); }
 
  private:
-  struct Watch {
-    Transfer transfer = {};  ///< `to`: no_peer when there is none
-    Instant since;
-    std::uint64_t received = 0;        ///< since ever
-    std::uint64_t received_first = 0;  ///< when it began
+  /// One direction of one peer.
+  struct Link {
+    Rate learned;
+    std::vector<Transfer> under_way;  ///< those that began, not all
+    Instant since;                    ///< when the sample began, while some are under way
+    std::ptrdiff_t earlier = 0;       ///< of those, the first ones, how many began before it
+    Instant last_end;                 ///< of a transfer
+    std::uint64_t bytes = 0;          ///< of what began and ended in the sample
+    std::uint32_t ended = 0;          ///< likewise
+    bool is_shared = false;           ///< the other end had more under way
   };
 
-  double of(const std::vector<Rate>& rates, PeerIndex peer) const {
-    return peer < rates.size() && rates[peer].samples > 0 ? rates[peer].rate : usual();
+  double of(const std::vector<Link>& links, PeerIndex peer) const {
+    return peer < links.size() && links[peer].learned.samples > 0 ? links[peer].learned.rate
+                                                                  : usual();
   }
-  static Rate learned(const std::vector<Rate>& rates, PeerIndex peer) {
-    return peer < rates.size() ? rates[peer] : Rate{};
+  static Rate learned(const std::vector<Link>& links, PeerIndex peer) {
+    return peer < links.size() ? links[peer].learned : Rate{};
   }
-  Watch& watch_of(PeerIndex to) {
-    if (to >= watches_.size()) watches_.resize(to + 1);
-    return watches_[to];
-  }
-  void learn(Rate& rate, double sample) const;
-  Rate& rate_of(std::vector<Rate>& rates, PeerIndex peer);
+  static Link& link_of(std::vector<Link>& links, PeerIndex peer);
+  static void begin(Link& link, const Transfer& transfer, Instant now);
+  static void start_sample(Link& link, Instant now);
+  void end(Link& link, const Transfer& transfer, std::uint64_t bytes, Instant now);
+  void learn(Rate& rate, double sample, bool is_shared) const;
 
   double assumed_;
   Rate common_;
-  std::vector<Rate> receiving_, sending_;
-  std::vector<Watch> watches_;
+  std::vector<Link> receiving_, sending_;
 };
 
 }  // namespace ashlar::scheduler

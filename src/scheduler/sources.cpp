@@ -121,4 +121,14 @@ void Core::expect(DataRef ref, PeerIndex holder, PeerIndex worker) {
   if (is_there) links_.begin({ref, holder, worker}, now_);
 }
 
+/// The datum has been made: those that wait for it on other hosts get it now.
+void Core::begin_transfers(DataRef ref) {
+  const Datum& d = datum(ref);
+  for (std::uint32_t n = d.replicas; n != ReplicaPool::end; n = replicas_.at(n).next) {
+    const ReplicaPool::Replica& replica = replicas_.at(n);
+    if (replica.coming_bytes == 0 || replica.from != d.primary) continue;
+    links_.begin({ref, replica.from, replica.peer}, now_);
+  }
+}
+
 }  // namespace ashlar::scheduler

@@ -177,6 +177,7 @@ void Core::task_done(Run& run, std::uint32_t task, std::uint64_t elapsed_ns,
       if (auto* replica = replicas_.find(made, record.worker)) replicas_.arrive(*replica);
     }
     made.is_made = true;
+    begin_transfers({run.slot, d});
     if (made.is_wanted) ready_data_.push_back({run.slot, d});
     free_if_unneeded({run.slot, d});
   }
@@ -234,7 +235,6 @@ void Core::on_worker(PeerIndex worker, const protocol::DataAcquired& message) {
     run->loaded_bytes += message.loaded_bytes;
     if (message.remote_bytes > 0) run->traffic_of(worker).received += message.remote_bytes;
   }
-  links_.arrived(worker, message.remote_bytes);
   if (message.remote_bytes > 0) workers_.edit(worker).busy_since = now_;  // it may have waited
   for (const DatumId id : message.data) {
     DataRef ref;
@@ -249,11 +249,11 @@ void Core::on_worker(PeerIndex worker, const protocol::DataAcquired& message) {
         return;
     }
     if (auto* replica = replicas_.find(datum(ref), worker)) {
-      if (run != nullptr && replica->coming_bytes > 0) {
-        run->traffic_of(replica->from).sent += replica->coming_bytes;
+      if (replica->coming_bytes > 0) {
+        if (run != nullptr) run->traffic_of(replica->from).sent += replica->coming_bytes;
+        links_.end({ref, replica->from, worker}, replica->coming_bytes, now_);
       }
       replicas_.arrive(*replica);
-      links_.end(worker, ref, now_);
     } else {
       ++counters_.stale_events;
     }

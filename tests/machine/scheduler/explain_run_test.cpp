@@ -68,8 +68,9 @@ TEST_F(Explain, ARunBoundByALinkNamesIt) {
   pass(Duration::milliseconds(50));
   say(to, protocol::DataAcquired{{session, 0}, {{{session, 0}, moved}}, 0, 50'000'000});
   done(to, {2}, 1'000'000);
-  expect(explained(), {"bound by: link of w", " 98 %", " 50 MB ",
-                       "other hosts, at 1 GB/s, which is not measured"});
+  expect(explained(), {"bound by: link of w", " 98 %", " 50 MB ", "other hosts, at 1 GB/s\n"});
+  step(ForgetLearned{});
+  expect(explained(), {"other hosts, at 1 GB/s, which is not measured\n"});
 }
 
 TEST_F(Explain, ARunThatWaitedForMemoryOrForOtherRunsSaysSo) {

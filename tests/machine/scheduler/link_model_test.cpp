@@ -13,8 +13,7 @@ void fetch(LinkModel& links, PeerIndex from, PeerIndex to, double rate, int time
     const DataRef datum{0, static_cast<std::uint32_t>(n)};
     links.begin({datum, from, to}, now);
     now = now + Duration::microseconds(100) + Duration::seconds(chunk / rate);
-    links.arrived(to, chunk);
-    links.end(to, datum, now);
+    links.end({datum, from, to}, chunk, now);
   }
 }
 
@@ -56,17 +55,53 @@ TEST(LinkModel, WhatSharesTheLinkIsCounted) {
   for (std::uint32_t n = 0; n < 10; ++n) {
     for (std::uint32_t k = 0; k < 4; ++k) links.begin({{0, 4 * n + k}, 1, 2}, now);
     now = now + Duration::microseconds(100) + Duration::seconds(4 * chunk / 2e8);
-    links.arrived(2, 4 * chunk);
-    for (std::uint32_t k = 0; k < 4; ++k) links.end(2, {0, 4 * n + k}, now);
+    for (std::uint32_t k = 0; k < 4; ++k) links.end({{0, 4 * n + k}, 1, 2}, chunk, now);
   }
   EXPECT_NEAR(links.receiving(2), 2e8, 2e7) << "not a quarter of it";
+}
+
+TEST(LinkModel, ASenderIsCreditedWithWhatItSendsToAll) {
+  LinkModel links{1e9};
+  Instant now;
+  for (std::uint32_t n = 0; n < 20; ++n) {
+    for (PeerIndex to = 2; to < 6; ++to) links.begin({{0, n}, 1, to}, now);
+    now = now + Duration::microseconds(100) + Duration::seconds(4 * chunk / 2e8);
+    for (PeerIndex to = 2; to < 6; ++to) links.end({{0, n}, 1, to}, chunk, now);
+  }
+  EXPECT_NEAR(links.sending(1), 2e8, 2e7);
+}
+
+TEST(LinkModel, AReceiverIsNotTakenForSlowBecauseItsSenderHasOthersToServe) {
+  LinkModel links{1e9};
+  Instant now;
+  fetch(links, 9, 2, 2e8, 20, now);
+  for (std::uint32_t n = 0; n < 40; ++n) {
+    for (PeerIndex to = 2; to < 10; ++to) links.begin({{0, n}, 1, to}, now);
+    now = now + Duration::microseconds(100) + Duration::seconds(8 * chunk / 2e8);
+    for (PeerIndex to = 2; to < 10; ++to) links.end({{0, n}, 1, to}, chunk, now);
+  }
+  EXPECT_GT(links.receiving(2), 1.2e8) << "an eighth of it came";
+}
+
+TEST(LinkModel, WhatCameBeforeASampleIsNotCountedInIt) {
+  LinkModel links{1e9};
+  Instant now;
+  // At any time two are under way, each at half the rate, so that the link is never free.
+  const Duration half = Duration::seconds(chunk / 1e8);
+  links.begin({{0, 0}, 1, 2}, now);
+  for (std::uint32_t n = 1; n < 200; ++n) {
+    links.begin({{0, n}, 1, 2}, now);
+    now = now + half;
+    links.end({{0, n - 1}, 1, 2}, chunk, now);
+  }
+  EXPECT_LE(links.receiving(2), 1.02e8);
+  EXPECT_GT(links.receiving(2), 0.7e8);
 }
 
 TEST(LinkModel, SmallDataSayNothingOfTheRate) {
   LinkModel links{1e9};
   links.begin({{0, 1}, 1, 2}, {});
-  links.arrived(2, 100);
-  links.end(2, {0, 1}, Instant{} + Duration::seconds(1));
+  links.end({{0, 1}, 1, 2}, 100, Instant{} + Duration::seconds(1));
   EXPECT_EQ(links.receiving(2), 1e9);
 }
 
