@@ -27,6 +27,7 @@ struct Options {
                                    std::end(scheduler::policy_kinds)};
   std::string graph;  ///< empty: all
   bool shows_memory = false;
+  std::uint32_t seeds = 5;
   std::vector<std::uint32_t> workers{2, 8, 32};
 };
 
@@ -49,18 +50,17 @@ class Table {
     std::printf("\n");
   }
 
+  /// `programs`: of each seed.
   void add_row(suite::Shape shape, std::uint32_t workers, const suite::Site& site,
-               const std::shared_ptr<const Program>& program) {
-    std::printf("| %s | %u | %u | %s |", suite::name_of(shape).c_str(), program->graph.task_count(),
-                workers, site.name.c_str());
+               const std::vector<std::shared_ptr<const Program>>& programs) {
+    std::printf("| %s | %u | %u | %s |", suite::name_of(shape).c_str(),
+                programs[0]->graph.task_count(), workers, site.name.c_str());
     for (const PolicyKind policy : options_.policies) {
-      const suite::Trial trial = suite::try_policy(program, site, policy, 1);
-      if (!trial.problem.empty()) {
-        std::fprintf(stderr, "%s\n", trial.problem.c_str());
-        std::exit(1);
+      std::vector<double> of_seeds;
+      for (std::size_t s = 0; s < programs.size(); ++s) {
+        of_seeds.push_back(figure_of(suite::try_policy(programs[s], site, policy, s + 1)));
       }
-      const double figure =
-          options_.shows_memory ? static_cast<double>(trial.peak_bytes) * 1e-6 : trial.ratio;
+      const double figure = bench::median(std::move(of_seeds));
       std::printf(options_.shows_memory ? " %.0f |" : " %.2f |", figure);
       std::fflush(stdout);
       figures_[policy].push_back(figure);
@@ -77,6 +77,14 @@ class Table {
   }
 
  private:
+  double figure_of(const suite::Trial& trial) const {
+    if (!trial.problem.empty()) {
+      std::fprintf(stderr, "%s\n", trial.problem.c_str());
+      std::exit(1);
+    }
+    return options_.shows_memory ? static_cast<double>(trial.peak_bytes) * 1e-6 : trial.ratio;
+  }
+
   static std::string text(PolicyKind policy) {
     return std::string{"`"}.append(name_of(policy)).append("`");
   }
@@ -99,6 +107,9 @@ int main(int argc, char** argv) {
   app.add_option("--policies", options.policies, "these only, with commas between")
       ->delimiter(',')
       ->transform(CLI::CheckedTransformer(names));
+  app.add_option("--seeds", options.seeds, "shown is the median of so many; task times differ")
+      ->check(CLI::Range(1, 1000))
+      ->capture_default_str();
   app.add_option("--graph", options.graph, "this one only")->check(CLI::IsMember(graphs));
   app.add_option("WORKERS", options.workers)->check(CLI::Range(1, 100'000))->capture_default_str();
   CLI11_PARSE(app, argc, argv);
@@ -106,14 +117,15 @@ int main(int argc, char** argv) {
   for (const std::uint32_t workers : options.workers) {
     for (const suite::Shape shape : suite::shapes) {
       if (!options.graph.empty() && options.graph != suite::name_of(shape)) continue;
-      std::shared_ptr<const Program> program;
+      std::vector<std::shared_ptr<const Program>> programs;
       for (const suite::Site& site : suite::sites(workers)) {
         if (workers >= large && !is_in_part(shape, site.name)) continue;
-        if (!program) {
-          program = std::make_shared<const Program>(
-              suite::make_program(shape, options.tasks_per_slot * site.machine.slots * workers, 1));
+        const std::uint32_t tasks = options.tasks_per_slot * site.machine.slots * workers;
+        while (programs.size() < options.seeds) {
+          programs.push_back(std::make_shared<const Program>(
+              suite::make_program(shape, tasks, programs.size() + 1)));
         }
-        table.add_row(shape, workers, site, program);
+        table.add_row(shape, workers, site, programs);
       }
     }
   }

@@ -232,7 +232,8 @@ void Core::level_runs() {
   if (std::exchange(level_membership_, workers_.membership()) == workers_.membership()) return;
   std::optional<EqualHosts> on;
   for (const auto& run : runs_) {
-    if (!run || run->owners.empty() || run->is_ended) continue;
+    if (!run || !run->graph || run->graph->products.empty()) continue;
+    if (run->owners.empty() || run->is_ended) continue;
     if (!on) on = equal_hosts(workers_);
     level(*run, on->hosts);
   }

@@ -276,7 +276,8 @@ std::int64_t Core::least_gain_ns(const Run& run, std::uint32_t task, PeerIndex w
   const std::int64_t takes = time_on(run, task, worker);
   const std::int64_t brings = bringing_ns(run, task, worker);
   const std::uint32_t owner = run.owner_of(task);
-  const bool goes_back = owner != no_host && workers_.at(worker).host != owner;
+  const bool goes_back =
+      owner != no_host && workers_.at(worker).host != owner && !run.graph->inputs_of(task).empty();
   return limits_.steal_gain.ns + takes / 4 + 2 * brings + (goes_back ? 4 * (takes + brings) : 0);
 }
 

@@ -66,7 +66,7 @@ std::size_t bytes_of(const std::vector<T>& vector) {
 
 std::unique_ptr<Run> make_run(RunId id, std::shared_ptr<const graph::TaskGraph> graph,
                               WorkerTable& workers,
-                              const std::function<std::vector<std::uint32_t>(const Run&)>& ranks) {
+                              const std::function<TaskOrder(const Run&)>& order_of) {
   auto run = std::make_unique<Run>();
   run->id = id;
   run->graph = std::move(graph);
@@ -74,7 +74,9 @@ std::unique_ptr<Run> make_run(RunId id, std::shared_ptr<const graph::TaskGraph> 
   run->consumers = graph::consumers(g);
   run->producer = graph::producers(g);
   for (const std::string& kernel : g.kernels) run->kernel_ids.push_back(workers.kernel_id(kernel));
-  make_tasks(*run, ranks(*run));
+  TaskOrder order = order_of(*run);
+  make_tasks(*run, std::move(order.ranks));
+  run->own(std::move(order.owners));
   run->decisions.resize(g.task_count());
   group_tasks(*run, workers);
   for (std::uint32_t task = 0; task < g.task_count(); ++task) {
@@ -88,6 +90,15 @@ std::unique_ptr<Run> make_run(RunId id, std::shared_ptr<const graph::TaskGraph> 
   for (const std::uint32_t d : g.wanted) run->data[d].is_wanted = true;
   run->pinned = static_cast<std::uint32_t>(g.wanted.size());
   return run;
+}
+
+void Run::own(std::vector<std::uint32_t> hosts) {
+  owners = std::move(hosts);
+  for (const std::uint32_t host : owners) {
+    if (host == no_host) continue;
+    if (host >= owned_left.size()) owned_left.resize(host + 1, 0);
+    ++owned_left[host];
+  }
 }
 
 std::uint32_t Run::number_of(const CausePtr& cause) {

@@ -127,6 +127,8 @@ struct Run {
   double moved_bytes_of(std::uint32_t task) const {
     return graph->moved_bytes.empty() ? 0 : static_cast<double>(graph->moved_bytes[task]);
   }
+  /// Sets who owns its tasks, none of which may have been done yet.
+  void own(std::vector<std::uint32_t> hosts);
   std::uint32_t owner_of(std::uint32_t task) const {
     return owners.empty() ? no_host : owners[task];
   }
@@ -154,6 +156,6 @@ struct Run {
 /// `ranks` gives the order apart from user priority.
 std::unique_ptr<Run> make_run(RunId id, std::shared_ptr<const graph::TaskGraph> graph,
                               WorkerTable& workers,
-                              const std::function<std::vector<std::uint32_t>(const Run&)>& ranks);
+                              const std::function<TaskOrder(const Run&)>& order);
 
 }  // namespace ashlar::scheduler

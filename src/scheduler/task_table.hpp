@@ -53,6 +53,12 @@ struct TaskClass {
 };
 
 /// The tasks of one run. transition() is the one door for task state.
+/// In which order the tasks of a run are placed and started.
+struct TaskOrder {
+  std::vector<std::uint32_t> ranks;  ///< producers before consumers: a permutation of 0 … count-1
+  std::vector<std::uint32_t> owners;  ///< by task, the host that is to run it, or no_host; or empty
+};
+
 class TaskTable {
  public:
   TaskTable() = default;

@@ -57,10 +57,10 @@ Template* Core::keep_template(SessionId id, const protocol::SubmitRun& message) 
 
 std::unique_ptr<Run> Core::new_run(RunId id, std::shared_ptr<const graph::TaskGraph> graph,
                                    Template* kept) {
-  const auto ranks = [this](const Run& made) { return policy_->ranks(view(), submission(made)); };
-  if (kept == nullptr) return make_run(id, std::move(graph), workers_, ranks);
-  if (kept->where.empty()) return make_run(id, kept->graph, workers_, ranks);
-  if (!kept->fresh) kept->fresh = make_run(id, kept->graph, workers_, ranks);
+  const auto order = [this](const Run& made) { return policy_->order(view(), submission(made)); };
+  if (kept == nullptr) return make_run(id, std::move(graph), workers_, order);
+  if (kept->where.empty()) return make_run(id, kept->graph, workers_, order);
+  if (!kept->fresh) kept->fresh = make_run(id, kept->graph, workers_, order);
   return copy_of(*kept->fresh, id);
 }
 

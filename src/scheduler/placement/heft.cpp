@@ -54,21 +54,20 @@ class Heft final : public Policy {
   }
 
   /// Ranks fall with the longest way to the end, means of moving the data counted.
-  std::vector<std::uint32_t> ranks(const View& view, const Submission& run) override {
+  TaskOrder order(const View& view, const Submission& run) override {
     // Equal ways keep the depth-first order.
-    std::vector<std::uint32_t> order = inverse(graph::depth_first_ranks(run.graph));
-    const std::vector<std::int64_t> way = ways_to_end(view, run, order);
-    std::ranges::stable_sort(order, [&](auto a, auto b) { return way[a] > way[b]; });
-    return inverse(order);
+    std::vector<std::uint32_t> tasks = inverse(graph::depth_first_ranks(run.graph));
+    const std::vector<std::int64_t> way = ways_to_end(view, run, tasks);
+    std::ranges::stable_sort(tasks, [&](auto a, auto b) { return way[a] > way[b]; });
+    return {inverse(tasks), {}};
   }
 
   std::vector<PeerIndex> plan(const View& view, const Submission& run) override {
-    const std::vector<std::uint32_t> rank = ranks(view, run);
-    const std::vector<std::uint32_t> order = inverse(rank);
+    const std::vector<std::uint32_t> tasks = inverse(order(view, run).ranks);
     lanes_.assign(view.workers.size(), {});
-    place_.assign(rank.size(), no_peer);
-    end_.assign(rank.size(), 0);
-    for (const std::uint32_t task : order) place(view, run, task);
+    place_.assign(tasks.size(), no_peer);
+    end_.assign(tasks.size(), 0);
+    for (const std::uint32_t task : tasks) place(view, run, task);
     return std::move(place_);
   }
 

@@ -146,7 +146,11 @@ class LeastLoaded final : public Policy {
       }
       const bool is_elsewhere =
           question.owner != no_host && view.workers.at(e.worker).host != question.owner;
-      if (is_elsewhere) finish += question.task_ns + slack + e.waiting_ns;  // it has to go back
+      if (is_elsewhere) {
+        finish += slack;
+        const bool goes_back = !question.inputs.empty();  // it has the owner's data
+        if (goes_back) finish += question.task_ns + e.waiting_ns;
+      }
       if (best == nullptr || finish < best_ns || (finish == best_ns && e.worker < best->worker)) {
         other = best;
         other_ns = best_ns;

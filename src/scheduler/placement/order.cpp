@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "scheduler/placement/memory_blocks.hpp"
+#include "scheduler/placement/root_blocks.hpp"
 
 namespace ashlar::scheduler::placement {
 namespace {
@@ -56,6 +57,36 @@ std::vector<std::uint32_t> blocks_of(const View& view, const Submission& run,
   const auto hosts = static_cast<double>(std::max<std::size_t>(on.hosts.size(), 1));
   if (on.memory_bytes == 0 || held <= on.memory_bytes * hosts) return {};
   return memory_blocks(run.graph, run.producer, run.consumers, on.memory_bytes);
+}
+
+/// `depth_first`: has neighbours together, too.
+std::vector<std::uint32_t> in_time(const View& view, const Submission& run,
+                                   const std::vector<std::uint32_t>& depth_first, bool has_owners) {
+  const std::vector<std::int64_t> way = ways_to_end(view, run, depth_first);
+  std::vector<std::uint32_t> by_way = depth_first;
+  std::ranges::stable_sort(by_way, [&](auto a, auto b) { return way[a] > way[b]; });
+  if (has_owners && !run.graph.products.empty()) {
+    const auto turns = turns_of(run.graph, run.consumers, hosts_for_products(view, run));
+    if (!turns.empty()) {
+      std::ranges::stable_sort(by_way, {}, [&](auto t) { return turns[t]; });
+      return by_way;
+    }
+  }
+  if (const auto blocks = blocks_of(view, run, by_way); !blocks.empty()) {
+    std::ranges::stable_sort(by_way, {}, [&](auto t) { return blocks[t]; });
+    return by_way;
+  }
+  if (by_way == depth_first) return by_way;
+
+  // Beside what the order makes wait, each slot holds what it is making.
+  const double slots = static_cast<double>(std::max<std::uint64_t>(view.workers.usable_slots(), 1));
+  double made = 0;
+  for (const std::uint64_t bytes : run.graph.output_bytes) {
+    made += static_cast<double>(counted(bytes));
+  }
+  const double making = slots * made / static_cast<double>(by_way.size());
+  const bool has_room = peak_bytes(run, by_way) <= 2 * peak_bytes(run, depth_first) + making;
+  return has_room ? by_way : middle_way(run, depth_first, way, slots);
 }
 
 }  // namespace
@@ -119,35 +150,14 @@ double peak_bytes(const Submission& run, const std::vector<std::uint32_t>& order
   return peak;
 }
 
-std::vector<std::uint32_t> timely_ranks(const View& view, const Submission& run, bool has_owners) {
+TaskOrder timely_order(const View& view, const Submission& run, bool has_owners) {
   std::vector<std::uint32_t> ranks = graph::depth_first_ranks(run.graph);
-  if (ranks.size() < 3) return ranks;
+  if (ranks.size() < 3) return {std::move(ranks), {}};
+  RootBlocks blocks;
   const std::vector<std::uint32_t> depth_first = inverse(ranks);
-  const std::vector<std::int64_t> way = ways_to_end(view, run, depth_first);
-  std::vector<std::uint32_t> by_way = depth_first;
-  std::ranges::stable_sort(by_way, [&](auto a, auto b) { return way[a] > way[b]; });
-  if (has_owners && !run.graph.products.empty()) {
-    const auto turns = turns_of(run.graph, run.consumers, hosts_for_products(view, run));
-    if (!turns.empty()) {
-      std::ranges::stable_sort(by_way, {}, [&](auto t) { return turns[t]; });
-      return inverse(by_way);
-    }
-  }
-  if (const auto blocks = blocks_of(view, run, by_way); !blocks.empty()) {
-    std::ranges::stable_sort(by_way, {}, [&](auto t) { return blocks[t]; });
-    return inverse(by_way);
-  }
-  if (by_way == depth_first) return ranks;
-
-  // Beside what the order makes wait, each slot holds what it is making.
-  const double slots = static_cast<double>(std::max<std::uint64_t>(view.workers.usable_slots(), 1));
-  double made = 0;
-  for (const std::uint64_t bytes : run.graph.output_bytes) {
-    made += static_cast<double>(counted(bytes));
-  }
-  const double making = slots * made / static_cast<double>(ranks.size());
-  if (peak_bytes(run, by_way) <= 2 * peak_bytes(run, depth_first) + making) return inverse(by_way);
-  return inverse(middle_way(run, depth_first, way, slots));
+  if (has_owners && run.graph.products.empty()) blocks = root_blocks(view, run, depth_first);
+  const auto& neighbours_together = blocks.owners.empty() ? depth_first : blocks.order;
+  return {inverse(in_time(view, run, neighbours_together, has_owners)), std::move(blocks.owners)};
 }
 
 }  // namespace ashlar::scheduler::placement

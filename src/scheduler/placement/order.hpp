@@ -27,8 +27,8 @@ std::vector<std::uint32_t> inverse(const std::vector<std::uint32_t>& ranks);
 /// dropped with their last reader unless they are wanted.
 double peak_bytes(const Submission& run, const std::vector<std::uint32_t>& order);
 
-/// Ranks by the longest way to the end, so that no chain is begun too late; where that would hold
-/// more than twice the data that the depth-first order holds, a middle way between both.
+/// An order by the longest way to the end, so that no chain is begun too late; where that would
+/// hold more than twice the data that the depth-first order holds, a middle way between both.
 ///
 /// The middle way is depth first, in which a task's turn comes when all slots together have done
 /// what is before it. But a task is urgent when less of the run is left then than `urgency` times
@@ -37,7 +37,8 @@ double peak_bytes(const Submission& run, const std::vector<std::uint32_t>& order
 ///
 /// Products of matrices that have no room in memory go block by block (memory_blocks.hpp).
 ///
-/// `has_owners`: hosts may hand chunks of products on to each other, in turns (turns_of).
-std::vector<std::uint32_t> timely_ranks(const View& view, const Submission& run, bool has_owners);
+/// `has_owners`: hosts may own tasks. They may hand chunks of products on to each other, in turns
+/// (turns_of); tasks without inputs may go to them in blocks (root_blocks.hpp).
+TaskOrder timely_order(const View& view, const Submission& run, bool has_owners);
 
 }  // namespace ashlar::scheduler::placement

@@ -37,8 +37,8 @@ PolicyKind policy_of(std::string_view name) {
 
 namespace placement {
 
-std::vector<std::uint32_t> Policy::ranks(const View& view, const Submission& run) {
-  return timely_ranks(view, run, minds_owners());
+TaskOrder Policy::order(const View& view, const Submission& run) {
+  return timely_order(view, run, minds_owners());
 }
 
 PeerIndex least_loaded_worker(const View& view, const Question& question) {

@@ -96,9 +96,7 @@ class Policy {
   virtual ~Policy() = default;
   /// Whether it minds owners (owners.hpp): else no task has one.
   virtual bool minds_owners() const { return false; }
-  /// The order in which the run's tasks are placed and started, producers before consumers: a
-  /// permutation of 0 … task_count-1.
-  virtual std::vector<std::uint32_t> ranks(const View& view, const Submission& run);
+  virtual TaskOrder order(const View& view, const Submission& run);
   /// A worker for each task of the run, for choose() to be reminded of; empty: no plan.
   virtual std::vector<PeerIndex> plan(const View&, const Submission&) { return {}; }
   /// A worker of the pool with resources for the task; no_peer when there is none. One without

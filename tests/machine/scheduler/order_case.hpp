@@ -1,0 +1,116 @@
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <initializer_list>
+#include <string>
+#include <vector>
+
+#include "scheduler/placement/order.hpp"
+
+namespace ashlar::scheduler::placement {
+
+/// A graph whose tasks make one datum of a megabyte each, and what policies see of it.
+class Case {
+ public:
+  explicit Case(std::uint32_t slots, std::uint64_t memory_limit = 0) : workers_(limits_) {
+    add_host(slots, memory_limit);
+  }
+
+  void add_host(std::uint32_t slots, std::uint64_t memory_limit = 0) {
+    protocol::Hello hello;
+    hello.slots = slots;
+    hello.memory_limit = memory_limit;
+    hello.endpoint.host_identity = "host " + std::to_string(hosts_);
+    workers_.add(PeerId{++hosts_}, hello, true);
+  }
+
+  std::uint32_t add(std::int64_t task_us, std::initializer_list<std::uint32_t> inputs) {
+    graph_.kernel.push_back(0);
+    graph_.inputs.insert(graph_.inputs.end(), inputs);
+    graph_.input_offsets.push_back(static_cast<std::uint32_t>(graph_.inputs.size()));
+    graph_.output_bytes.push_back(1'000'000);
+    graph_.output_offsets.push_back(graph_.output_count());
+    graph_.param_offsets.push_back(0);
+    times_.push_back(1000 * task_us);
+    return graph_.task_count() - 1;
+  }
+
+  /// A product of n x n chunks of data that exist, each summed up in place.
+  void multiply(std::uint32_t n) {
+    graph_.products = {{n, n, n, 300 * n, 300 * n, 300 * n, 8}};
+    graph_.external_bytes.assign(std::size_t{2} * n * n, 1'000'000);
+    const std::uint32_t a = n * n * n, b = a + n * n;
+    for (std::uint32_t cell = 0; cell < n * n * n; ++cell) {
+      const std::uint32_t row = cell / n / n, column = cell / n % n, i = cell % n;
+      const std::uint32_t left = a + row * n + i, right = b + i * n + column;
+      i == 0 ? add(1000, {left, right}) : add(1000, {left, right, cell - 1});
+      graph_.cell.push_back(cell);
+      graph_.reuse_input.push_back(i == 0 ? graph::TaskGraph::no_input : 2);
+      if (i == n - 1) graph_.wanted.push_back(cell);
+    }
+  }
+
+  /// Data that are read from disk where the so many last used ones are in memory.
+  std::uint32_t loads(const std::vector<std::uint32_t>& ranks, std::size_t room) {
+    const std::uint32_t n = graph_.products[0].inner;
+    std::vector<std::uint32_t> used;  // chunks, last used last; one for each sum
+    std::uint32_t count = 0;
+    for (const std::uint32_t t : inverse(ranks)) {
+      for (const std::uint32_t d : graph_.inputs_of(t)) {
+        const std::uint32_t chunk = d < graph_.output_count() ? d / n * n : d;
+        count += std::erase(used, chunk) == 0;
+        used.push_back(chunk);
+      }
+      if (graph_.inputs_of(t).size() == 2) used.push_back(t / n * n);
+      if (used.size() > room) used.erase(used.begin(), used.end() - static_cast<long>(room));
+    }
+    return count;
+  }
+
+  std::vector<std::uint32_t> ranks() { return order().ranks; }
+
+  TaskOrder order() {
+    graph_.kernels = {"k"};
+    EXPECT_EQ(graph::validate(graph_), "");
+    producer_ = graph::producers(graph_);
+    consumers_ = graph::consumers(graph_);
+    TaskOrder order =
+        timely_order({workers_, replicas_, links_, kept_, limits_}, submission(), true);
+    const std::vector<std::uint32_t>& ranks = order.ranks;
+    std::vector<std::uint32_t> sorted = ranks;
+    std::ranges::sort(sorted);
+    for (std::uint32_t r = 0; r < sorted.size(); ++r) EXPECT_EQ(sorted[r], r) << "a permutation";
+    for (std::uint32_t t = 0; t < graph_.task_count(); ++t) {
+      for (const std::uint32_t d : graph_.inputs_of(t)) {
+        if (d >= graph_.output_count()) continue;
+        EXPECT_LT(ranks[producer_[d]], ranks[t]) << "producers come first";
+      }
+    }
+    return order;
+  }
+
+  double peak(const std::vector<std::uint32_t>& ranks) {
+    return peak_bytes(submission(), inverse(ranks)) * 1e-6;
+  }
+  double depth_first_peak() { return peak(graph::depth_first_ranks(graph_)); }
+
+ private:
+  Submission submission() {
+    return {graph_, producer_, consumers_, [this](std::uint32_t t) { return times_[t]; }};
+  }
+
+  Limits limits_;
+  std::uint32_t hosts_ = 0;
+  WorkerTable workers_;
+  ReplicaPool replicas_;
+  LinkModel links_{1e9};
+  KeptTasks kept_;
+  graph::TaskGraph graph_;
+  std::vector<std::uint32_t> producer_;
+  graph::Consumers consumers_;
+  std::vector<std::int64_t> times_;
+};
+
+}  // namespace ashlar::scheduler::placement
