@@ -46,12 +46,13 @@ class Authority {
   Authority(const Authority&) = delete;
   Authority& operator=(const Authority&) = delete;
 
-  /// For one process; good until so many seconds from now, which may be past.
-  TlsFiles issue(const std::string& name, long until = day) {
+  /// For one process; good until so many seconds from now, which may be past, and for this extended
+  /// key usage if there is one.
+  TlsFiles issue(const std::string& name, long until = day, const char* usage = nullptr) {
     const TlsFiles files{folder_.file(name + ".pem"), folder_.file(name + ".key"),
                          folder_.file("ca.pem")};
     EVP_PKEY* key = EVP_EC_gen("P-256");
-    X509* certificate = make(name, key, until);
+    X509* certificate = make(name, key, until, usage);
     write(certificate, files.certificate);
     std::FILE* out = std::fopen(files.key.c_str(), "w");
     EXPECT_EQ(PEM_write_PrivateKey(out, key, nullptr, nullptr, 0, nullptr, nullptr), 1);
@@ -66,7 +67,7 @@ class Authority {
  private:
   static constexpr long day = 24 * 60 * 60;
 
-  X509* make(const std::string& name, EVP_PKEY* key, long until) {
+  X509* make(const std::string& name, EVP_PKEY* key, long until, const char* usage = nullptr) {
     X509* made = X509_new();
     X509_set_version(made, X509_VERSION_3);
     ASN1_INTEGER_set(X509_get_serialNumber(made), ++serial_);
@@ -80,6 +81,11 @@ class Authority {
                                                        certificate_ ? "CA:FALSE" : "CA:TRUE");
     X509_add_ext(made, is_authority, -1);
     X509_EXTENSION_free(is_authority);
+    if (usage != nullptr) {
+      X509_EXTENSION* used_for = X509V3_EXT_conf_nid(nullptr, nullptr, NID_ext_key_usage, usage);
+      X509_add_ext(made, used_for, -1);
+      X509_EXTENSION_free(used_for);
+    }
     EXPECT_GT(X509_sign(made, key_, EVP_sha256()), 0);
     return made;
   }

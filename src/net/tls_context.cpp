@@ -3,6 +3,7 @@
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/x509_vfy.h>
+#include <openssl/x509v3.h>
 
 #include <cerrno>
 #include <cstdio>
@@ -74,6 +75,12 @@ void load_authority(SSL_CTX* context, const Named& file) {
 /// The others would refuse it later, each with a message of its own.
 void check_own_certificate(SSL_CTX* context, const Named& file, const Named& authority) {
   X509* const own = SSL_CTX_get0_certificate(context);
+  for (const int end : {X509_PURPOSE_SSL_SERVER, X509_PURPOSE_SSL_CLIENT}) {
+    if (X509_check_purpose(own, end, 0) == 1) continue;
+    refuse(file,
+           "cannot be used at both ends of a link: expected an extended key usage of "
+           "serverAuth and clientAuth, or none");
+  }
   STACK_OF(X509)* chain = nullptr;
   SSL_CTX_get0_chain_certs(context, &chain);
   const OpenSslPointer<X509_STORE_CTX, X509_STORE_CTX_free> check(X509_STORE_CTX_new());

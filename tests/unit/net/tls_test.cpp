@@ -461,5 +461,14 @@ TEST_F(TlsFilesTest, AnExpiredCertificate) {
   EXPECT_TRUE(has(refusal(), "certificate has expired; have a new one signed")) << refusal();
 }
 
+TEST_F(TlsFilesTest, ACertificateForOneEndOnly) {
+  files = authority.issue("both", 1000, "serverAuth,clientAuth");
+  EXPECT_EQ(refusal(), "none");
+  for (const char* usage : {"serverAuth", "clientAuth"}) {
+    files = authority.issue("half", 1000, usage);
+    EXPECT_TRUE(has(refusal(), "expected an extended key usage")) << refusal();
+  }
+}
+
 }  // namespace
 }  // namespace ashlar::net
