@@ -7,6 +7,7 @@
 #include <ashlar/host_array.hpp>
 #include <ashlar/report.hpp>
 #include <ashlar/stream.hpp>
+#include <ashlar/tls.hpp>
 #include <ashlar/view.hpp>
 
 #include <chrono>
@@ -63,6 +64,7 @@ struct LocalOptions {
 
 struct ConnectOptions {
   std::string token = {};  ///< as the scheduler's; empty: $ASHLAR_TOKEN
+  TlsOptions tls = {};     ///< when the scheduler has them, too
   std::chrono::milliseconds timeout = std::chrono::seconds(5);
   std::chrono::nanoseconds spin = std::chrono::microseconds(200);
   bool progress = true;
@@ -87,8 +89,9 @@ class Session : public SessionTasks {
   static Session local(const LocalOptions& options = {});
 
   /// Joins a scheduler: "tcp://host:8786" or "unix:/path".
-  /// Errors: BadInput for an address that is none; Disconnected when nobody answers or the
-  /// scheduler refuses.
+  /// Errors: BadInput for an address that is none, or certificates that cannot be used;
+  /// Unsupported for certificates in a build without TLS; Disconnected when nobody answers, the
+  /// scheduler refuses, or only one of the two has certificates.
   static Session connect(const std::string& address, const ConnectOptions& options = {});
 
   /// Computes an array and brings it here.

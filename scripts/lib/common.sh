@@ -15,7 +15,7 @@ packages=(
   capnproto libcapnp-dev libssl-dev libeigen3-dev libopenblas-dev libspdlog-dev libfmt-dev
   liblz4-dev libxxhash-dev
   libcli11-dev libtomlplusplus-dev nlohmann-json3-dev libcereal-dev
-  libgtest-dev libgmock-dev libbenchmark-dev iproute2 nftables
+  libgtest-dev libgmock-dev libbenchmark-dev iproute2 nftables openssl
 )
 
 is_installed() {
@@ -77,6 +77,6 @@ build() {
     cat "$log" >&2
     return 1
   fi
-  grep -E '^-- (BLAS|CUDA|ccache):' "$log" || true
+  grep -E '^-- (BLAS|CUDA|TLS|ccache):' "$log" || true
   cmake --build --preset "$preset" --parallel "$jobs" ${1:+--target "$@"}
 }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <ashlar/tasks.hpp>
+#include <ashlar/tls.hpp>
 
 #include <cstdint>
 #include <optional>
@@ -22,6 +23,7 @@ struct MatmulOptions {
   std::uint32_t threads = 0;
   std::string scheduler;  ///< address; empty: own worker processes
   std::string token;
+  TlsOptions tls;
   bool is_quiet = false;
 };
 
@@ -31,6 +33,7 @@ int matmul(const MatmulOptions& options);
 struct ExplainOptions {
   std::string scheduler;  ///< address
   std::string token;
+  TlsOptions tls;
   std::optional<std::uint32_t> session;  ///< none: all
   std::optional<std::uint32_t> run;      ///< none: all of them
   std::optional<std::uint32_t> task;     ///< none: the run as a whole

@@ -16,7 +16,8 @@ int explain(const ExplainOptions& options) {
     question.run = *options.run;
     question.task = options.task.value_or(0);
   }
-  const auto core = session::Core::connect(options.scheduler, {.token = options.token});
+  const auto core =
+      session::Core::connect(options.scheduler, {.token = options.token, .tls = options.tls});
   const Future<std::string> text(core->explain(question));
   std::cout << text.get() << '\n';
   core->close();

@@ -4,6 +4,7 @@
 
 #include "apps/commands.hpp"
 #include "kernels/blas.hpp"
+#include "net/tls.hpp"
 #include "protocol/messages.hpp"
 #include "runtime/clock.hpp"
 #include "session/machine.hpp"
@@ -57,6 +58,7 @@ void warn_of_slow_blas(double disturbed) {
 int info() {
   std::printf("ashlar        %s, protocol %u\n", ASHLAR_VERSION, protocol::version);
   std::printf("CUDA          %s\n", ASHLAR_CUDA_STATUS);
+  std::printf("TLS           %s\n", net::Tls::library().c_str());
   std::printf("BLAS          %s\n", kernels::blas_name().c_str());
   std::printf("cores         %u usable\n", session::usable_cores());
   std::printf("memory        %.1f GiB usable\n",

@@ -57,6 +57,15 @@ std::string is_number(const std::string& value) {
   return is_nan ? "is no number" : "";
 }
 
+/// Certificates may be named by the environment, too.
+void add_tls(CLI::App* command, ashlar::TlsOptions& tls) {
+  command->add_option("--tls-cert", tls.cert, "this process's certificate: encrypts links (PEM)")
+      ->check(is_given);
+  command->add_option("--tls-key", tls.key, "its private key")->check(is_given);
+  command->add_option("--tls-ca", tls.ca, "who signs all of the cluster's certificates")
+      ->check(is_given);
+}
+
 struct Arguments {
   ashlar::apps::CalibrateOptions calibrate;
   ashlar::apps::ExplainOptions explain;
@@ -87,6 +96,7 @@ void add_matmul(CLI::App& app, Arguments& arguments) {
       ->excludes(workers);
   command->add_option("--token-file", arguments.token_file, "file with the scheduler's token")
       ->check(is_given);
+  add_tls(command, o.tls);
   command->add_flag("--quiet", o.is_quiet, "print nothing but errors");
 }
 
@@ -97,6 +107,7 @@ void add_scheduler(CLI::App& app, Arguments& arguments) {
       ->capture_default_str();
   command->add_option("--token-file", arguments.token_file, "file with the token newcomers need")
       ->check(is_given);
+  add_tls(command, o.tls);
   command
       ->add_option("--growth-wait", o.growth_wait_seconds,
                    "seconds that tasks wait for a worker with what they need, if none has it")
@@ -130,6 +141,7 @@ void add_worker(CLI::App& app, Arguments& arguments) {
   command->add_option("--resource", arguments.resources, "NAME=AMOUNT that tasks may ask for");
   command->add_option("--token-file", arguments.token_file, "file with the scheduler's token")
       ->check(is_given);
+  add_tls(command, o.tls);
   command->add_option("--log-level", o.log_level, "debug, info, warning, error, off")
       ->capture_default_str();
   command->add_option("--log-file", o.log_file, "instead of standard error")->check(is_given);
@@ -192,6 +204,7 @@ void add_explain(CLI::App& app, Arguments& arguments) {
   command->add_option("--task", o.task, "where this task of the run is, and why")->needs(run);
   command->add_option("--token-file", arguments.token_file, "file with the scheduler's token")
       ->check(is_given);
+  add_tls(command, o.tls);
 }
 
 int run(CLI::App& app, Arguments& arguments) {

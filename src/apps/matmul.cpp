@@ -52,8 +52,9 @@ std::int64_t chunk_size(const MatmulOptions& options, const Shape& a, const Shap
 
 Session open_session(const MatmulOptions& options) {
   if (!options.scheduler.empty()) {
-    return Session::connect(options.scheduler,
-                            {.token = options.token, .progress = !options.is_quiet});
+    return Session::connect(
+        options.scheduler,
+        {.token = options.token, .tls = options.tls, .progress = !options.is_quiet});
   }
   return Session::local({.workers = options.workers,
                          .threads_per_worker = options.threads,

@@ -24,14 +24,15 @@ struct Address {
   bool is_loopback() const;
 };
 
-/// Accepts links. Unix peers of another user are turned away. A Unix socket file is removed with
-/// the listener; stale ones (nobody listens) are replaced.
+/// Accepts links, encrypted ones when there is a `tls` and it is no Unix socket. Unix peers of
+/// another user are turned away. A Unix socket file is removed with the listener; stale ones
+/// (nobody listens) are replaced.
 class Listener {
  public:
   /// Errors: Disconnected when the address is in use or cannot be had, naming it and a remedy.
   static std::unique_ptr<Listener> open(boost::asio::io_context& io, const Address& address,
                                         std::function<void(std::shared_ptr<Link>)> on_link,
-                                        Limits limits = {});
+                                        Limits limits = {}, std::shared_ptr<const Tls> tls = {});
   virtual ~Listener() = default;
   /// The address in use, with the real port.
   virtual Address address() const = 0;
@@ -43,9 +44,11 @@ struct NoLink {
   bool is_refused = false;  ///< nobody listens there: what to start is for the caller to say
 };
 
-/// Connects; calls `done` once on the io_context with a link, or with nullptr and a reason.
+/// Connects; calls `done` once on the io_context with a link, or with nullptr and a reason. With a
+/// `tls` the link is encrypted, unless it is a Unix socket; that this fails is said by the link.
 void connect(boost::asio::io_context& io, const Address& address, int timeout_ms,
-             std::function<void(std::shared_ptr<Link>, const NoLink&)> done, Limits limits = {});
+             std::function<void(std::shared_ptr<Link>, const NoLink&)> done, Limits limits = {},
+             std::shared_ptr<const Tls> tls = {});
 
 /// A name that two processes share exactly when they can share memory and abstract Unix
 /// sockets: boot id, network namespace and user.

@@ -31,7 +31,8 @@ class Connecting final : public std::enable_shared_from_this<Connecting> {
  public:
   using Done = std::function<void(std::shared_ptr<Link>, const NoLink&)>;
 
-  Connecting(boost::asio::io_context& io, Address address, Done done, Limits limits)
+  Connecting(boost::asio::io_context& io, Address address, Done done, Limits limits,
+             std::shared_ptr<const Tls> tls)
       : io_(io),
         socket_(io),
         resolver_(io),
@@ -39,7 +40,8 @@ class Connecting final : public std::enable_shared_from_this<Connecting> {
         rest_(io),
         address_(std::move(address)),
         done_(std::move(done)),
-        limits_(limits) {}
+        limits_(limits),
+        tls_(std::move(tls)) {}
 
   void start(int timeout_ms) {
     deadline_.expires_after(std::chrono::milliseconds(timeout_ms));
@@ -130,7 +132,7 @@ class Connecting final : public std::enable_shared_from_this<Connecting> {
     if (error != 0) return failed_once(error);
     if (address_.kind == Address::Kind::local && !is_peer_of_same_user(socket.get()))
       return fail("it belongs to another user; use one of your own");
-    finish(Link::adopt(io_, socket.release(), limits_), {});
+    finish(Link::adopt(io_, socket.release(), limits_, tls_.get(), Link::Side::connecting), {});
   }
 
   /// Connecting to a free port of the own host may meet oneself, when the system happens to
@@ -178,6 +180,7 @@ class Connecting final : public std::enable_shared_from_this<Connecting> {
   Address address_;
   Done done_;
   Limits limits_;
+  std::shared_ptr<const Tls> tls_;
   std::vector<NativeAddress> natives_;
   std::size_t tried_ = 0;
   int last_error_ = EADDRNOTAVAIL;
@@ -187,8 +190,10 @@ class Connecting final : public std::enable_shared_from_this<Connecting> {
 }  // namespace
 
 void connect(boost::asio::io_context& io, const Address& address, int timeout_ms,
-             std::function<void(std::shared_ptr<Link>, const NoLink&)> done, Limits limits) {
-  std::make_shared<Connecting>(io, address, std::move(done), limits)->start(timeout_ms);
+             std::function<void(std::shared_ptr<Link>, const NoLink&)> done, Limits limits,
+             std::shared_ptr<const Tls> tls) {
+  std::make_shared<Connecting>(io, address, std::move(done), limits, std::move(tls))
+      ->start(timeout_ms);
 }
 
 }  // namespace ashlar::net

@@ -20,6 +20,12 @@ bool is_with_descriptor(const FrameHeader& header) {
          header.magic == FrameHeader::magic_ring_offer;
 }
 
+/// A record of TLS 1.x: somebody begins a handshake, or answers that this side did not.
+bool is_tls_record(std::span<const std::byte> bytes) {
+  constexpr std::byte alert{21}, handshake{22}, major{3};
+  return bytes.size() >= 3 && (bytes[0] == alert || bytes[0] == handshake) && bytes[1] == major;
+}
+
 }  // namespace
 
 std::array<std::byte, FrameHeader::bytes> FrameHeader::encode() const {
@@ -176,8 +182,12 @@ std::string FrameReader::take_frame(FrameSink& sink, bool& is_taken) {
     is_taken = take_payload_sum(sink);
     return {};
   }
-  if (buffered() < FrameHeader::bytes) return {};
   const std::span<const std::byte> frame{buffer_.get() + begin_, buffered()};
+  if (is_tls_record(frame)) {
+    return "the other side uses TLS, and this one does not: give it --tls-cert, --tls-key and "
+           "--tls-ca, too";
+  }
+  if (frame.size() < FrameHeader::bytes) return {};
   const FrameHeader header = FrameHeader::decode(frame.first<FrameHeader::bytes>());
   if (is_with_descriptor(header) && descriptors_.empty()) sink.fetch_descriptors();
   const bool is_summed = header.magic == FrameHeader::magic_with_checksums;

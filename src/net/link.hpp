@@ -23,6 +23,10 @@ struct Limits {
   std::uint64_t queued_bytes = std::uint64_t{8} << 30;
   /// Shared with a peer on this host, each way (see Link::share_memory): some thousands of tasks.
   std::uint64_t ring_bytes = 256 << 10;
+  /// Who has not shown a certificate by then, where one is expected, is closed.
+  int handshake_ms = 10'000;
+  /// Encrypted with one key: a key of AES-GCM is good for six times as many (RFC 8446, 5.5).
+  std::uint64_t key_bytes = std::uint64_t{1} << 36;
 };
 
 /// What leaves in one frame: control bytes, then payload bytes that are not copied, and at most
@@ -53,6 +57,8 @@ class LinkEvents {
   virtual void on_closed(const std::string& reason) = 0;
 };
 
+class Tls;
+
 /// A framed, ordered, reliable byte link over a TCP or Unix stream socket.
 ///
 /// Frame on the wire, little-endian: magic u32, control_bytes u32, payload_bytes u64, control,
@@ -66,6 +72,11 @@ class Link : public std::enable_shared_from_this<Link> {
  public:
   /// Takes over a connected, stream socket. Reading starts with start().
   static std::shared_ptr<Link> adopt(boost::asio::io_context& io, int socket, Limits limits = {});
+  /// The same, encrypted when there is a `tls` and the socket is of TCP: then nothing passes before
+  /// both ends have shown their certificates.
+  enum class Side { connecting, accepting };
+  static std::shared_ptr<Link> adopt(boost::asio::io_context& io, int socket, Limits limits,
+                                     const Tls* tls, Side side);
   virtual ~Link() = default;
 
   /// `events` must outlive the link or be replaced by detach().
@@ -80,7 +91,7 @@ class Link : public std::enable_shared_from_this<Link> {
   virtual void trust() = 0;
   /// The peer reads checksums: what is sent from now on has them, and a peer's frame that has none
   /// is refused after its first one that has. Does nothing on one host, where bytes pass no
-  /// network.
+  /// network, and where they are encrypted, which notices any change.
   virtual void add_checksums() = 0;
   /// Asks the peer, which must trust this side, to go on through memory that both map: bytes then
   /// cost no system calls while both poll. Does nothing between hosts, or where the system gives no

@@ -113,13 +113,15 @@ Descriptor listen_local(const Address& address) {
 class SocketListener final : public std::enable_shared_from_this<SocketListener> {
  public:
   SocketListener(boost::asio::io_context& io, Address address,
-                 std::function<void(std::shared_ptr<Link>)> on_link, Limits limits)
+                 std::function<void(std::shared_ptr<Link>)> on_link, Limits limits,
+                 std::shared_ptr<const Tls> tls)
       : io_(io),
         socket_(io),
         rest_(io),
         address_(std::move(address)),
         on_link_(std::move(on_link)),
-        limits_(limits) {}
+        limits_(limits),
+        tls_(std::move(tls)) {}
 
   ~SocketListener() {
     struct stat now {};
@@ -168,7 +170,7 @@ class SocketListener final : public std::enable_shared_from_this<SocketListener>
         return rest_then_wait();
       }
       if (address_.kind == Address::Kind::local && !is_peer_of_same_user(peer.get())) continue;
-      on_link_(Link::adopt(io_, peer.release(), limits_));
+      on_link_(Link::adopt(io_, peer.release(), limits_, tls_.get(), Link::Side::accepting));
     }
     if (!is_stopped_) wait();
   }
@@ -187,6 +189,7 @@ class SocketListener final : public std::enable_shared_from_this<SocketListener>
   Address address_;
   std::function<void(std::shared_ptr<Link>)> on_link_;
   Limits limits_;
+  std::shared_ptr<const Tls> tls_;
   struct stat file_ {};  ///< the socket file made here
   bool is_stopped_ = false;
 };
@@ -206,8 +209,9 @@ class ListenerHandle final : public Listener {
 
 std::unique_ptr<Listener> Listener::open(boost::asio::io_context& io, const Address& address,
                                          std::function<void(std::shared_ptr<Link>)> on_link,
-                                         Limits limits) {
-  auto listener = std::make_shared<SocketListener>(io, address, std::move(on_link), limits);
+                                         Limits limits, std::shared_ptr<const Tls> tls) {
+  auto listener =
+      std::make_shared<SocketListener>(io, address, std::move(on_link), limits, std::move(tls));
   listener->open();
   return std::make_unique<ListenerHandle>(std::move(listener));
 }

@@ -47,13 +47,23 @@ std::shared_ptr<Link> Link::adopt(boost::asio::io_context& io, int socket, Limit
   return std::make_shared<SocketLink>(io, socket, limits);
 }
 
-SocketLink::SocketLink(boost::asio::io_context& io, int socket, const Limits& limits)
+std::shared_ptr<Link> Link::adopt(boost::asio::io_context& io, int socket, Limits limits,
+                                  const Tls* tls, Side side) {
+  if (tls == nullptr || is_local_socket(socket)) return adopt(io, socket, limits);
+  return std::make_shared<SocketLink>(io, socket, limits,
+                                      tls->open(socket, side, limits.key_bytes));
+}
+
+SocketLink::SocketLink(boost::asio::io_context& io, int socket, const Limits& limits,
+                       std::unique_ptr<TlsStream> tls)
     : io_(io),
       socket_(io),
       linger_timer_(io),
+      handshake_timer_(io),
       limits_(limits),
       reader_(limits),
       poll_(LinkPoll::of(io)),
+      tls_(std::move(tls)),
       is_local_(is_local_socket(socket)) {
   peer_name_ = name_of_peer(socket, is_local_);
   tune_link_socket(socket);
@@ -81,6 +91,7 @@ void SocketLink::start(LinkEvents& events) {
   is_started_ = true;
   events_ = &events;
   if (is_open_) {
+    if (tls_) begin_handshake();
     arm_read();
     if (is_sharing_wanted_) share_memory();
   } else {
@@ -90,9 +101,24 @@ void SocketLink::start(LinkEvents& events) {
 
 // ---- reading -----------------------------------------------------------------------------------
 
+void SocketLink::begin_handshake() {
+  handshake_timer_.expires_after(std::chrono::milliseconds(limits_.handshake_ms));
+  handshake_timer_.async_wait(later(&SocketLink::miss_handshake));
+  read_turn();
+}
+
+/// Called in the end, also when it was done in time.
+void SocketLink::miss_handshake() {
+  if (is_secured()) return;
+  close("TLS: no handshake within " + std::to_string(limits_.handshake_ms) +
+        " ms; does the other side use TLS, and is it well?");
+}
+
 void SocketLink::arm_read() {
-  if (is_read_armed_) return;
+  if (is_read_armed_ || !is_open_) return;
   is_read_armed_ = true;
+  if (tls_ && tls_->has_received() && !is_detached_)
+    return boost::asio::post(io_, later(&SocketLink::socket_ready));
   socket_.async_wait(boost::asio::posix::stream_descriptor::wait_read,
                      later(&SocketLink::socket_ready));
 }
@@ -103,7 +129,7 @@ void SocketLink::socket_ready() {
     poll_.listen_later(*this);  // the bell matters less than what it was rung for
   } else if (reads_ring_) {
     listen();
-  } else if (is_detached_) {
+  } else if (is_detached_ && is_secured()) {
     discard_ready();
   } else {
     read_turn();
@@ -119,9 +145,11 @@ void SocketLink::read_turn() {
   // once.
   while (read_once(bytes_left) == Read::full && bytes_left > 0 && wants_more()) {
   }
+  if (tls_ && is_open_) flush();  // it may have answers of its own, or may begin now
 }
 
 long SocketLink::receive(std::array<std::span<std::byte>, 2> parts) {
+  if (tls_) return tls_->receive(parts);
   std::array<iovec, 2> places{};
   std::size_t count = 0;
   for (const auto part : parts)
@@ -160,6 +188,7 @@ SocketLink::Read SocketLink::read_once(std::size_t& bytes_left) {
   if (received < 0) {
     const int error = static_cast<int>(-received);
     if (error == EMSGSIZE) close("bad frame: too many descriptors");
+    if (tls_ && !tls_->problem().empty()) close(tls_->problem());
     if (!would_block(error)) close("lost: " + error_text(error));
     return Read::nothing;
   }
@@ -243,7 +272,7 @@ void SocketLink::flush() {
   is_flush_due_ = false;
   if (is_writing_) return;  // called by the owner of a payload that has just been written
   is_writing_ = true;
-  while (is_open_ && !queue_.empty() && !wants_room_) {
+  while (is_open_ && has_to_write()) {
     const long sent = writes_ring_ ? write_ring() : send_some();
     if (sent < 0) {
       const int error = static_cast<int>(-sent);
@@ -254,6 +283,11 @@ void SocketLink::flush() {
   }
   is_writing_ = false;
   if (is_open_ && is_detached_) linger();
+}
+
+bool SocketLink::has_to_write() const {
+  if (tls_ && tls_->has_unsent()) return true;
+  return !queue_.empty() && !wants_room_ && is_secured();
 }
 
 SocketLink::Queued SocketLink::queued(const FrameHeader& header, Frame frame) {
@@ -318,6 +352,7 @@ long SocketLink::send_some() {
     }
     if (queued.is_ring) break;
   }
+  if (tls_) return tls_->send({parts.data(), count});
   return send_parts(socket_.native_handle(), {parts.data(), count}, descriptor);
 }
 
@@ -377,7 +412,7 @@ void SocketLink::detach() {
 /// Says that nothing follows once all is written, then waits for the peer to close. Waits as long
 /// as there is progress, and no longer.
 void SocketLink::linger() {
-  if (queue_.empty() && !is_shut_) {
+  if (queue_.empty() && !is_shut_ && !has_to_write()) {
     is_shut_ = true;
     ::shutdown(socket_.native_handle(), SHUT_WR);
     if (is_peer_done_) return close("closed by peer");
@@ -396,6 +431,7 @@ void SocketLink::close(const std::string& reason) {
   boost::system::error_code ignored;
   socket_.close(ignored);
   linger_timer_.cancel();
+  handshake_timer_.cancel();
   discard_queue();
   if (is_started_) report_closed();
 }

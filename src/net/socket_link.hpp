@@ -11,17 +11,19 @@
 #include "net/link.hpp"
 #include "net/link_poll.hpp"
 #include "net/shared_ring.hpp"
+#include "net/tls.hpp"
 
 namespace ashlar::net {
 
-/// A link on a non-blocking native socket, and after share_memory() through a ring: then a byte on
-/// the socket wakes the peer, and descriptors still travel there.
+/// A link on a non-blocking native socket, perhaps encrypted, and after share_memory() through a
+/// ring: then a byte on the socket wakes the peer, and descriptors still travel there.
 ///
 /// Its handlers hold it weakly, so dropping the last reference closes it, except after detach(),
 /// when a timer keeps it until what is queued has been written and the peer has closed too.
 class SocketLink final : public Link, private FrameSink, private PolledLink {
  public:
-  SocketLink(boost::asio::io_context& io, int socket, const Limits& limits);
+  SocketLink(boost::asio::io_context& io, int socket, const Limits& limits,
+             std::unique_ptr<TlsStream> tls = {});
   ~SocketLink() override;
 
   void start(LinkEvents& events) override;
@@ -29,7 +31,7 @@ class SocketLink final : public Link, private FrameSink, private PolledLink {
   void send(Frame frame) override;
   void flush() override;
   void trust() override { reader_.trust(); }
-  void add_checksums() override { adds_checksums_ = !is_local_; }
+  void add_checksums() override { adds_checksums_ = !is_local_ && !tls_; }
   void share_memory() override;
   void close(const std::string& reason) override;
   std::string peer_name() const override { return peer_name_; }
@@ -79,6 +81,9 @@ class SocketLink final : public Link, private FrameSink, private PolledLink {
 
   enum class Read { full, partial, nothing };
 
+  bool is_secured() const { return !tls_ || tls_->is_established(); }
+  void begin_handshake();
+  void miss_handshake();
   void arm_read();
   void socket_ready();
   void read_turn();
@@ -97,6 +102,7 @@ class SocketLink final : public Link, private FrameSink, private PolledLink {
   long ring_bell(int descriptor = -1);
   long write_ring();
 
+  bool has_to_write() const;
   void arm_write();
   void want_room();
   static Queued queued(const FrameHeader& header, Frame frame);
@@ -112,9 +118,11 @@ class SocketLink final : public Link, private FrameSink, private PolledLink {
   boost::asio::io_context& io_;
   boost::asio::posix::stream_descriptor socket_;
   boost::asio::steady_timer linger_timer_;
+  boost::asio::steady_timer handshake_timer_;
   Limits limits_;
   FrameReader reader_;
   LinkPoll& poll_;
+  std::unique_ptr<TlsStream> tls_;  ///< or none
   std::unique_ptr<SharedRing> ring_;
   LinkEvents* events_ = nullptr;
   std::string peer_name_;

@@ -14,21 +14,24 @@ namespace ashlar::runtime {
 
 namespace {
 
-std::pair<std::shared_ptr<net::Link>, net::NoLink> try_dial(Loop& loop, const net::Address& address,
-                                                            Duration timeout) {
+std::pair<std::shared_ptr<net::Link>, net::NoLink> try_dial(
+    Loop& loop, const net::Address& address, Duration timeout,
+    const std::shared_ptr<const net::Tls>& tls) {
   struct Outcome {
     std::atomic<bool> is_done{false};
     std::shared_ptr<net::Link> link;
     net::NoLink why_not;
   };
   const auto outcome = std::make_shared<Outcome>();
-  loop.dispatch([&loop, &address, timeout, outcome] {
-    net::connect(loop.io(), address, static_cast<int>(timeout.ns / 1'000'000),
-                 [outcome](std::shared_ptr<net::Link> link, const net::NoLink& why_not) {
-                   outcome->link = std::move(link);
-                   outcome->why_not = why_not;
-                   outcome->is_done = true;
-                 });
+  loop.dispatch([&loop, &address, timeout, outcome, tls] {
+    net::connect(
+        loop.io(), address, static_cast<int>(timeout.ns / 1'000'000),
+        [outcome](std::shared_ptr<net::Link> link, const net::NoLink& why_not) {
+          outcome->link = std::move(link);
+          outcome->why_not = why_not;
+          outcome->is_done = true;
+        },
+        {}, tls);
   });
   const bool is_done = loop.drive_until([&] { return outcome->is_done.load(); },
                                         now() + timeout + Duration::seconds(1));
@@ -42,13 +45,14 @@ std::string local_address_of_port(std::uint16_t port) {
   return "unix:@ashlar-scheduler-" + std::to_string(port);
 }
 
-std::shared_ptr<net::Link> dial(Loop& loop, const std::string& text, Duration timeout) {
+std::shared_ptr<net::Link> dial(Loop& loop, const std::string& text, Duration timeout,
+                                std::shared_ptr<const net::Tls> tls) {
   const net::Address address = net::Address::parse(text);
   if (address.kind == net::Address::Kind::tcp && address.is_loopback()) {
     const auto local = net::Address::parse(local_address_of_port(address.port));
-    if (auto link = try_dial(loop, local, timeout).first) return link;
+    if (auto link = try_dial(loop, local, timeout, tls).first) return link;
   }
-  auto [link, why_not] = try_dial(loop, address, timeout);
+  auto [link, why_not] = try_dial(loop, address, timeout, tls);
   if (link) return link;
   const std::string remedy = why_not.is_refused ? "; start a scheduler there with `ashlar "
                                                   "scheduler --listen " +

@@ -5,6 +5,7 @@
 
 #include "base/time.hpp"
 #include "net/link.hpp"
+#include "net/tls.hpp"
 #include "runtime/loop.hpp"
 
 namespace ashlar::runtime {
@@ -14,9 +15,10 @@ namespace ashlar::runtime {
 std::string local_address_of_port(std::uint16_t port);
 
 /// Connects to a scheduler, driving the loop meanwhile. A loopback TCP address is tried as a
-/// local one first.
+/// local one first. With a `tls` the link is encrypted, unless it is local.
 /// Errors: BadInput for an address that is none; Disconnected, naming it, when nobody answers.
-std::shared_ptr<net::Link> dial(Loop& loop, const std::string& address, Duration timeout);
+std::shared_ptr<net::Link> dial(Loop& loop, const std::string& address, Duration timeout,
+                                std::shared_ptr<const net::Tls> tls = {});
 
 /// The address by which this host is reached from the side of `address`: loopback for loopback,
 /// else that of the interface towards it; empty for a Unix address.

@@ -46,7 +46,7 @@ Exchange::Exchange(Loop& loop, std::shared_ptr<store::Arena> arena, DataTable& t
   endpoint_.local_address = listeners_.back()->address().to_string();
   if (!options_.listen_host.empty()) {
     const net::Address wanted{net::Address::Kind::tcp, options_.listen_host, 0};
-    listeners_.push_back(net::Listener::open(loop_.io(), wanted, on_link));
+    listeners_.push_back(net::Listener::open(loop_.io(), wanted, on_link, {}, options_.tls));
     endpoint_.remote_address = listeners_.back()->address().to_string();
   }
 }
@@ -63,6 +63,7 @@ void Exchange::accept(std::shared_ptr<net::Link> link) {
   auto peer = std::make_shared<PeerLink>(*this, PeerId::none(), false);
   links_.push_back(peer);
   peer->connected(std::move(link));
+  peer->expect_hello();
 }
 
 void Exchange::know_peer(const protocol::PeerInfo& info) { infos_[info.peer] = info; }
@@ -114,7 +115,8 @@ Exchange::PeerLink* Exchange::outgoing(PeerId peer) {
     }
   };
   try {
-    net::connect(loop_.io(), net::Address::parse(text), options_.connect_timeout_ms, done);
+    net::connect(loop_.io(), net::Address::parse(text), options_.connect_timeout_ms, done, {},
+                 options_.tls);
   } catch (const Error& error) {
     // Later, so that the asker hears of the failure after it has asked.
     loop_.io().get_executor().post([link, why = std::string(error.what())] { link->closed(why); },

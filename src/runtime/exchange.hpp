@@ -12,6 +12,7 @@
 #include "base/ids.hpp"
 #include "net/address.hpp"
 #include "net/link.hpp"
+#include "net/tls.hpp"
 #include "protocol/messages.hpp"
 #include "runtime/data_table.hpp"
 #include "runtime/loop.hpp"
@@ -49,12 +50,14 @@ class Exchange {
  public:
   struct Options {
     std::string token;
+    std::shared_ptr<const net::Tls> tls;  ///< for links to other hosts; or none
     /// Where other hosts reach this process; empty: nowhere but on this host.
     std::string listen_host;
     /// Up to this size data are sent as bytes even where they could be read in place: a lease
     /// costs two messages more.
     std::uint64_t inline_bytes = 4096;
     int connect_timeout_ms = 5000;
+    int introduction_ms = 10'000;  ///< who connects says by then who it is
     /// Whether it is of interest when others have read what they were given; see take_read().
     bool follows_reads = false;
   };

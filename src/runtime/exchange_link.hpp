@@ -2,6 +2,9 @@
 
 #include <ashlar/error.hpp>
 
+#include <boost/asio/steady_timer.hpp>
+
+#include <chrono>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -75,7 +78,10 @@ class Exchange::PeerLink : public net::LinkEvents,
                            public std::enable_shared_from_this<Exchange::PeerLink> {
  public:
   PeerLink(Exchange& exchange, PeerId peer, bool is_outgoing)
-      : exchange_(exchange), peer_(peer), is_outgoing_(is_outgoing) {}
+      : exchange_(exchange),
+        peer_(peer),
+        is_outgoing_(is_outgoing),
+        hello_timer_(exchange.loop_.io()) {}
 
   void connected(std::shared_ptr<net::Link> link) {
     link_ = std::move(link);
@@ -91,6 +97,17 @@ class Exchange::PeerLink : public net::LinkEvents,
       link_->send({wire::encode(wire::Handshake(std::move(hello))), {}, {}, -1});
     }
     if (is_ready()) send_waiting();
+  }
+
+  /// Who connects and says nothing does not stay.
+  void expect_hello() {
+    const int limit = exchange_.options_.introduction_ms;
+    hello_timer_.expires_after(std::chrono::milliseconds(limit));
+    hello_timer_.async_wait([weak = weak_from_this(), limit](const auto& error) {
+      const auto self = weak.lock();
+      if (error || !self || self->is_greeted_ || self->is_closed_) return;
+      self->link_->close("introduced nobody for " + std::to_string(limit) + " ms");
+    });
   }
 
   /// A remote peer says first whether it reads checksums.
@@ -155,7 +172,9 @@ class Exchange::PeerLink : public net::LinkEvents,
     if (is_closed_) return;
     is_closed_ = true;
     const auto self = shared_from_this();
-    exchange_.log_.debug("link to peer " + std::to_string(peer_.value) + " closed: " + reason);
+    const std::string what = "link to peer " + std::to_string(peer_.value) + " closed: " + reason;
+    is_greeted_ || is_local_ ? exchange_.log_.debug(what) : exchange_.log_.warning(what);
+    hello_timer_.cancel();
     leases_.clear();
     payload_ = {};
     coming_.clear();
@@ -196,6 +215,7 @@ class Exchange::PeerLink : public net::LinkEvents,
   bool returns_loans_ = false;  ///< the peer understands LoansWanted
   bool takes_pieces_ = false;   ///< likewise FetchPiece
   std::shared_ptr<net::Link> link_;
+  boost::asio::steady_timer hello_timer_;
   std::vector<net::Frame> waiting_;         ///< until it is ready
   std::map<std::uint64_t, DatumId> asked_;  ///< our requests
   std::map<std::uint64_t, Given> leases_;   ///< what the peer reads in our arena
@@ -241,6 +261,7 @@ class Exchange::PeerLink : public net::LinkEvents,
       link_->share_memory();
     }
     is_greeted_ = true;
+    hello_timer_.cancel();
     send_waiting();
   }
 

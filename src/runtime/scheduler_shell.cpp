@@ -94,13 +94,15 @@ SchedulerShell::~SchedulerShell() {
 }
 
 void SchedulerShell::listen(const net::Address& address) {
-  if (!address.is_loopback() && options_.token.empty()) {
-    throw BadInput("listening at " + address.to_string() +
-                   " would let anyone who reaches this host run tasks: give a token, or listen "
-                   "on a loopback address");
+  if (!address.is_loopback() && options_.token.empty() && !options_.tls) {
+    throw BadInput(
+        "listening at " + address.to_string() +
+        " would let anyone who reaches this host run tasks: give a token or certificates "
+        "(--token-file, --tls-cert), or listen on a loopback address");
   }
   listeners_.push_back(net::Listener::open(
-      loop_.io(), address, [this](std::shared_ptr<net::Link> link) { accept(std::move(link)); }));
+      loop_.io(), address, [this](std::shared_ptr<net::Link> link) { accept(std::move(link)); }, {},
+      options_.tls));
 }
 
 std::vector<net::Address> SchedulerShell::addresses() const {

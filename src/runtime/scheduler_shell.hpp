@@ -15,6 +15,7 @@
 
 #include "net/address.hpp"
 #include "net/link.hpp"
+#include "net/tls.hpp"
 #include "protocol/messages.hpp"
 #include "runtime/loop.hpp"
 #include "scheduler/scheduler_engine.hpp"
@@ -33,6 +34,7 @@ class SchedulerShell {
   struct Options {
     scheduler::Limits limits;
     std::string token;
+    std::shared_ptr<const net::Tls> tls;  ///< for links from other hosts; or none
     /// A worker or driver that has said nothing for so long is taken for dead.
     Duration silence_max = Duration::seconds(5);
     /// Told of each worker's end: turns it into words ("killed by signal 9"), and says what it was
@@ -49,7 +51,7 @@ class SchedulerShell {
   ~SchedulerShell();
 
   /// Accepts workers and drivers at an address. Errors: as net::Listener::open; BadInput when
-  /// the address is not loopback and there is no token.
+  /// the address is not loopback and there is neither token nor certificate.
   void listen(const net::Address& address);
   std::vector<net::Address> addresses() const;
 

@@ -15,6 +15,7 @@
 #include "session/event_log.hpp"
 #include "session/machine.hpp"
 #include "session/program.hpp"
+#include "session/tls.hpp"
 #include "telemetry/cores.hpp"
 
 namespace ashlar::session {
@@ -163,10 +164,11 @@ std::shared_ptr<Core> Core::connect(const std::string& address, const ConnectOpt
   const char* token = std::getenv("ASHLAR_TOKEN");
   exchange.token = !options.token.empty() || token == nullptr ? options.token : token;
   exchange.listen_host = runtime::own_host_towards(address);
+  exchange.tls = load_tls(options.tls);
   core->make_driver(exchange);
   core->loop_.start();
   const Duration timeout = Duration::milliseconds(options.timeout.count());
-  auto link = runtime::dial(core->loop_, address, timeout);
+  auto link = runtime::dial(core->loop_, address, timeout, exchange.tls);
   core->loop_.dispatch([core, link] { core->driver_->join(link); });
   const auto is_settled = [&] { return core->driver_->is_joined() || core->is_disconnected(); };
   core->loop_.drive_until(is_settled, runtime::now() + timeout);

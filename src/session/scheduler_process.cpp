@@ -15,6 +15,7 @@
 #include "runtime/scheduler_shell.hpp"
 #include "runtime/stop_signals.hpp"
 #include "session/event_log.hpp"
+#include "session/tls.hpp"
 #include "telemetry/log.hpp"
 
 namespace ashlar::session {
@@ -30,6 +31,7 @@ int run_scheduler(const SchedulerOptions& given) {
   runtime::Loop loop({});
   runtime::SchedulerShell::Options options;
   options.token = given.token;
+  options.tls = load_tls(given.tls);
   options.limits.policy = scheduler::policy_of(given.policy);
   options.limits.growth_wait = Duration::seconds(given.growth_wait_seconds);
   keep_event_log(given.event_log, options, log);

@@ -20,6 +20,7 @@
 #include "session/local_cluster.hpp"
 #include "session/machine.hpp"
 #include "session/tasks.hpp"
+#include "session/tls.hpp"
 #include "telemetry/log.hpp"
 
 namespace ashlar::session {
@@ -160,10 +161,12 @@ int serve_scheduler(const WorkerOptions& given, const Tasks& tasks) {
   options.loop = loop_options(given.spin_ns);
   options.resources = given.resources;
   options.exchange.token = given.token;
+  options.exchange.tls = load_tls(given.tls);
   options.exchange.listen_host =
       given.listen_host.empty() ? runtime::own_host_towards(given.scheduler) : given.listen_host;
+  const auto tls = options.exchange.tls;
   runtime::WorkerShell worker(registry, log, std::move(options));
-  auto link = runtime::dial(worker.loop(), given.scheduler, Duration::seconds(5));
+  auto link = runtime::dial(worker.loop(), given.scheduler, Duration::seconds(5), tls);
   const runtime::StopSignals signals(worker.loop(),
                                      [&](int) { worker.leave("asked to by a signal"); });
   log.info("serves the scheduler at " + given.scheduler);

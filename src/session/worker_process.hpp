@@ -1,6 +1,7 @@
 #pragma once
 
 #include <ashlar/tasks.hpp>
+#include <ashlar/tls.hpp>
 
 #include <cstdint>
 #include <optional>
@@ -41,6 +42,7 @@ int serve_local(const WorkerProcessEnvironment& environment, const Tasks& tasks)
 struct WorkerOptions {
   std::string scheduler;  ///< address
   std::string token;
+  TlsOptions tls;
   std::uint32_t slots = 0;         ///< 0: all usable cores
   std::uint64_t memory_limit = 0;  ///< 0: nine tenths of the usable memory
   std::string spill_dir;           ///< empty: $TMPDIR, else /var/tmp
@@ -54,7 +56,8 @@ struct WorkerOptions {
 };
 
 /// Joins a scheduler and serves it until it ends or SIGINT or SIGTERM asks to leave. Returns the
-/// process's exit code. Errors: Disconnected when there is no scheduler at the address.
+/// process's exit code. Errors: Disconnected when there is no scheduler at the address;
+/// BadInput for certificates that cannot be used.
 int serve_scheduler(const WorkerOptions& options, const Tasks& tasks);
 
 }  // namespace ashlar::session

@@ -35,6 +35,7 @@ class Host:
                                        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                        preexec_fn=die_with_parent)
         self.processes = []
+        self.variables = {}  # of the environment of what starts here
         try:
             self.keeper.stdin.write(b"ready\n")
             self.keeper.stdin.flush()
@@ -55,7 +56,7 @@ class Host:
     def start(self, program, *arguments, **options):
         process = subprocess.Popen(
             self.command(program, *arguments), text=True, preexec_fn=die_with_parent,
-            env={**os.environ, "ASHLAR_TOKEN": "the hosts' token"}, **options)
+            env={**os.environ, "ASHLAR_TOKEN": "the hosts' token", **self.variables}, **options)
         self.processes.append(process)
         return process
 
@@ -146,6 +147,34 @@ class Network:
     def close(self):
         for host in [*self.hosts, *([self.switch] if self.switch else [])]:
             host.close()
+
+
+class Certificates:
+    """An authority in a folder, as docs/tls.md makes one, and what it signs."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+                     "-nodes", "-days", "2", "-subj", "/CN=cluster", "-keyout", "ca.key", "-out",
+                     "ca.pem")
+
+    def openssl(self, *arguments):
+        subprocess.run(["openssl", *arguments], cwd=self.folder, check=True, capture_output=True)
+
+    def variables(self, name):
+        """Makes a certificate; returns what a process of this name has in its environment."""
+        self.openssl("req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+                     "-nodes", "-subj", f"/CN={name}", "-keyout", f"{name}.key", "-out",
+                     f"{name}.csr")
+        self.openssl("x509", "-req", "-in", f"{name}.csr", "-CA", "ca.pem", "-CAkey", "ca.key",
+                     "-CAcreateserial", "-days", "1", "-out", f"{name}.pem")
+        files = {"CERT": f"{name}.pem", "KEY": f"{name}.key", "CA": "ca.pem"}
+        return {f"ASHLAR_TLS_{what}": os.path.join(self.folder, file)
+                for what, file in files.items()}
+
+    def give_to(self, hosts):
+        for number, host in enumerate(hosts, 1):
+            host.variables = self.variables(f"host{number}")
 
 
 class Cluster:

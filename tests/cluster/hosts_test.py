@@ -10,7 +10,7 @@ import sys
 import tempfile
 import unittest
 
-from hosts import Cluster, Network, need_networks
+from hosts import Certificates, Cluster, Network, need_networks
 from npy_files import read_npy, write_npy
 from watch import NameWatch
 
@@ -163,6 +163,94 @@ class Links(Products):
         self.assertEqual((driver.returncode, output), (1, ""))
         self.assertIn(self.cluster.address, errors)
         self.assertIn("silent", errors)
+
+
+class Encrypted(Products):
+    """As Hosts, and each host has a certificate."""
+
+    def setUp(self):
+        self.start_network(4)
+        self.certificates = Certificates(self.folder_of_its_own())
+        self.certificates.give_to(self.network.hosts)
+
+    def folder_of_its_own(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        return folder.name
+
+    def start_cluster(self):
+        self.cluster = Cluster(self.network, ASHLAR, [2, 3])
+
+    def counting_array_is_readable(self):
+        """Brings an array of counted numbers home; whether a piece of it passes the switch."""
+        script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "sniff.py")
+        numbers = [str(number) for number in range(1000, 1 << 20, 50_000)]
+        sniffer = self.network.switch.start(sys.executable, "-B", script, "port4", *numbers,
+                                            stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.assertEqual(sniffer.stdout.readline(), "ready\n")
+        driver = self.network.host(4).start(DRIVER, self.cluster.address, "counting",
+                                            stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        output, errors = driver.communicate(timeout=120)
+        self.assertEqual((driver.returncode, errors), (0, ""))
+        found, seen = map(int, sniffer.communicate("")[0].split())
+        self.assertGreater(seen, int(output) // 2)
+        return found > 0
+
+    def test_a_product_of_encrypted_hosts(self):
+        self.start_cluster()
+        report = self.finish(self.start_product(384, 48))
+        self.assertGreater(float(re.search(r"([\d.]+) MB between hosts", report)[1]), 0, report)
+
+    def test_data_are_not_readable_on_the_wire(self):
+        self.start_cluster()
+        self.assertFalse(self.counting_array_is_readable())
+
+    def test_they_are_without_certificates(self):
+        for host in self.network.hosts:
+            host.variables = {}
+        self.start_cluster()
+        self.assertTrue(self.counting_array_is_readable())
+
+    def test_a_killed_worker_changes_no_bit(self):
+        self.start_cluster()
+        with NameWatch(self.folder) as watch:
+            job = self.start_product(1536, 128)
+            self.assertTrue(watch.wait("c.npy.partial-"))
+        self.cluster.workers[3].kill()
+        self.finish(job)
+
+    def refusal(self, *command):
+        process = self.network.host(4).start(ASHLAR, *command, "--scheduler", self.cluster.address,
+                                             stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        output, errors = process.communicate(timeout=60)
+        self.assertEqual(process.returncode, 1)
+        return errors
+
+    def test_who_has_no_certificate_or_a_strange_one_is_refused(self):
+        self.start_cluster()
+        worker, program = ("worker", "--log-level", "off", "--memory", "256MiB"), ("explain",)
+        self.network.host(4).variables = {}
+        for command in (worker, program):
+            self.assertIn("the other side uses TLS, and this one does not: give it --tls-cert",
+                          self.refusal(*command))
+        strangers = Certificates(self.folder_of_its_own())
+        self.network.host(4).variables = strangers.variables("stranger")
+        for command in (worker, program):
+            self.assertRegex(self.refusal(*command),
+                             r"TLS: the other side's certificate \(CN=host1\) is not accepted")
+        self.finish(self.start_product(96, 48, host=2))
+
+    def test_certificates_may_be_named_by_options(self):
+        self.start_cluster()
+        names = self.network.host(4).variables
+        self.network.host(4).variables = {}
+        options = [word for what in ("CERT", "KEY", "CA")
+                   for word in (f"--tls-{what.lower()}", names[f"ASHLAR_TLS_{what}"])]
+        explain = self.network.host(4).start(ASHLAR, "explain", "--scheduler",
+                                             self.cluster.address, *options,
+                                             stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self.assertEqual(explain.communicate(timeout=60)[1], "")
+        self.assertEqual(explain.returncode, 0)
 
 
 class Fixture(unittest.TestCase):

@@ -5,6 +5,9 @@
 #include <algorithm>
 
 #include "base/random.hpp"
+#ifdef ASHLAR_HAS_TLS
+#include "certificates.hpp"
+#endif
 #include "unit/net/net_fixture.hpp"
 
 namespace ashlar::net {
@@ -32,6 +35,14 @@ struct EveryLink : Net, testing::WithParamInterface<std::string> {
       open_by("tcp://127.0.0.1:0");
       left->add_checksums();
       right->add_checksums();
+#ifdef ASHLAR_HAS_TLS
+    } else if (GetParam() == "tcp_tls") {
+      Authority authority("test");
+      open_by("tcp://127.0.0.1:0", {}, Tls::load(authority.issue("left")),
+              Tls::load(authority.issue("right")));
+      left->add_checksums();  // does nothing
+      right->add_checksums();
+#endif
     } else {
       open_pair(Limits{.ring_bytes = 64 << 10});
     }
@@ -40,6 +51,10 @@ struct EveryLink : Net, testing::WithParamInterface<std::string> {
     if (GetParam() == "ring_of_the_other") share(right);
   }
 };
+#ifdef ASHLAR_HAS_TLS
+INSTANTIATE_TEST_SUITE_P(Encrypted, EveryLink, testing::Values("tcp_tls"),
+                         [](const auto& param) { return std::string(param.param); });
+#endif
 INSTANTIATE_TEST_SUITE_P(Sockets, EveryLink,
                          testing::Values("pair", "abstract", "file", "tcp", "tcp_checksums", "ring",
                                          "ring_of_the_other", "polled_ring"),
@@ -84,7 +99,9 @@ TEST_P(EveryLink, CarriesLargeAndOddPayloadsBothWays) {
 
 TEST_P(EveryLink, KeepsPayloadsUntilTheyAreWritten) {
   Witness seen;
+  Witness other;
   right->start(seen);
+  left->start(other);
   right->trust();
   auto payload = random_bytes(20'000'000, 1);
   const std::weak_ptr<std::vector<std::byte>> watch = payload;
@@ -103,6 +120,7 @@ TEST_P(EveryLink, SaysOnceThatThePeerClosed) {
   left->start(other);
   left->send(frame_of("last words"));
   left->flush();
+  run_until([&] { return left->queued_bytes() == 0; });
   left->close("we are done");
   left->close("again");
   run_until([&] { return !seen.closed.empty() && !other.closed.empty(); });
@@ -117,7 +135,9 @@ TEST_P(EveryLink, SaysOnceThatThePeerClosed) {
 
 TEST_P(EveryLink, SaysThatThePeerClosedInMidPayload) {
   Witness seen;
+  Witness other;
   right->start(seen);
+  left->start(other);
   right->trust();
   left->send(payload_frame("half", random_bytes(50'000'000, 2)));
   left->flush();

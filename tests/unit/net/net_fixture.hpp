@@ -14,6 +14,7 @@
 #include "net/address.hpp"
 #include "net/link.hpp"
 #include "net/link_poll.hpp"
+#include "net/tls.hpp"
 
 namespace ashlar::net {
 
@@ -118,10 +119,13 @@ struct Net : testing::Test {
     right = Link::adopt(io, b, limits);
   }
 
-  /// Both ends of a connection by this address; port 0 is any.
-  void open_by(const std::string& address, Limits limits = {}) {
+  /// Both ends of a connection by this address; port 0 is any. The right one accepts.
+  void open_by(const std::string& address, Limits limits = {},
+               const std::shared_ptr<const Tls>& tls_of_left = {},
+               const std::shared_ptr<const Tls>& tls_of_right = {}) {
     auto listener = Listener::open(
-        io, Address::parse(address), [&](std::shared_ptr<Link> link) { right = link; }, limits);
+        io, Address::parse(address), [&](std::shared_ptr<Link> link) { right = link; }, limits,
+        tls_of_right);
     std::string problem;
     connect(
         io, listener->address(), 10'000,
@@ -129,7 +133,7 @@ struct Net : testing::Test {
           left = link;
           problem = why_not.reason;
         },
-        limits);
+        limits, tls_of_left);
     run_until([&] { return (left && right) || !problem.empty(); });
     ASSERT_EQ(problem, "");
   }

@@ -440,7 +440,8 @@ struct Giver : ExchangeEvents {
   std::shared_ptr<store::Arena> arena = std::make_shared<store::Arena>(64 << 20);
   DataTable table;
   telemetry::Log log;
-  Exchange exchange{loop, arena, table, *this, log, {.token = {}, .listen_host = "127.0.0.1"}};
+  Exchange exchange{loop,  arena, table,
+                    *this, log,   {.token = {}, .tls = {}, .listen_host = "127.0.0.1"}};
 };
 
 TEST_F(ExchangeTest, GetsManyDataThatMayComeInPiecesWhileOthersAreAbandoned) {

@@ -1,0 +1,114 @@
+#include <ashlar/ashlar.hpp>
+#include <ashlar/error.hpp>
+
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "certificates.hpp"
+#include "net/address.hpp"
+#include "runtime/clock.hpp"
+#include "runtime/loop.hpp"
+#include "runtime/scheduler_shell.hpp"
+#include "telemetry/log.hpp"
+
+/// A session on a scheduler that encrypts, or does not; processes on hosts are hosts_test.py's.
+namespace ashlar::runtime {
+namespace {
+
+TlsOptions options_of(const net::TlsFiles& files) {
+  return {.cert = files.certificate, .key = files.key, .ca = files.authority};
+}
+
+bool has(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
+
+struct EncryptedSession : testing::Test {
+  net::Authority authority{"authority"};
+  telemetry::Log log;
+  std::unique_ptr<Loop> loop = std::make_unique<Loop>(Loop::Options{});
+  std::unique_ptr<SchedulerShell> scheduler;
+  std::string address;
+
+  void serve(std::shared_ptr<const net::Tls> tls) {
+    SchedulerShell::Options options;
+    options.tls = std::move(tls);
+    scheduler = std::make_unique<SchedulerShell>(*loop, log, std::move(options));
+    scheduler->listen(net::Address::parse("tcp://127.0.0.1:0"));
+    address = scheduler->addresses().at(0).to_string();
+    loop->start();
+  }
+  void TearDown() override {
+    loop->stop();
+    scheduler.reset();
+  }
+
+  /// Why there is no session, or "none".
+  std::string refusal(const TlsOptions& tls) {
+    try {
+      Session::connect(address, {.tls = tls});
+    } catch (const Error& error) {
+      return error.what();
+    }
+    return "none";
+  }
+};
+
+TEST_F(EncryptedSession, ConnectsWithACertificateOfTheAuthority) {
+  serve(net::Tls::load(authority.issue("scheduler")));
+  EXPECT_EQ(refusal(options_of(authority.issue("program"))), "none");
+}
+
+TEST_F(EncryptedSession, TakesCertificatesFromTheEnvironment) {
+  serve(net::Tls::load(authority.issue("scheduler")));
+  const net::TlsFiles files = authority.issue("program");
+  ::setenv("ASHLAR_TLS_CERT", files.certificate.c_str(), 1);
+  ::setenv("ASHLAR_TLS_KEY", files.key.c_str(), 1);
+  EXPECT_EQ(refusal({.ca = files.authority}), "none");
+  EXPECT_TRUE(has(refusal({}), "missing: --tls-ca (tls.ca)")) << refusal({});
+  ::unsetenv("ASHLAR_TLS_CERT");
+  ::unsetenv("ASHLAR_TLS_KEY");
+}
+
+TEST_F(EncryptedSession, WithoutCertificatesOrWithStrangeOnesSaysWhatToDo) {
+  serve(net::Tls::load(authority.issue("scheduler")));
+  const std::string plain = refusal({});
+  EXPECT_TRUE(has(plain, address)) << plain;
+  EXPECT_TRUE(has(plain, "the other side uses TLS, and this one does not: give it --tls-cert"))
+      << plain;
+  net::Authority another("another");
+  const std::string strange = refusal(options_of(another.issue("stranger")));
+  EXPECT_TRUE(has(strange, address)) << strange;
+  EXPECT_TRUE(has(strange, "is not accepted")) << strange;
+}
+
+TEST_F(EncryptedSession, WithCertificatesNeverGoesOnInPlainText) {
+  serve(nullptr);
+  const std::string why = refusal(options_of(authority.issue("program")));
+  EXPECT_TRUE(has(why, "if it does not use TLS, give it --tls-cert")) << why;
+}
+
+TEST_F(EncryptedSession, NeedsFilesThatCanBeUsed) {
+  serve(nullptr);
+  TlsOptions tls = options_of(authority.issue("program"));
+  tls.key = authority.file("none.key");
+  EXPECT_TRUE(has(refusal(tls), "--tls-key")) << refusal(tls);
+  EXPECT_TRUE(has(refusal(tls), tls.key + ": cannot be read")) << refusal(tls);
+}
+
+/// Without a token, too: who has a certificate belongs to the cluster.
+TEST_F(EncryptedSession, OpensASchedulerToOtherHosts) {
+  const net::Address anywhere = net::Address::parse("tcp://0.0.0.0:0");
+  SchedulerShell::Options options;
+  EXPECT_THROW(SchedulerShell(*loop, log, options).listen(anywhere), BadInput);
+  options.tls = net::Tls::load(authority.issue("scheduler"));
+  Loop other{Loop::Options{}};
+  EXPECT_NO_THROW(SchedulerShell(other, log, options).listen(anywhere));
+}
+
+}  // namespace
+}  // namespace ashlar::runtime
