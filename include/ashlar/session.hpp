@@ -68,6 +68,9 @@ struct ConnectOptions {
   bool progress = true;
   std::string log_level = "off";
   std::string log_file = {};
+  /// "tcp", or "ucx": how data go to and from workers of other hosts that were started with
+  /// `--transport ucx`.
+  std::string transport = "tcp";
 };
 
 /// A driver's connection to a scheduler and its workers: what runs arrays, tasks and graphs.
@@ -87,8 +90,8 @@ class Session : public SessionTasks {
   static Session local(const LocalOptions& options = {});
 
   /// Joins a scheduler: "tcp://host:8786" or "unix:/path".
-  /// Errors: BadInput for an address that is none; Disconnected when nobody answers or the
-  /// scheduler refuses.
+  /// Errors: BadInput for an address or a transport that is none; Disconnected when nobody answers
+  /// or the scheduler refuses; Unsupported for UCX where there is none.
   static Session connect(const std::string& address, const ConnectOptions& options = {});
 
   /// Computes an array and brings it here.

@@ -5,7 +5,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <ashlar/error.hpp>
+
 #include <chrono>
+#include <cstdlib>
 #include <cstring>
 #include <deque>
 #include <functional>
@@ -14,6 +17,7 @@
 #include "net/address.hpp"
 #include "net/link.hpp"
 #include "net/link_poll.hpp"
+#include "net/ucx.hpp"
 
 namespace ashlar::net {
 
@@ -116,6 +120,29 @@ struct Net : testing::Test {
     const auto [a, b] = socket_pair();
     left = Link::adopt(io, a, limits);
     right = Link::adopt(io, b, limits);
+  }
+
+  /// Both ends of a connection by UCX over these of its transports (UCX_TLS). Skips the test where
+  /// there is no UCX.
+  void open_by_ucx(const char* transports, Limits limits = {}) {
+    ::setenv("UCX_TLS", transports, 1);
+    try {
+      need_ucx();
+    } catch (const Unsupported& why) {
+      GTEST_SKIP() << why.what();
+    }
+    auto listener = listen_by_ucx(
+        io, {.host = "127.0.0.1"}, [&](std::shared_ptr<Link> link) { right = link; }, limits);
+    std::string problem;
+    connect_by_ucx(
+        io, ucx_text(listener->address()), 10'000,
+        [&](std::shared_ptr<Link> link, const NoLink& why_not) {
+          left = link;
+          problem = why_not.reason;
+        },
+        limits);
+    run_until([&] { return (left && right) || !problem.empty(); });
+    ASSERT_EQ(problem, "");
   }
 
   /// Both ends of a connection by this address; port 0 is any.
