@@ -15,6 +15,7 @@ option(ASHLAR_INSTALL "Make the install rules" ${PROJECT_IS_TOP_LEVEL})
 option(ASHLAR_WERROR "Treat warnings as errors" OFF)
 ashlar_choice(ASHLAR_CUDA AUTO "Build the CUDA component")
 ashlar_choice(ASHLAR_TLS AUTO "Encrypt links between hosts, with OpenSSL")
+ashlar_choice(ASHLAR_UCX AUTO "Build links by UCX")
 ashlar_choice(ASHLAR_CCACHE AUTO "Compile through ccache")
 set(ASHLAR_SANITIZE "" CACHE STRING "Sanitizers, such as address,undefined or thread")
 

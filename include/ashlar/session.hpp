@@ -70,6 +70,9 @@ struct ConnectOptions {
   bool progress = true;
   std::string log_level = "off";
   std::string log_file = {};
+  /// "tcp", or "ucx": how data go to and from workers of other hosts that were started with
+  /// `--transport ucx`.
+  std::string transport = "tcp";
 };
 
 /// A driver's connection to a scheduler and its workers: what runs arrays, tasks and graphs.
@@ -89,9 +92,10 @@ class Session : public SessionTasks {
   static Session local(const LocalOptions& options = {});
 
   /// Joins a scheduler: "tcp://host:8786" or "unix:/path".
-  /// Errors: BadInput for an address that is none, or certificates that cannot be used;
-  /// Unsupported for certificates in a build without TLS; Disconnected when nobody answers, the
-  /// scheduler refuses, or only one of the two has certificates.
+  /// Errors: BadInput for an address or a transport that is none, or certificates that cannot be
+  /// used; Unsupported for certificates in a build without TLS, UCX where there is none, and both
+  /// together; Disconnected when nobody answers, the scheduler refuses, or only one of the two has
+  /// certificates.
   static Session connect(const std::string& address, const ConnectOptions& options = {});
 
   /// Computes an array and brings it here.

@@ -13,7 +13,7 @@ jobs=${ASHLAR_JOBS:-$(nproc)}
 packages=(
   cmake ninja-build g++ pkg-config ccache python3
   capnproto libcapnp-dev libssl-dev libeigen3-dev libopenblas-dev libspdlog-dev libfmt-dev
-  liblz4-dev libxxhash-dev
+  liblz4-dev libxxhash-dev libucx-dev
   libcli11-dev libtomlplusplus-dev nlohmann-json3-dev libcereal-dev
   libgtest-dev libgmock-dev libbenchmark-dev iproute2 nftables openssl
 )
@@ -77,6 +77,6 @@ build() {
     cat "$log" >&2
     return 1
   fi
-  grep -E '^-- (BLAS|CUDA|TLS|ccache):' "$log" || true
+  grep -E '^-- (BLAS|CUDA|TLS|UCX|ccache):' "$log" || true
   cmake --build --preset "$preset" --parallel "$jobs" ${1:+--target "$@"}
 }

@@ -59,6 +59,7 @@ int info() {
   std::printf("ashlar        %s, protocol %u\n", ASHLAR_VERSION, protocol::version);
   std::printf("CUDA          %s\n", ASHLAR_CUDA_STATUS);
   std::printf("TLS           %s\n", net::Tls::library().c_str());
+  std::printf("UCX           %s\n", ASHLAR_UCX_STATUS);
   std::printf("BLAS          %s\n", kernels::blas_name().c_str());
   std::printf("cores         %u usable\n", session::usable_cores());
   std::printf("memory        %.1f GiB usable\n",

@@ -137,6 +137,10 @@ void add_worker(CLI::App& app, Arguments& arguments) {
       ->transform(CLI::AsSizeValue(false));
   command->add_option("--listen", o.listen_host, "this host's name or address for other hosts")
       ->check(is_given);
+  command
+      ->add_option("--transport", o.transport,
+                   "tcp or ucx: how data go to other hosts' processes that have it, too")
+      ->capture_default_str();
   command->add_option("--load", arguments.libraries, "shared library with tasks");
   command->add_option("--resource", arguments.resources, "NAME=AMOUNT that tasks may ask for");
   command->add_option("--token-file", arguments.token_file, "file with the scheduler's token")

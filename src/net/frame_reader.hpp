@@ -80,6 +80,9 @@ class FrameReader {
   std::array<std::span<std::byte>, 2> room();
   /// A received descriptor, owned from now on; belongs to the next frame that announces one.
   void add_descriptor(int descriptor) { descriptors_.push_back(descriptor); }
+  /// Where the rest of the payload being received goes; it may be received out of the stream, and
+  /// is then handed to advance() without what follows it.
+  std::span<std::byte> payload() const { return payload_; }
   /// Hands over what `count` bytes in room() complete. Returns what is wrong with them, or "".
   std::string advance(std::size_t count, FrameSink& sink);
 

@@ -47,6 +47,9 @@ class LinkEvents {
   /// until on_payload or on_closed; an empty span refuses and closes the link.
   virtual std::span<std::byte> on_frame(std::span<const std::byte> control,
                                         std::uint64_t payload_bytes, int descriptor) = 0;
+  /// What keeps the place that on_frame has just returned, for links whose device may still write
+  /// there when they have closed. None: such links receive elsewhere and copy.
+  virtual std::shared_ptr<const void> payload_owner() { return {}; }
   /// The payload of the last frame is complete. Not called for frames without payload. Not intact:
   /// it has another checksum than when it was sent, and is of no use.
   virtual void on_payload(bool is_intact) = 0;
@@ -59,7 +62,7 @@ class LinkEvents {
 
 class Tls;
 
-/// A framed, ordered, reliable byte link over a TCP or Unix stream socket.
+/// A framed, ordered, reliable byte link over a TCP or Unix stream socket, or by UCX (net/ucx.hpp).
 ///
 /// Frame on the wire, little-endian: magic u32, control_bytes u32, payload_bytes u64, control,
 /// payload; perhaps with checksums (docs/wire.md). Frames sent within one turn of the loop leave in

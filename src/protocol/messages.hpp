@@ -37,6 +37,7 @@ struct Endpoint {
   std::string host_identity;
   std::string local_address;   ///< "unix:@name", for processes of the same host; or empty
   std::string remote_address;  ///< "tcp://host:port"; or empty
+  std::string ucx_address;     ///< "ucx://host:port"; or empty
   friend bool operator==(const Endpoint&, const Endpoint&) = default;
 };
 

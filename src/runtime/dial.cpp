@@ -77,4 +77,9 @@ std::string own_host_towards(const std::string& text) {
   return socket.local_endpoint().address().to_string();
 }
 
+bool is_ucx(const std::string& transport) {
+  if (transport == "tcp" || transport == "ucx") return transport == "ucx";
+  throw BadInput("transport \"" + transport + "\": expected tcp or ucx");
+}
+
 }  // namespace ashlar::runtime

@@ -24,4 +24,7 @@ std::shared_ptr<net::Link> dial(Loop& loop, const std::string& address, Duration
 /// else that of the interface towards it; empty for a Unix address.
 std::string own_host_towards(const std::string& address);
 
+/// Whether that is the transport meant. Errors: BadInput for what is neither "tcp" nor "ucx".
+bool is_ucx(const std::string& transport);
+
 }  // namespace ashlar::runtime

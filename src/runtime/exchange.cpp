@@ -9,6 +9,7 @@
 #include <random>
 
 #include "base/check.hpp"
+#include "net/ucx.hpp"
 #include "runtime/clock.hpp"
 #include "runtime/exchange_link.hpp"
 
@@ -48,6 +49,16 @@ Exchange::Exchange(Loop& loop, std::shared_ptr<store::Arena> arena, DataTable& t
     const net::Address wanted{net::Address::Kind::tcp, options_.listen_host, 0};
     listeners_.push_back(net::Listener::open(loop_.io(), wanted, on_link, {}, options_.tls));
     endpoint_.remote_address = listeners_.back()->address().to_string();
+  }
+  if (options_.uses_ucx && options_.tls) {
+    throw Unsupported(
+        "data that go by UCX cannot be encrypted: use transport tcp, or no certificates");
+  }
+  if (options_.uses_ucx) net::need_ucx();
+  if (options_.uses_ucx && !options_.listen_host.empty()) {
+    const net::Address wanted{net::Address::Kind::tcp, options_.listen_host, 0};
+    listeners_.push_back(net::listen_by_ucx(loop_.io(), wanted, on_link));
+    endpoint_.ucx_address = net::ucx_text(listeners_.back()->address());
   }
 }
 
@@ -96,15 +107,41 @@ Exchange::PeerLink* Exchange::outgoing(PeerId peer) {
   if (const auto it = outgoing_.find(peer); it != outgoing_.end()) return it->second;
   const auto info = infos_.find(peer);
   if (info == infos_.end()) return nullptr;
-  const protocol::Endpoint& there = info->second.endpoint;
-  const bool is_same_host =
-      !there.host_identity.empty() && there.host_identity == endpoint_.host_identity;
-  const std::string& text =
-      is_same_host && !there.local_address.empty() ? there.local_address : there.remote_address;
   auto link = std::make_shared<PeerLink>(*this, peer, true);
-  link->is_local_ = text.starts_with("unix:");
   links_.push_back(link);
   outgoing_[peer] = link.get();
+  try {
+    connect(link, info->second.endpoint);
+  } catch (const Error& error) {
+    // Later, so that the asker hears of the failure after it has asked.
+    loop_.io().get_executor().post([link, why = std::string(error.what())] { link->closed(why); },
+                                   std::allocator<void>());
+  }
+  return link.get();
+}
+
+void Exchange::connect(const std::shared_ptr<PeerLink>& link, const protocol::Endpoint& there) {
+  const bool is_same_host =
+      !there.host_identity.empty() && there.host_identity == endpoint_.host_identity;
+  if (is_same_host && !there.local_address.empty()) return connect(link, there.local_address);
+  if (!options_.uses_ucx || there.ucx_address.empty()) return connect(link, there.remote_address);
+  const auto done = [this, link, by_tcp = there.remote_address](
+                        std::shared_ptr<net::Link> connected, const net::NoLink& why_not) {
+    if (connected && link->is_closed_) return connected->detach();
+    if (link->is_closed_) return;
+    if (connected) return link->connected(std::move(connected));
+    log_.warning(why_not.reason + "; goes on by " + by_tcp);
+    try {
+      connect(link, by_tcp);
+    } catch (const Error& error) {
+      link->closed(error.what());
+    }
+  };
+  net::connect_by_ucx(loop_.io(), there.ucx_address, options_.connect_timeout_ms, done);
+}
+
+void Exchange::connect(const std::shared_ptr<PeerLink>& link, const std::string& address) {
+  link->is_local_ = address.starts_with("unix:");
   const auto done = [link](std::shared_ptr<net::Link> connected, const net::NoLink& why_not) {
     if (link->is_closed_) {
       if (connected) connected->detach();
@@ -114,15 +151,8 @@ Exchange::PeerLink* Exchange::outgoing(PeerId peer) {
       link->closed(why_not.reason);
     }
   };
-  try {
-    net::connect(loop_.io(), net::Address::parse(text), options_.connect_timeout_ms, done, {},
-                 options_.tls);
-  } catch (const Error& error) {
-    // Later, so that the asker hears of the failure after it has asked.
-    loop_.io().get_executor().post([link, why = std::string(error.what())] { link->closed(why); },
-                                   std::allocator<void>());
-  }
-  return link.get();
+  net::connect(loop_.io(), net::Address::parse(address), options_.connect_timeout_ms, done, {},
+               options_.tls);
 }
 
 void Exchange::start_fetch(DatumId datum, PeerId peer, bool is_copied) {

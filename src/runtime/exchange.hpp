@@ -58,6 +58,8 @@ class Exchange {
     std::uint64_t inline_bytes = 4096;
     int connect_timeout_ms = 5000;
     int introduction_ms = 10'000;  ///< who connects says by then who it is
+    /// Whether data move by UCX to and from other hosts' processes that use it, too.
+    bool uses_ucx = false;
     /// Whether it is of interest when others have read what they were given; see take_read().
     bool follows_reads = false;
   };
@@ -66,7 +68,8 @@ class Exchange {
            ExchangeEvents& events, telemetry::Log& log, Options options);
   ~Exchange();
 
-  /// Where this process's listeners are. Errors of opening them: Disconnected, BadInput.
+  /// Where this process's listeners are. Errors of opening them: Disconnected, BadInput, and
+  /// Unsupported for UCX where there is none.
   const protocol::Endpoint& endpoint() const { return endpoint_; }
 
   void set_self(PeerId self) { self_ = self; }
@@ -118,6 +121,8 @@ class Exchange {
   };
 
   PeerLink* outgoing(PeerId peer);
+  void connect(const std::shared_ptr<PeerLink>& link, const protocol::Endpoint& there);
+  void connect(const std::shared_ptr<PeerLink>& link, const std::string& address);
   void accept(std::shared_ptr<net::Link> link);
   Given given(DatumId datum) const;
   void give(PeerLink& link, std::uint64_t number, DatumId datum, bool is_push);

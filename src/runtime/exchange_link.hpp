@@ -86,6 +86,7 @@ class Exchange::PeerLink : public net::LinkEvents,
   void connected(std::shared_ptr<net::Link> link) {
     link_ = std::move(link);
     is_local_ = link_->is_local();
+    if (!is_local_) exchange_.log_.debug("linked with a peer at " + link_->peer_name());
     link_->start(*this);
     if (is_outgoing_) {
       protocol::Hello hello;
@@ -156,6 +157,11 @@ class Exchange::PeerLink : public net::LinkEvents,
       link_->close(error.what());
     }
     return payload_sink_;
+  }
+
+  std::shared_ptr<const void> payload_owner() override {
+    const bool is_in_place = !payload_sink_.empty() && payload_sink_.data() != packed_.data();
+    return is_in_place ? std::make_shared<store::Buffer>(payload_) : nullptr;
   }
 
   void on_payload(bool is_intact) override {

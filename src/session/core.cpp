@@ -165,6 +165,7 @@ std::shared_ptr<Core> Core::connect(const std::string& address, const ConnectOpt
   exchange.token = !options.token.empty() || token == nullptr ? options.token : token;
   exchange.listen_host = runtime::own_host_towards(address);
   exchange.tls = load_tls(options.tls);
+  exchange.uses_ucx = runtime::is_ucx(options.transport);
   core->make_driver(exchange);
   core->loop_.start();
   const Duration timeout = Duration::milliseconds(options.timeout.count());

@@ -164,6 +164,7 @@ int serve_scheduler(const WorkerOptions& given, const Tasks& tasks) {
   options.exchange.tls = load_tls(given.tls);
   options.exchange.listen_host =
       given.listen_host.empty() ? runtime::own_host_towards(given.scheduler) : given.listen_host;
+  options.exchange.uses_ucx = runtime::is_ucx(given.transport);
   const auto tls = options.exchange.tls;
   runtime::WorkerShell worker(registry, log, std::move(options));
   auto link = runtime::dial(worker.loop(), given.scheduler, Duration::seconds(5), tls);

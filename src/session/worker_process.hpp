@@ -50,6 +50,7 @@ struct WorkerOptions {
   std::optional<std::uint64_t> spill_limit;
   std::int64_t spin_ns = 200'000;
   std::string listen_host;  ///< empty: as the scheduler's address suggests
+  std::string transport = "tcp";  ///< or "ucx": of data between hosts
   std::vector<std::pair<std::string, double>> resources;
   std::string log_level = "info";
   std::string log_file;

@@ -37,6 +37,7 @@ struct Endpoint {
   hostIdentity @0 :Text;
   localAddress @1 :Text;
   remoteAddress @2 :Text;
+  ucxAddress @3 :Text;
 }
 
 enum ErrorKind {

@@ -8,12 +8,14 @@ void write_endpoint(const protocol::Endpoint& endpoint, schema::Endpoint::Builde
   out.setHostIdentity(as_text(endpoint.host_identity));
   out.setLocalAddress(as_text(endpoint.local_address));
   out.setRemoteAddress(as_text(endpoint.remote_address));
+  out.setUcxAddress(as_text(endpoint.ucx_address));
 }
 
 protocol::Endpoint read_endpoint(schema::Endpoint::Reader in) {
   return {.host_identity = read_text(in.getHostIdentity()),
           .local_address = read_text(in.getLocalAddress()),
-          .remote_address = read_text(in.getRemoteAddress())};
+          .remote_address = read_text(in.getRemoteAddress()),
+          .ucx_address = read_text(in.getUcxAddress())};
 }
 
 void write_cluster_size(const protocol::ClusterSize& size, schema::ClusterSize::Builder out) {

@@ -333,6 +333,12 @@ class BadInput(unittest.TestCase):
                 run("explain", "--scheduler", cluster.address, environment={"ASHLAR_TOKEN": "x"}),
                 "token")
 
+    def test_a_transport_that_is_not_there(self):
+        worker = ("worker", "--scheduler", "tcp://127.0.0.1:1", "--transport")
+        self.expect_error(run(*worker, "pigeons"), "pigeons", "expected tcp or ucx")
+        self.expect_error(run(*worker, "ucx", environment={"UCX_TLS": "nonsense"}), "UCX",
+                          "use the transport tcp")
+
     def test_unreachable_scheduler(self):
         refused = run("worker", "--scheduler", "tcp://127.0.0.1:1")
         self.expect_error(refused)

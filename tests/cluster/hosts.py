@@ -180,7 +180,8 @@ class Certificates:
 class Cluster:
     """A scheduler on host 1 and a worker on each of the hosts of these numbers, all joined."""
 
-    def __init__(self, network, ashlar, workers, options=(), memory="512MiB"):
+    def __init__(self, network, ashlar, workers, options=(), memory="512MiB", log_level="off",
+                 options_of=None):
         scheduler = network.host(1).start(
             ashlar, "scheduler", "--listen", "tcp://10.77.0.1:0", "--log-level", "info",
             stdout=subprocess.PIPE, stderr=subprocess.PIPE)
@@ -188,7 +189,8 @@ class Cluster:
         self.workers = {
             number: network.host(number).start(
                 ashlar, "worker", "--scheduler", self.address, "--slots", "1", "--memory",
-                memory, "--log-level", "off", "--resource", f"host{number}=1", *options,
+                memory, "--log-level", log_level, "--resource", f"host{number}=1", *options,
+                *(options_of or {}).get(number, ()),
                 stderr=subprocess.PIPE)
             for number in workers}
         joined = 0

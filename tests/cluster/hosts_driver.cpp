@@ -1,6 +1,7 @@
 // A program on another host than its workers: brings an array home, sends one out, and prints how
 // many bytes moved on hosts and between them. With a second argument, "counting" or "random",
-// brings one larger array home that can be compressed or not, and prints its bytes.
+// brings one larger array home that can be compressed or not, and prints its bytes. A third one is
+// the transport.
 #include <ashlar/ashlar.hpp>
 
 #include <iostream>
@@ -30,7 +31,9 @@ int bring(ashlar::Session& session, const std::string& content) {
 int main(int argc, char** argv) {
   ashlar::init(argc, argv);
   try {
-    auto session = ashlar::Session::connect(argv[1]);
+    ashlar::ConnectOptions options;
+    if (argc > 3) options.transport = argv[3];
+    auto session = ashlar::Session::connect(argv[1], options);
     if (argc > 2) return bring(session, argv[2]);
     constexpr std::int64_t n = 1 << 16;
     ashlar::RunReport report;

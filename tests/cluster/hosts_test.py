@@ -253,6 +253,89 @@ class Encrypted(Products):
         self.assertEqual(explain.returncode, 0)
 
 
+class Ucx(Products):
+    """Workers on hosts 2 and 3, a scheduler on host 1, the program on host 4. UCX would see that
+    all hosts are one machine and share its memory, if it were not told to use TCP."""
+
+    def setUp(self):
+        if "UCX           not built" in subprocess.run([ASHLAR, "info"], capture_output=True,
+                                                       text=True).stdout:
+            self.skipTest("built without UCX")
+
+    def start_workers(self, options_of, transports="tcp"):
+        self.start_network(4)
+        self.addCleanup(os.environ.pop, "UCX_TLS", None)
+        os.environ["UCX_TLS"] = transports
+        self.logs = {number: os.path.join(self.folder, f"log{number}") for number in (2, 3)}
+        self.cluster = Cluster(
+            self.network, ASHLAR, [2, 3], log_level="debug",
+            options_of={number: ["--log-file", log, *options_of[number]]
+                        for number, log in self.logs.items()})
+
+    def finish(self, job):
+        report, errors = job.communicate(timeout=120)
+        self.assertEqual((job.returncode, errors), (0, ""))
+        self.assertTrue(read_npy(os.path.join(self.folder, "c.npy")) == self.expected)
+        return report
+
+    def links(self):
+        """Ends the workers. With whom they say that they linked: kind and host."""
+        found = set()
+        for number, log in self.logs.items():
+            self.cluster.workers[number].terminate()
+            self.cluster.workers[number].wait(timeout=30)
+            with open(log, encoding="utf-8") as lines:
+                found |= set(re.findall(r"linked with a peer at (\w+)://10\.77\.0\.(\d)",
+                                        lines.read()))
+        return found
+
+    def in_the_middle(self):
+        with NameWatch(self.folder) as watch:
+            job = self.start_product(1536, 128)
+            self.assertTrue(watch.wait("c.npy.partial-"))
+        return job
+
+    def test_chunks_go_by_ucx_over_tcp(self):
+        self.start_workers({2: ["--transport", "ucx"], 3: ["--transport", "ucx"]})
+        report = self.finish(self.start_product(768, 96))
+        self.assertNotIn("0 MB between hosts", report)
+        links = self.links()
+        self.assertTrue({("ucx", "2"), ("ucx", "3")} & links, links)
+        self.assertFalse({("tcp", "2"), ("tcp", "3")} & links, links)
+
+    def test_chunks_go_by_ucx_over_shared_memory(self):
+        self.start_workers({2: ["--transport", "ucx"], 3: ["--transport", "ucx"]},
+                           "posix,cma,tcp")
+        self.finish(self.start_product(768, 96))
+        self.assertTrue({("ucx", "2"), ("ucx", "3")} & self.links())
+
+    def test_a_program_gets_its_results_by_ucx(self):
+        self.start_workers({2: ["--transport", "ucx"], 3: ["--transport", "ucx"]})
+        for content in ("counting", "random"):
+            driver = self.network.host(4).start(DRIVER, self.cluster.address, content, "ucx",
+                                                stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            output, errors = driver.communicate(timeout=120)
+            self.assertEqual((driver.returncode, errors), (0, ""))
+        self.assertIn(("ucx", "4"), self.links())
+
+    def test_who_has_no_ucx_is_reached_by_tcp(self):
+        self.start_workers({2: ["--transport", "ucx"], 3: []})
+        self.finish(self.start_product(768, 96))
+        self.assertNotIn("ucx", {kind for kind, _ in self.links()})
+
+    def test_a_killed_worker_changes_no_bit(self):
+        self.start_workers({2: ["--transport", "ucx"], 3: ["--transport", "ucx"]})
+        job = self.in_the_middle()
+        self.cluster.workers[3].kill()
+        self.finish(job)
+
+    def test_an_unplugged_host_changes_no_bit(self):
+        self.start_workers({2: ["--transport", "ucx"], 3: ["--transport", "ucx"]})
+        job = self.in_the_middle()
+        self.network.unplug(3)
+        self.finish(job)
+
+
 class Fixture(unittest.TestCase):
     def two_hosts(self):
         network = Network(2)

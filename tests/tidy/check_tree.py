@@ -39,6 +39,9 @@ PURE_EXCEPTIONS = {
 HOMES = {
     "boost/asio": {"net", "runtime"},
     "boost/beast": {"net", "runtime"},
+    "ucp/": {"net"},
+    "ucs/": {"net"},
+    "ucm/": {"net"},
     "capnp/": {"wire"},
     "kj/": {"wire"},
     "spdlog/": {"telemetry"},

@@ -53,7 +53,7 @@ inline protocol::RunEnded ended(protocol::RunOutcome outcome = protocol::RunOutc
 }
 
 inline protocol::PeerInfo peer_info(std::uint32_t peer, std::string host) {
-  return {PeerId{peer}, "worker", {std::move(host), "", ""}};
+  return {PeerId{peer}, "worker", {std::move(host), "", "", ""}};
 }
 
 /// What a driver did, a word and its numbers per action.

@@ -59,7 +59,7 @@ inline protocol::AssignTasks assignment(const std::vector<Assigned>& tasks, std:
 }
 
 inline protocol::PeerInfo peer_info(std::uint32_t peer, std::string host) {
-  return {PeerId{peer}, "peer", {std::move(host), "", ""}};
+  return {PeerId{peer}, "peer", {std::move(host), "", "", ""}};
 }
 
 inline std::string text_of(const protocol::WorkerToScheduler& message) {

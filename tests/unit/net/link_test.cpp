@@ -43,11 +43,19 @@ struct EveryLink : Net, testing::WithParamInterface<std::string> {
       left->add_checksums();  // does nothing
       right->add_checksums();
 #endif
+    } else if (GetParam().find("ucx") != std::string::npos) {
+      polls = GetParam() == "polled_ucx";
+      open_by_ucx(GetParam().ends_with("shm") ? "posix,cma,tcp" : "tcp");
+      if (IsSkipped() || HasFatalFailure()) return;
     } else {
       open_pair(Limits{.ring_bytes = 64 << 10});
     }
-    polls = GetParam() == "polled_ring";
-    if (GetParam() == "ring" || polls) share(left);
+    if (GetParam().ends_with("checksums")) {
+      left->add_checksums();
+      right->add_checksums();
+    }
+    if (GetParam() == "polled_ring") polls = true;
+    if (GetParam() == "ring" || GetParam() == "polled_ring") share(left);
     if (GetParam() == "ring_of_the_other") share(right);
   }
 };
@@ -57,7 +65,8 @@ INSTANTIATE_TEST_SUITE_P(Encrypted, EveryLink, testing::Values("tcp_tls"),
 #endif
 INSTANTIATE_TEST_SUITE_P(Sockets, EveryLink,
                          testing::Values("pair", "abstract", "file", "tcp", "tcp_checksums", "ring",
-                                         "ring_of_the_other", "polled_ring"),
+                                         "ring_of_the_other", "polled_ring", "ucx_tcp", "ucx_shm",
+                                         "ucx_checksums", "polled_ucx"),
                          [](const auto& param) { return param.param; });
 
 TEST_P(EveryLink, CarriesManySmallFramesInOrder) {
@@ -72,7 +81,9 @@ TEST_P(EveryLink, CarriesManySmallFramesInOrder) {
   EXPECT_LT(seen.batches, count / 10);
   EXPECT_EQ(left->queued_bytes(), 0u);
   EXPECT_EQ(left->bytes_sent(), right->bytes_received());
-  EXPECT_EQ(left->is_local(), !GetParam().starts_with("tcp"));
+  const bool is_of_network =
+      GetParam().starts_with("tcp") || GetParam().find("ucx") != std::string::npos;
+  EXPECT_EQ(left->is_local(), !is_of_network);
   EXPECT_FALSE(left->peer_name().empty());
 }
 

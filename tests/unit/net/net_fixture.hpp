@@ -5,7 +5,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <ashlar/error.hpp>
+
 #include <chrono>
+#include <cstdlib>
 #include <cstring>
 #include <deque>
 #include <functional>
@@ -15,6 +18,7 @@
 #include "net/link.hpp"
 #include "net/link_poll.hpp"
 #include "net/tls.hpp"
+#include "net/ucx.hpp"
 
 namespace ashlar::net {
 
@@ -123,6 +127,31 @@ struct Net : testing::Test {
   void open_by(const std::string& address, Limits limits = {},
                const std::shared_ptr<const Tls>& tls_of_left = {},
                const std::shared_ptr<const Tls>& tls_of_right = {}) {
+  /// Both ends of a connection by UCX over these of its transports (UCX_TLS). Skips the test where
+  /// there is no UCX.
+  void open_by_ucx(const char* transports, Limits limits = {}) {
+    ::setenv("UCX_TLS", transports, 1);
+    try {
+      need_ucx();
+    } catch (const Unsupported& why) {
+      GTEST_SKIP() << why.what();
+    }
+    auto listener = listen_by_ucx(
+        io, {.host = "127.0.0.1"}, [&](std::shared_ptr<Link> link) { right = link; }, limits);
+    std::string problem;
+    connect_by_ucx(
+        io, ucx_text(listener->address()), 10'000,
+        [&](std::shared_ptr<Link> link, const NoLink& why_not) {
+          left = link;
+          problem = why_not.reason;
+        },
+        limits);
+    run_until([&] { return (left && right) || !problem.empty(); });
+    ASSERT_EQ(problem, "");
+  }
+
+  /// Both ends of a connection by this address; port 0 is any.
+  void open_by(const std::string& address, Limits limits = {}) {
     auto listener = Listener::open(
         io, Address::parse(address), [&](std::shared_ptr<Link> link) { right = link; }, limits,
         tls_of_right);

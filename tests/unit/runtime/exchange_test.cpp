@@ -94,7 +94,7 @@ class OddPeer {
   }
 
   protocol::PeerInfo info() const {
-    return {them, "odd", {"elsewhere", "", "tcp://127.0.0.1:" + std::to_string(port_)}};
+    return {them, "odd", {"elsewhere", "", "tcp://127.0.0.1:" + std::to_string(port_), {}}};
   }
 
  private:

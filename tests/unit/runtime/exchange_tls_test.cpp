@@ -106,6 +106,12 @@ TEST_F(ExchangeTls, AStrangerGetsNothing) {
   EXPECT_FALSE(gets(net::Tls::load(another.issue("stranger")), tls("them")));
 }
 
+TEST_F(ExchangeTls, ThereIsNoUcxWithCertificatesSinceItEncryptsNothing) {
+  Exchange::Options options = with(tls("us"));
+  options.uses_ucx = true;
+  EXPECT_THROW(Process(loop, us, options), Unsupported);
+}
+
 /// With and without encryption.
 TEST_F(ExchangeTls, WhoConnectsAndSaysNothingDoesNotStay) {
   Exchange::Options options;

@@ -139,7 +139,7 @@ void RandomMessages::fill(protocol::Hello& out) {
   out.role = static_cast<protocol::Role>(random_.below(3));
   out.token = text();
   out.name = text();
-  out.endpoint = {text(), text(), text()};
+  out.endpoint = {text(), text(), text(), text()};
   out.peer = peer();
   out.slots = u32();
   out.memory_limit = u64();

@@ -60,7 +60,9 @@ class RandomMessages {
   void fill(protocol::LocateData& out) { out = {own_ids(count())}; }
   void fill(protocol::Explain& out);
   void fill(protocol::Explanation& out) { out = {u64(), text()}; }
-  void fill(protocol::PeerInfo& out) { out = {peer(), text(), {text(), text(), text()}}; }
+  void fill(protocol::PeerInfo& out) {
+    out = {peer(), text(), {text(), text(), text(), text()}};
+  }
   void fill(protocol::PeerGone& out) { out = {peer(), text()}; }
   void fill(protocol::DataReady& out);
   void fill(protocol::RunEnded& out);
