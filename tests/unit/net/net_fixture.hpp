@@ -123,10 +123,6 @@ struct Net : testing::Test {
     right = Link::adopt(io, b, limits);
   }
 
-  /// Both ends of a connection by this address; port 0 is any. The right one accepts.
-  void open_by(const std::string& address, Limits limits = {},
-               const std::shared_ptr<const Tls>& tls_of_left = {},
-               const std::shared_ptr<const Tls>& tls_of_right = {}) {
   /// Both ends of a connection by UCX over these of its transports (UCX_TLS). Skips the test where
   /// there is no UCX.
   void open_by_ucx(const char* transports, Limits limits = {}) {
@@ -150,8 +146,11 @@ struct Net : testing::Test {
     ASSERT_EQ(problem, "");
   }
 
-  /// Both ends of a connection by this address; port 0 is any.
-  void open_by(const std::string& address, Limits limits = {}) {
+  /// Both ends of a connection by this address; port 0 is any. The right one accepts.
+  void open_by(const std::string& address, Limits limits = {},
+               const std::shared_ptr<const Tls>& tls_of_left = {},
+               const std::shared_ptr<const Tls>& tls_of_right = {}) {
+) {
     auto listener = Listener::open(
         io, Address::parse(address), [&](std::shared_ptr<Link> link) { right = link; }, limits,
         tls_of_right);
