@@ -141,7 +141,9 @@ std::shared_ptr<const Tls> Tls::load(const TlsFiles& files) {
   return std::make_shared<OpenSslTls>(std::move(context));
 }
 
-std::string Tls::library() { return OpenSSL_version(OPENSSL_VERSION_STRING); }
+std::string Tls::library() {
+  return std::string("OpenSSL ") + OpenSSL_version(OPENSSL_VERSION_STRING);
+}
 
 std::string take_openssl_error() {
   const unsigned long error = ERR_peek_last_error();

@@ -22,7 +22,7 @@ constexpr std::size_t received_bytes_max = 1 << 20;
 constexpr std::byte handshake_record{22};
 constexpr std::byte alert_record{21};
 /// Says "fatal: protocol version" to who waits for bytes that are not encrypted.
-constexpr unsigned char refusal[] = {21, 3, 3, 0, 2, 2, 70};
+constexpr char refusal[] = {21, 3, 3, 0, 2, 2, 70};
 
 constexpr const char* options = "--tls-cert, --tls-key and --tls-ca";
 
@@ -202,7 +202,7 @@ class OpenSslStream final : public TlsStream {
 
   std::string why_no_handshake() {
     if (is_peer_plain_) {
-      if (side_ == Link::Side::accepting) keep_sealed(reinterpret_cast<const char*>(refusal), 7);
+      if (side_ == Link::Side::accepting) keep_sealed(refusal, sizeof refusal);
       return std::string("the other side does not use TLS, and this one does: give it ") + options +
              ", too";
     }

@@ -391,6 +391,35 @@ TEST_F(TlsTest, LinksChangeTheirKeysBothWays) {
   EXPECT_TRUE(at_right.payloads[0] == *payload);
 }
 
+/// The socket is empty then, and would wake nobody.
+TEST_F(TlsTest, AStreamSaysThatItHoldsWhatWasNotTakenYet) {
+  auto [here, there] = tcp_pair();
+  tune_link_socket(here.get());
+  tune_link_socket(there.get());
+  const auto from = ours->open(here.get(), Link::Side::connecting, SIZE_MAX);
+  const auto to = theirs->open(there.get(), Link::Side::accepting, SIZE_MAX);
+  Bytes room(1000);
+  const auto take = [&](TlsStream& stream) { return stream.receive({std::span(room), {}}); };
+  while (!from->is_established() || !to->is_established()) {
+    for (TlsStream* stream : {from.get(), to.get()}) {
+      EXPECT_EQ(take(*stream), -EAGAIN);
+      EXPECT_EQ(stream->send({}), 0);
+    }
+  }
+  const auto payload = counted_bytes(10'000);
+  const iovec part{payload->data(), payload->size()};
+  EXPECT_EQ(from->send({&part, 1}), 10'000);
+  EXPECT_FALSE(to->has_received());
+  for (int i = 0; i < 10; ++i) {
+    long taken = -EAGAIN;
+    while (taken == -EAGAIN) taken = take(*to);
+    EXPECT_EQ(taken, 1000);
+    EXPECT_TRUE(to->has_received());
+  }
+  EXPECT_EQ(take(*to), -EAGAIN);
+  EXPECT_FALSE(to->has_received());
+}
+
 TEST_F(TlsTest, UnixSocketsStayPlain) {
   open_by("unix:@ashlar-tls-test-" + std::to_string(::getpid()), {}, ours, nullptr);
   start();
