@@ -76,6 +76,7 @@ void UcxLink::start(LinkEvents& events) {
 
 void UcxLink::on_stream(std::span<const std::byte> bytes) {
   if (is_detached_) return;
+  const auto kept = shared_from_this();
   while (!bytes.empty() && wants_more()) {
     std::size_t count = 0;
     for (const std::span<std::byte> room : reader_.room()) {
@@ -113,6 +114,7 @@ UcxEndpoint::Place UcxLink::on_bulk_announced(std::uint64_t bytes) {
 
 void UcxLink::on_bulk(std::uint64_t bytes) {
   if (!wants_more()) return;
+  const auto kept = shared_from_this();
   announced_ -= bytes;
   if (!stand_ins_.empty()) {
     std::memcpy(reader_.payload().data(), stand_ins_.front()->data(), stand_ins_.front()->size());
@@ -122,6 +124,7 @@ void UcxLink::on_bulk(std::uint64_t bytes) {
 }
 
 void UcxLink::on_batch_end() {
+  const auto kept = shared_from_this();
   if (std::exchange(is_batch_open_, false) && wants_more()) events_->on_batch_end();
 }
 
@@ -239,6 +242,7 @@ void UcxLink::send_bulk(Queued& front) {
 }
 
 void UcxLink::on_sent(std::uint64_t bulk_bytes) {
+  const auto kept = shared_from_this();
   measure(bulk_bytes);
   bulk_bytes_due_ -= bulk_bytes;
   flush();
