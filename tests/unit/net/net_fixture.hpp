@@ -150,7 +150,6 @@ struct Net : testing::Test {
   void open_by(const std::string& address, Limits limits = {},
                const std::shared_ptr<const Tls>& tls_of_left = {},
                const std::shared_ptr<const Tls>& tls_of_right = {}) {
-) {
     auto listener = Listener::open(
         io, Address::parse(address), [&](std::shared_ptr<Link> link) { right = link; }, limits,
         tls_of_right);
