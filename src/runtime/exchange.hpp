@@ -50,7 +50,7 @@ class Exchange {
  public:
   struct Options {
     std::string token;
-    std::shared_ptr<const net::Tls> tls;  ///< for links to other hosts; or none
+    std::shared_ptr<const net::Tls> tls = {};  ///< for links to other hosts; or none
     /// Where other hosts reach this process; empty: nowhere but on this host.
     std::string listen_host;
     /// Up to this size data are sent as bytes even where they could be read in place: a lease
