@@ -33,7 +33,7 @@ class Process : public ExchangeEvents {
 
   /// As one of another host.
   protocol::PeerInfo info() const {
-    return {exchange_.self(), "peer", {"elsewhere", "", exchange_.endpoint().remote_address}};
+    return {exchange_.self(), "peer", {"elsewhere", "", exchange_.endpoint().remote_address, ""}};
   }
   void make() {
     auto buffer = store::Buffer::allocate(arena_, datum_bytes);
