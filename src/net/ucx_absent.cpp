@@ -23,4 +23,9 @@ void connect_by_ucx(boost::asio::io_context&, const std::string&, int,
   need_ucx();
 }
 
+std::string ucx_text(const Address&) {
+  need_ucx();
+  return {};
+}
+
 }  // namespace ashlar::net
