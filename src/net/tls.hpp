@@ -41,6 +41,8 @@ class TlsStream {
   virtual bool has_unsent() const = 0;
   /// What is wrong, for people; begins with "TLS: ".
   virtual const std::string& problem() const = 0;
+  /// That is: bytes have changed on their way, here or there.
+  virtual bool is_spoiled() const = 0;
 };
 
 /// What this process shows at the other ends of its links, and whom it accepts there: everybody

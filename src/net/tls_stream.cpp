@@ -46,9 +46,20 @@ std::string meaning_of_alert(int reason) {
       return "one side does not speak TLS 1.3, which the other one expects";
     case SSL_R_DECRYPTION_FAILED_OR_BAD_RECORD_MAC:
       return "what came has changed on its way";
+    case SSL_R_SSLV3_ALERT_BAD_RECORD_MAC:
+      return "what was sent has changed on its way";
     default:
       return {};
   }
+}
+
+/// Of an end that was accepted: nobody else can have written what makes no sense.
+bool means_spoiled(int reason) {
+  const bool is_alert = reason >= SSL_AD_REASON_OFFSET;
+  return !is_alert || reason == SSL_R_SSLV3_ALERT_BAD_RECORD_MAC ||
+         reason == SSL_R_SSLV3_ALERT_UNEXPECTED_MESSAGE ||
+         reason == SSL_R_TLSV1_ALERT_RECORD_OVERFLOW ||
+         reason == SSL_R_TLSV1_ALERT_PROTOCOL_VERSION;
 }
 
 /// What is to be encrypted.
@@ -119,6 +130,7 @@ class OpenSslStream final : public TlsStream {
   bool has_received() const override { return has_received_ || error_ != 0; }
   bool has_unsent() const override { return sent_ < sealed_.size(); }
   const std::string& problem() const override { return problem_; }
+  bool is_spoiled() const override { return is_spoiled_; }
 
   long receive(std::array<std::span<std::byte>, 2> parts) override {
     has_received_ = false;
@@ -246,6 +258,7 @@ class OpenSslStream final : public TlsStream {
     if (socket_error_ != 0) {
       error_ = socket_error_;
     } else {
+      is_spoiled_ = means_spoiled(ERR_GET_REASON(ERR_peek_last_error()));
       fail(why_openssl_failed());
     }
     return -error_;
@@ -310,6 +323,7 @@ class OpenSslStream final : public TlsStream {
   bool is_at_end_ = false;
   int socket_error_ = 0;
   int error_ = 0;  ///< nothing more can be done
+  bool is_spoiled_ = false;
   std::string problem_;
   std::string refused_;            ///< whose certificate is not accepted
   std::vector<std::byte> sealed_;  ///< for the socket

@@ -187,6 +187,18 @@ void Exchange::spoiled(PeerLink& link, std::uint64_t request) {
   }
 }
 
+/// What was asked for does not come, since its link is gone. On another one it may, when bytes had
+/// changed.
+void Exchange::missed(const DatumId& datum, PeerId peer, Missed how) {
+  auto fetching = fetching_.extract(datum);
+  if (how != Missed::link_is_gone && !fetching.empty()) {
+    if (how == Missed::is_spoiled) ++fetching.mapped().times_spoiled;
+    PeerLink* link = fetching.mapped().times_spoiled < spoiled_max ? outgoing(peer) : nullptr;
+    if (link != nullptr) return ask(*link, datum, fetching.mapped());
+  }
+  events_.on_fetch_failed(datum, peer);
+}
+
 void Exchange::abandon_fetch(DatumId datum) {
   const auto it = fetching_.find(datum);
   if (it == fetching_.end()) return;

@@ -130,6 +130,8 @@ class Exchange {
   void copy(const DatumId& datum);
   void ask(PeerLink& link, DatumId datum, Fetching fetching);
   void spoiled(PeerLink& link, std::uint64_t request);
+  enum class Missed { link_is_gone, link_is_spoiled, is_spoiled };
+  void missed(const DatumId& datum, PeerId peer, Missed how);
   void gather_on(PeerLink& link);
   void remove(PeerLink* link);
 

@@ -179,8 +179,12 @@ class Exchange::PeerLink : public net::LinkEvents,
     is_closed_ = true;
     const auto self = shared_from_this();
     const std::string what = "link to peer " + std::to_string(peer_.value) + " closed: " + reason;
-    is_greeted_ || is_local_ ? exchange_.log_.debug(what) : exchange_.log_.warning(what);
+    const bool is_spoiled = link_ && link_->is_spoiled();
+    const bool is_usual = is_local_ || (is_greeted_ && !is_spoiled);
+    is_usual ? exchange_.log_.debug(what) : exchange_.log_.warning(what);
     hello_timer_.cancel();
+    const bool is_receiving = payload_ && payload_kind_ != PayloadKind::push;
+    if (!is_receiving && !asked_.empty()) payload_request_ = asked_.begin()->first;
     leases_.clear();
     payload_ = {};
     coming_.clear();
@@ -191,14 +195,14 @@ class Exchange::PeerLink : public net::LinkEvents,
     asking_ = {};
     giving_ = {};
     returning_ = {};
+    // Not when the peer has asked again on a link that came in place of this one.
+    const auto incoming = exchange_.incoming_.find(peer_);
+    const bool is_asked_here = incoming != exchange_.incoming_.end() && incoming->second == this;
     exchange_.remove(this);
     exchange_.turns_.forget_if(
         [this](PeerId, const Answer& answer) { return answer.link.lock().get() == this; });
-    for (const auto& [request, datum] : asked) {
-      exchange_.fetching_.erase(datum);
-      exchange_.events_.on_fetch_failed(datum, peer_);
-    }
-    if (!is_outgoing_ && is_greeted_) {
+    for (const auto& [request, datum] : asked) exchange_.missed(datum, peer_, missed(request));
+    if (is_asked_here) {
       exchange_.events_.on_unasked(peer_, worker::FetchUnasked::all);
     }
   }
@@ -357,6 +361,12 @@ class Exchange::PeerLink : public net::LinkEvents,
   void finish_piece();
   void send_pieces();
   void send_piece(std::uint64_t request, Leaving& leaving);
+
+  /// Of a link that has closed. Where nothing was being received, what was to come next counts.
+  Missed missed(std::uint64_t request) const {
+    if (!link_ || !link_->is_spoiled()) return Missed::link_is_gone;
+    return payload_request_ == request ? Missed::is_spoiled : Missed::link_is_spoiled;
+  }
 
   struct Asked {
     DatumId datum;

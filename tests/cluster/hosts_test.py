@@ -148,8 +148,11 @@ class Links(Products):
         proxies = [self.network.delay(host, milliseconds=0, spoiled=0.05) for host in (3, 5)]
         self.finish(self.start())
         self.bring_arrays_home()
-        for proxy in proxies:
-            self.assertEqual(proxy.stdout.readline(), "spoiled\n")
+        spoiled = 0
+        for proxy in proxies:  # chance may leave one with nothing
+            proxy.kill()
+            spoiled += proxy.stdout.read().count("spoiled\n")
+        self.assertGreater(spoiled, 0)
 
     def test_a_link_cut_in_mid_transfer_changes_no_bit(self):
         self.network.cut_after(3, kilobytes=700)
@@ -334,6 +337,20 @@ class Ucx(Products):
         job = self.in_the_middle()
         self.network.unplug(3)
         self.finish(job)
+
+
+class EncryptedLinks(Links):
+    """The same of encrypted ones, but for spoiled data: each spoiled packet ends a link here, and new
+    ones begin slowly, so that as many as above would have data taken for lost."""
+
+    def setUp(self):
+        self.start_network(5)
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        Certificates(folder.name).give_to(self.network.hosts)
+        self.cluster = Cluster(self.network, ASHLAR, [1, 2, 3, 4])
+
+    test_links_that_spoil_data_change_no_bit = None
 
 
 class Fixture(unittest.TestCase):

@@ -2,10 +2,8 @@
 
 #include <ashlar/error.hpp>
 
-#include <netinet/in.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
-#include <poll.h>
 #include <signal.h>
 
 #include <algorithm>
@@ -16,94 +14,18 @@
 
 #include "certificates.hpp"
 #include "net/socket.hpp"
+#include "tcp_wire.hpp"
 #include "unit/net/net_fixture.hpp"
 
 /// What an encrypted link promises beyond what every link does (link_test.cpp).
 namespace ashlar::net {
 namespace {
 
-using Bytes = std::vector<std::byte>;
-
 std::shared_ptr<Bytes> counted_bytes(std::size_t size) {
   auto bytes = std::make_shared<Bytes>(size);
   for (std::size_t i = 0; i < size; ++i) (*bytes)[i] = static_cast<std::byte>(i ^ (i >> 8));
   return bytes;
 }
-
-/// Two ends of a TCP connection.
-std::pair<Descriptor, Descriptor> tcp_pair() {
-  Descriptor listener(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  Descriptor one(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t size = sizeof address;
-  auto* any = reinterpret_cast<sockaddr*>(&address);
-  EXPECT_EQ(::bind(listener.get(), any, size), 0);
-  EXPECT_EQ(::listen(listener.get(), 1), 0);
-  EXPECT_EQ(::getsockname(listener.get(), any, &size), 0);
-  EXPECT_EQ(::connect(one.get(), any, size), 0);
-  return {std::move(one), Descriptor(::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC))};
-}
-
-/// Passes bytes on between two sockets, and keeps those of the first one.
-class Wire {
- public:
-  /// Of the first one's bytes the one at `flipped` is changed.
-  Wire(Descriptor one, Descriptor other, std::size_t flipped = SIZE_MAX)
-      : one_(std::move(one)), other_(std::move(other)), flipped_(flipped) {
-    thread_ = std::thread([this] { run(); });
-  }
-  ~Wire() {
-    ::shutdown(one_.get(), SHUT_RDWR);
-    ::shutdown(other_.get(), SHUT_RDWR);
-    thread_.join();
-  }
-
-  /// Once both ends are closed.
-  const Bytes& seen() {
-    while (!is_over_) std::this_thread::yield();
-    return seen_;
-  }
-
- private:
-  void run() {
-    while (pass(one_, other_)) {
-    }
-    ::shutdown(one_.get(), SHUT_RDWR);
-    ::shutdown(other_.get(), SHUT_RDWR);
-    is_over_ = true;
-  }
-  bool pass(const Descriptor& one, const Descriptor& other) {
-    pollfd ready[] = {{one.get(), POLLIN, 0}, {other.get(), POLLIN, 0}};
-    ::poll(ready, 2, -1);
-    return (ready[0].revents == 0 || move(one, other, true)) &&
-           (ready[1].revents == 0 || move(other, one, false));
-  }
-  bool move(const Descriptor& from, const Descriptor& to, bool is_kept) {
-    Bytes some(64 << 10);
-    const long count = ::recv(from.get(), some.data(), some.size(), 0);
-    if (count <= 0) return false;
-    some.resize(static_cast<std::size_t>(count));
-    if (is_kept) {
-      if (flipped_ >= seen_.size() && flipped_ - seen_.size() < some.size())
-        some[flipped_ - seen_.size()] ^= std::byte{1};
-      seen_.insert(seen_.end(), some.begin(), some.end());
-    }
-    for (std::size_t done = 0; done < some.size();) {
-      const long sent = ::send(to.get(), some.data() + done, some.size() - done, MSG_NOSIGNAL);
-      if (sent <= 0) return false;
-      done += static_cast<std::size_t>(sent);
-    }
-    return true;
-  }
-
-  Descriptor one_, other_;
-  std::size_t flipped_;
-  Bytes seen_;
-  std::atomic<bool> is_over_{false};
-  std::thread thread_;
-};
 
 /// The other end of a link, made with OpenSSL alone: it need not keep to our rules.
 class OddPeer {

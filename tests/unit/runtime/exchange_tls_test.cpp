@@ -1,14 +1,19 @@
 #include <gtest/gtest.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <atomic>
+#include <memory>
 #include <string>
+#include <thread>
 #include <vector>
 
+#include "base/random.hpp"
 #include "certificates.hpp"
 #include "net/address.hpp"
 #include "runtime/clock.hpp"
 #include "runtime/exchange.hpp"
+#include "tcp_wire.hpp"
 
 /// The data plane between hosts, encrypted.
 namespace ashlar::runtime {
@@ -37,7 +42,8 @@ class Process : public ExchangeEvents {
   }
   void make() {
     auto buffer = store::Buffer::allocate(arena_, datum_bytes);
-    std::fill(buffer.writable().begin(), buffer.writable().end(), std::byte{5});
+    SplitMix64 random(1);  // so that nothing is to be compressed
+    for (std::byte& each : buffer.writable()) each = static_cast<std::byte>(random.next());
     table_.put(wanted, std::move(buffer));
   }
 
@@ -60,6 +66,53 @@ class Process : public ExchangeEvents {
 
  public:
   Exchange exchange_;
+};
+
+/// Stands before a process; on the first connections a byte of what comes from there is changed.
+class SpoilingWay {
+ public:
+  SpoilingWay(const std::string& to, int times) : to_(net::Address::parse(to)), times_(times) {
+    sockaddr_in address = loopback(0);
+    socklen_t size = sizeof address;
+    EXPECT_EQ(::bind(listener_.get(), reinterpret_cast<sockaddr*>(&address), size), 0);
+    EXPECT_EQ(::listen(listener_.get(), 8), 0);
+    ::getsockname(listener_.get(), reinterpret_cast<sockaddr*>(&address), &size);
+    port_ = ntohs(address.sin_port);
+    thread_ = std::thread([this] { run(); });
+  }
+  ~SpoilingWay() {
+    ::shutdown(listener_.get(), SHUT_RDWR);
+    thread_.join();
+  }
+
+  std::string address() const { return "tcp://127.0.0.1:" + std::to_string(port_); }
+  int connections() const { return connections_; }
+
+ private:
+  static sockaddr_in loopback(std::uint16_t port) {
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    address.sin_port = htons(port);
+    return address;
+  }
+  void run() {
+    for (int near; (near = ::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC)) >= 0;) {
+      net::Descriptor far(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+      const sockaddr_in there = loopback(to_.port);
+      EXPECT_EQ(::connect(far.get(), reinterpret_cast<const sockaddr*>(&there), sizeof there), 0);
+      const std::size_t flipped = ++connections_ > times_ ? SIZE_MAX : 1'000'000;
+      wires_.push_back(std::make_unique<net::Wire>(std::move(far), net::Descriptor(near), flipped));
+    }
+  }
+
+  net::Address to_;
+  int times_;
+  net::Descriptor listener_{::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
+  std::uint16_t port_ = 0;
+  std::atomic<int> connections_{0};
+  std::vector<std::unique_ptr<net::Wire>> wires_;
+  std::thread thread_;
 };
 
 Exchange::Options with(std::shared_ptr<const net::Tls> tls) {
@@ -90,6 +143,27 @@ struct ExchangeTls : testing::Test {
     return asks.fetched > 0;
   }
 };
+
+/// As without encryption, where only the datum is discarded.
+TEST_F(ExchangeTls, WhatHasChangedOnItsWayIsFetchedAgainAFewTimes) {
+  for (const int times : {1, 3, 100}) {
+    Loop own{Loop::Options{}};
+    Process asks(own, us, with(tls("us")));
+    Process has(own, them, with(tls("them")));
+    has.make();
+    SpoilingWay way(has.info().endpoint.remote_address, times);
+    auto info = has.info();
+    info.endpoint.remote_address = way.address();
+    asks.exchange_.know_peer(info);
+    own.dispatch([&] { asks.exchange_.start_fetch(wanted, them); });
+    EXPECT_TRUE(own.drive_until([&] { return asks.fetched > 0 || asks.has_failed; },
+                                now() + Duration::seconds(30)));
+    EXPECT_EQ(asks.has_failed, times == 100);
+    EXPECT_EQ(asks.fetched, times == 100 ? 0 : datum_bytes);
+    EXPECT_EQ(way.connections(), std::min(times + 1, 4));
+    own.stop();
+  }
+}
 
 TEST_F(ExchangeTls, DataGoFromHostToHost) { EXPECT_TRUE(gets(tls("us"), tls("them"))); }
 
