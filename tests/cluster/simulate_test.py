@@ -95,7 +95,7 @@ class Works(Folder):
         times = [self.figure(self.works("tree", None, "--task-ms", ms), "makespan")
                  for ms in ("10", "100")]
         self.assertAlmostEqual(times[1] / times[0], 10, delta=2)
-        moved = [self.figure(self.works("stencil", None, "--chunk-bytes", size), "moved")
+        moved = [self.figure(self.works("shuffle", None, "--chunk-bytes", size), "moved")
                  for size in ("1MiB", "4MiB")]
         self.assertGreater(moved[1], 2 * moved[0])
 
