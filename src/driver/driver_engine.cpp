@@ -37,6 +37,7 @@ void DriverEngine::State::end_step() {
     if (entry == data.end() || entry->second.place != Place::here) act(DropDatum{id});
   }
   pump();
+  say_what_is_held();
   if (!to_locate.empty()) send(protocol::LocateData{std::exchange(to_locate, {})});
   if (!to_release.empty()) send(protocol::ReleaseData{std::exchange(to_release, {})});
 }

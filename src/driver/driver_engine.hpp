@@ -205,6 +205,8 @@ struct Limits {
   Duration fetch_retry = Duration::milliseconds(100);
   /// The scheduler knows templates; else every run takes its graph along.
   bool keeps_templates = true;
+  /// It wants to know when the program looks at a part of a stream.
+  bool says_what_is_held = true;
 };
 
 /// How results come home: which data to pull, in which order, and what is still owed to the

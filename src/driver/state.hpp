@@ -55,8 +55,16 @@ struct Stream {
   std::set<std::uint32_t> ready;  ///< not in order: entries that exist and were not pulled
   std::map<std::uint32_t, std::uint64_t> pulled;  ///< entries here or on their way; their bytes
   std::uint64_t bytes = 0;                        ///< of those
+  std::set<std::uint32_t> delivered;              ///< of those, the ones that are here
+  bool is_said_held = false;                      ///< what the scheduler was told last
   std::size_t left = 0;                           ///< entries that the program is not done with
   std::shared_ptr<const Failure> failure;
+
+  /// The program looks at an entry, or may. In order it waits for the first one.
+  bool is_held() const {
+    return !delivered.empty() &&
+           (!order.is_in_order || *delivered.begin() == pulled.begin()->first);
+  }
 };
 
 struct Run {
@@ -147,6 +155,8 @@ struct DriverEngine::State {
   bool exists(Entry entry) const;
   void say_it_exists(Entry entry);
   void pump_streams();
+  void say_what_is_held();
+  void say_whether_held(std::uint32_t run);
   bool pull_next(std::uint32_t run, Stream& stream);
   void pull(std::uint32_t run, Stream& stream, std::uint32_t position);
   void let_go(Stream& stream, std::uint32_t position);

@@ -54,6 +54,19 @@ void DriverEngine::State::pump_streams() {
   }
 }
 
+/// While a program looks at something, its runs may wait for memory as long as it likes.
+void DriverEngine::State::say_what_is_held() {
+  for (const std::uint32_t run : streams) say_whether_held(run);
+}
+
+void DriverEngine::State::say_whether_held(std::uint32_t number) {
+  Run& run = runs.at(number);
+  const bool is_held = run.stream.is_held();
+  if (!limits.says_what_is_held || lost != nullptr || run.has_ended) return;
+  if (std::exchange(run.stream.is_said_held, is_held) == is_held) return;
+  send(protocol::StreamHeld{number, is_held});
+}
+
 /// The next entry if it exists and has room; returns whether that is so.
 bool DriverEngine::State::pull_next(std::uint32_t run, Stream& stream) {
   const auto& order = stream.order;
@@ -82,6 +95,7 @@ void DriverEngine::State::pull(std::uint32_t run, Stream& stream, std::uint32_t 
   stream.bytes += datum.bytes;
   ++datum.pulls;
   if (datum.place == Place::here) {
+    stream.delivered.insert(position);
     act(StreamDeliver{run, position, entry->first});
   } else if (datum.place == Place::away) {
     bring(entry);
@@ -95,6 +109,7 @@ void DriverEngine::State::let_go(Stream& stream, std::uint32_t position) {
   const auto pulled = stream.pulled.find(position);
   stream.bytes -= pulled->second;
   stream.pulled.erase(pulled);
+  stream.delivered.erase(position);
   const auto entry = data.find(stream.order.data[position]);
   Datum& datum = entry->second;
   --datum.pulls;
@@ -109,7 +124,9 @@ void DriverEngine::State::let_go(Stream& stream, std::uint32_t position) {
 
 void DriverEngine::State::give_to_streams(Entry entry) {
   for (const Reader& reader : entry->second.readers) {
-    if (runs.at(reader.run).stream.pulled.contains(reader.position)) {
+    Stream& stream = runs.at(reader.run).stream;
+    if (stream.pulled.contains(reader.position)) {
+      stream.delivered.insert(reader.position);
       act(StreamDeliver{reader.run, reader.position, entry->first});
     }
   }
@@ -128,6 +145,7 @@ void DriverEngine::State::close_stream(std::uint32_t run,
   stream.is_open = false;
   stream.failure = failure;
   while (!stream.pulled.empty()) let_go(stream, stream.pulled.begin()->first);
+  say_whether_held(run);
   for (const DatumId& id : stream.order.data) {
     const auto entry = data.find(id);
     if (entry == data.end()) continue;

@@ -78,6 +78,7 @@ struct Welcome {
   ClusterSize cluster;          ///< drivers only; ClusterSize says when it changes
   bool keeps_templates = true;  ///< drivers only: SubmitRun may name a template
   bool explains = true;         ///< drivers only: it answers Explain
+  bool heeds_streams = true;    ///< drivers only: StreamHeld may be sent
   bool returns_loans = false;   ///< on peer links: LoansWanted may be sent
   bool reads_checksums = true;  ///< frames sent to it may have checksums
   bool takes_pieces = true;     ///< on peer links: FetchPiece may be sent
@@ -171,6 +172,14 @@ struct DropTemplates {
   friend bool operator==(const DropTemplates&, const DropTemplates&) = default;
 };
 
+/// Whether the program looks at a part of what the run makes, and takes the next one when it is
+/// done with it: memory will then come free, however long that takes. Nothing is held at first.
+struct StreamHeld {
+  std::uint32_t run = 0;
+  bool is_held = false;
+  friend bool operator==(const StreamHeld&, const StreamHeld&) = default;
+};
+
 enum class Subject : std::uint8_t { cluster, run, task };
 
 /// Asks for a text that explains how all runs are, what bounds a run, or where a task is and why.
@@ -187,7 +196,7 @@ struct Explain {
 };
 
 using DriverToScheduler = std::variant<SubmitRun, CancelRun, PutData, ReleaseData, LocateData,
-                                       Heartbeat, DropTemplates, Explain>;
+                                       Heartbeat, DropTemplates, Explain, StreamHeld>;
 
 // ---- scheduler -> driver ---------------------------------------------------------------------
 
@@ -533,8 +542,8 @@ struct FetchPiece {
   friend bool operator==(const FetchPiece&, const FetchPiece&) = default;
 };
 
-using PeerMessage = std::variant<Fetch, FetchCancel, ArenaShared, FetchInPlace, FetchBytes,
-                                 FetchRefused, PushInPlace, PushBytes, LeaseReturned, LoansWanted,
-                                 FetchPiece>;
+using PeerMessage =
+    std::variant<Fetch, FetchCancel, ArenaShared, FetchInPlace, FetchBytes, FetchRefused,
+                 PushInPlace, PushBytes, LeaseReturned, LoansWanted, FetchPiece>;
 
 }  // namespace ashlar::protocol

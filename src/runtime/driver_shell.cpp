@@ -48,7 +48,7 @@ void DriverShell::join(SchedulerShell& scheduler) {
   const auto session = scheduler.open_session(hello(), [this](protocol::SchedulerToDriver message) {
     events_.push_back(driver::FromScheduler{std::move(message)});
   });
-  joined(session.session, session.driver, true);
+  joined(session.session, session.driver, {});
 }
 
 void DriverShell::join(std::shared_ptr<net::Link> link) {
@@ -59,11 +59,9 @@ void DriverShell::join(std::shared_ptr<net::Link> link) {
   link_->send({wire::encode(wire::Handshake(hello())), {}, {}, -1});
 }
 
-void DriverShell::joined(SessionId session, PeerId self, bool keeps_templates) {
+void DriverShell::joined(SessionId session, PeerId self, const driver::Limits& limits) {
   session_ = session;
   exchange_.set_self(self);
-  driver::Limits limits;
-  limits.keeps_templates = keeps_templates;
   engine_ =
       std::make_unique<driver::DriverEngine>(session, limits, exchange_.endpoint().host_identity);
   is_joined_ = true;
@@ -235,7 +233,10 @@ std::span<std::byte> DriverShell::on_frame(std::span<const std::byte> control,
       observer_.on_cluster_size(welcome->cluster);
       explains_ = welcome->explains;
       if (welcome->reads_checksums) link_->add_checksums();
-      joined(welcome->session, welcome->peer, welcome->keeps_templates);
+      driver::Limits limits;
+      limits.keeps_templates = welcome->keeps_templates;
+      limits.says_what_is_held = welcome->heeds_streams;
+      joined(welcome->session, welcome->peer, limits);
     }
   } else {
     auto decoded = wire::decode_scheduler_to_driver(control);

@@ -93,7 +93,7 @@ class DriverShell : private ExchangeEvents, private net::LinkEvents {
   bool process();
   void perform(driver::Action& action);
   void to_scheduler(protocol::DriverToScheduler message);
-  void joined(SessionId session, PeerId self, bool keeps_templates);
+  void joined(SessionId session, PeerId self, const driver::Limits& limits);
   void disconnected(const std::string& reason);
   void tick();
   protocol::Hello hello() const;

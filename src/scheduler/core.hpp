@@ -137,6 +137,7 @@ class Core {
   void on(const FromDriver& event);
   void on_driver(SessionId session, const protocol::SubmitRun& message);
   void on_driver(SessionId session, const protocol::CancelRun& message);
+  void on_driver(SessionId session, const protocol::StreamHeld& message);
   void on_driver(SessionId session, const protocol::PutData& message);
   void on_driver(SessionId session, const protocol::ReleaseData& message);
   void on_driver(SessionId session, const protocol::LocateData& message);
@@ -378,6 +379,7 @@ class Core {
   };
   bool is_held_up(const Run& run, std::uint32_t task);
   bool is_stuck_on_memory();
+  bool is_held_by_programs() const;
   Shortage total_shortage();
   void relieve_memory();
   void fail_too_large(Run& run);

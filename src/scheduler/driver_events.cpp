@@ -187,6 +187,10 @@ void Core::on_driver(SessionId session, const protocol::DropTemplates& message) 
   }
 }
 
+void Core::on_driver(SessionId session, const protocol::StreamHeld& message) {
+  if (Run* run = find_run({session, message.run})) run->is_held = message.is_held;
+}
+
 void Core::on_driver(SessionId session, const protocol::CancelRun& message) {
   Run* run = find_run({session, message.run});
   if (run == nullptr || !run->graph) {

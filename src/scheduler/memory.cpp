@@ -164,9 +164,15 @@ Core::Shortage Core::total_shortage() {
   return total;
 }
 
+/// Whether all that is to be done is for programs that look at some of it, and will take more then.
+bool Core::is_held_by_programs() const {
+  return std::ranges::all_of(
+      runs_, [](const auto& run) { return !run || run->is_held || run->tasks.unfinished() == 0; });
+}
+
 /// Fails a run when nothing in the cluster can go on for want of memory, and has not for a while.
 void Core::relieve_memory() {
-  if (!is_stuck_on_memory()) {
+  if (!is_stuck_on_memory() || is_held_by_programs()) {
     is_stuck_ = false;
     return;
   }

@@ -78,6 +78,7 @@ struct Run {
   bool is_ended = false;  ///< its RunEnded was sent
   bool delivers = false;
   bool ends_on_failure = false;
+  bool is_held = false;                        ///< StreamHeld
   std::vector<CausePtr> causes;                ///< of its failures, the first one first
   std::map<std::uint32_t, CausePtr> given_up;  ///< wanted data that were made, and are lost
   CausePtr end_cause;                          ///< what ended it as a whole; none: nothing did

@@ -43,6 +43,11 @@ struct ToScheduler {
     to.setRun(explain.run);
     to.setTask(explain.task);
   }
+  void operator()(const protocol::StreamHeld& held) {
+    auto to = out.initStreamHeld();
+    to.setRun(held.run);
+    to.setIsHeld(held.is_held);
+  }
 };
 
 std::size_t words_of(const protocol::DriverToScheduler& message) {
@@ -104,6 +109,10 @@ protocol::DriverToScheduler read_to_scheduler(schema::DriverToScheduler::Reader 
                                      .numbers = read_u32(in.getDropTemplates().getNumbers())};
     case DriverToScheduler::EXPLAIN:
       return read_explain(in.getExplain());
+    case DriverToScheduler::STREAM_HELD: {
+      const auto from = in.getStreamHeld();
+      return protocol::StreamHeld{.run = from.getRun(), .is_held = from.getIsHeld()};
+    }
   }
   refuse_unknown("the scheduler", in.which());
 }

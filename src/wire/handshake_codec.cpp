@@ -61,6 +61,7 @@ struct Writer {
     write_cluster_size(welcome.cluster, to.initCluster());
     to.setKeepsTemplates(welcome.keeps_templates);
     to.setExplains(welcome.explains);
+    to.setHeedsStreams(welcome.heeds_streams);
     to.setReturnsLoans(welcome.returns_loans);
     to.setReadsChecksums(welcome.reads_checksums);
     to.setTakesPieces(welcome.takes_pieces);
@@ -82,6 +83,7 @@ Handshake read(schema::Handshake::Reader in) {
                                .cluster = read_cluster_size(from.getCluster()),
                                .keeps_templates = from.getKeepsTemplates(),
                                .explains = from.getExplains(),
+                               .heeds_streams = from.getHeedsStreams(),
                                .returns_loans = from.getReturnsLoans(),
                                .reads_checksums = from.getReadsChecksums(),
                                .takes_pieces = from.getTakesPieces()};

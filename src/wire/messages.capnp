@@ -113,6 +113,7 @@ struct Welcome {
   returnsLoans @6 :Bool;
   readsChecksums @7 :Bool;
   takesPieces @8 :Bool;
+  heedsStreams @9 :Bool;
 }
 
 struct ClusterSize {
@@ -136,6 +137,7 @@ struct DriverToScheduler {
     heartbeat @5 :Heartbeat;
     dropTemplates @6 :DropTemplates;
     explain @7 :Explain;
+    streamHeld @8 :StreamHeld;
   }
 }
 
@@ -192,6 +194,11 @@ struct DropTemplates {
   # From drivers `session` is absent: the link's is meant.
   session @0 :UInt32 = 0xffffffff;
   numbers @1 :List(UInt32);
+}
+
+struct StreamHeld {
+  run @0 :UInt32;
+  isHeld @1 :Bool;
 }
 
 struct CancelRun {

@@ -404,6 +404,20 @@ TEST(EgressMemory, ChunksThatWaitGoToDisk) {
   EXPECT_GT(session.report().spilled_bytes, 0u);
 }
 
+TEST(EgressMemory, WithoutADiskChunksWaitInMemoryHoweverLongTheProgramTakes) {
+  LocalOptions options = small_workers(96 * mebibyte);
+  options.spill_per_worker = 0;
+  auto session = Session::local(options);
+  auto stream = session.stream(random::uniform({8192, 4096}, {.chunks = {512, 512}, .seed = 8}),
+                               {.bytes_max = 1});
+  int chunks = 0;
+  while (stream.next() != nullptr) {
+    // Longer than what is stuck may be stuck otherwise.
+    if (++chunks == 2) std::this_thread::sleep_for(std::chrono::seconds(8));
+  }
+  EXPECT_EQ(chunks, 128);
+}
+
 TEST(EgressMemory, NothingOfAStreamThatWasLeftStays) {
   auto session = Session::local(small_workers(128 * mebibyte));
   const auto x = random::uniform({2048, 4096}, {.chunks = {512, 512}});  // 64 MiB

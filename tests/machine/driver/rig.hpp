@@ -78,6 +78,8 @@ inline std::string text_of(const Actions& actions) {
         list("locate", l->data);
       } else if (const auto* q = std::get_if<protocol::Explain>(&to->message)) {
         out << "explain " << q->request;
+      } else if (const auto* h = std::get_if<protocol::StreamHeld>(&to->message)) {
+        out << (h->is_held ? "hold " : "let go of ") << h->run;
       }
     } else if (const auto* f = std::get_if<StartFetch>(&action)) {
       out << "fetch " << f->datum.index << '@' << f->peer.value;

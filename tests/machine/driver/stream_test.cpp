@@ -51,8 +51,29 @@ TEST(DriverStream, PullsWhatIsMadeWhenOrderDoesNotMatter) {
   rig({asked});
   EXPECT_EQ(rig.told(ready({2}, 2, 100)), "exists 2; fetch 2@2");
   EXPECT_EQ(rig.told(ready({3, 1}, 2, 100)), "exists 3; exists 1; fetch 1@2");
-  EXPECT_EQ(rig({Arrived{datum(2), 100}}), "show 1:2");
-  EXPECT_EQ(rig({StreamMoved{1, 2}}), "drop 2; fetch 3@2");
+  EXPECT_EQ(rig({Arrived{datum(2), 100}}), "show 1:2; hold 1");
+  EXPECT_EQ(rig({StreamMoved{1, 2}}), "drop 2; fetch 3@2; let go of 1");
+}
+
+TEST(DriverStream, TheSchedulerIsToldWhetherTheProgramHasSomethingToLookAt) {
+  Rig rig;
+  rig.told(peer_info(2, "here"));
+  rig({stream({0, 1, 2}, 200)});
+  rig.told(ready({0, 1, 2}, 2, 100));
+  EXPECT_EQ(rig({Arrived{datum(1), 100}}), "show 1:1") << "it waits for the first";
+  EXPECT_EQ(rig({Arrived{datum(0), 100}}), "show 1:0; hold 1");
+  EXPECT_EQ(rig({StreamMoved{1, 0}}), "drop 0; fetch 2@2") << "it has the next one";
+  EXPECT_EQ(rig({StreamMoved{1, 1}}), "drop 1; let go of 1");
+  EXPECT_EQ(rig({Arrived{datum(2), 100}}), "show 1:2; hold 1");
+  EXPECT_EQ(rig({StreamEnded{1}}), "drop 2; let go of 1");
+}
+
+TEST(DriverStream, ASchedulerThatDoesNotHeedStreamsIsNotTold) {
+  Rig rig({.says_what_is_held = false});
+  rig.told(peer_info(2, "here"));
+  rig({stream({0}, 200)});
+  rig.told(ready({0}, 2, 100));
+  EXPECT_EQ(rig({Arrived{datum(0), 100}}), "show 1:0");
 }
 
 TEST(DriverStream, DataOfOtherRunsStayWhereTheyAre) {

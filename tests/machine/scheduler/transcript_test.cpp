@@ -421,6 +421,39 @@ TEST_F(Transcript, ARunFailsWhenNothingCanGoOnForWantOfMemory) {
   EXPECT_EQ(engine_.unfinished_tasks(), 0u);
 }
 
+TEST_F(Transcript, AProgramMayTakeItsTimeOverAPartOfItsResults) {
+  join(1, {"add"}, 12);
+  submit(0, graph_of({{}, {}}, {0, 1}));
+  const auto task = sent<protocol::AssignTasks>(1).at(0).task;
+  ASSERT_EQ(task.size(), 2u);
+  done(1, task[0]);
+  const auto say_short = [&] {
+    say(1, protocol::MemoryShort{1, 8, {{{session, 0}, task[1]}}, {8}, {}});
+  };
+  say_short();
+  step(FromDriver{session, protocol::StreamHeld{0, true}});
+  wait(Duration::seconds(100));
+  EXPECT_TRUE(told<protocol::RunEnded>().empty());
+  step(FromDriver{session, protocol::StreamHeld{0, false}});
+  wait(Duration::milliseconds(500));
+  EXPECT_TRUE(told<protocol::RunEnded>().empty()) << "it may release something now";
+  wait(Duration::milliseconds(600));
+  ASSERT_EQ(told<protocol::RunEnded>().size(), 1u) << "it waits for what cannot come";
+}
+
+TEST_F(Transcript, AnotherRunMayBeWhatTheProgramWaitsFor) {
+  join(1, {"add"}, 12);
+  submit(0, graph_of({{}, {}}, {0, 1}));
+  const auto task = sent<protocol::AssignTasks>(1).at(0).task;
+  done(1, task[0]);
+  step(FromDriver{session, protocol::StreamHeld{0, true}});
+  submit(1, graph_of({{}}, {0}));
+  say(1, protocol::MemoryShort{2, 8, {{{session, 0}, task[1]}, {{session, 1}, 0}}, {8, 8}, {}});
+  wait(Duration::milliseconds(1100));
+  ASSERT_EQ(told<protocol::RunEnded>().size(), 1u);
+  EXPECT_EQ(told<protocol::RunEnded>().front().run, 1u);
+}
+
 TEST_F(Transcript, ReleasedMemoryEndsAShortage) {
   join(1, {"add"}, 20);
   submit(0, graph_of({{}}, {0}));

@@ -46,13 +46,15 @@ class RandomMessages {
 
   void fill(protocol::Hello& out);
   void fill(protocol::Welcome& out) {
-    out = {u32(), peer(), SessionId{u32()}, {u32(), u64()}, coin(), coin(), coin()};
+    out = {u32(),  peer(), SessionId{u32()}, {u32(), u64()}, coin(),
+           coin(), coin(), coin(),           coin(),         coin()};
   }
   void fill(protocol::ClusterSize& out) { out = {u32(), u64()}; }
   void fill(protocol::Refusal& out) { out = {text()}; }
   void fill(protocol::Heartbeat& out);
   void fill(protocol::SubmitRun& out);
   void fill(protocol::CancelRun& out) { out = {u32()}; }
+  void fill(protocol::StreamHeld& out) { out = {u32(), coin()}; }
   void fill(protocol::DropTemplates& out);
   void fill(protocol::RunTemplate& out);
   void fill(protocol::PutData& out) { out = {u32(), sizes(count())}; }
@@ -60,9 +62,7 @@ class RandomMessages {
   void fill(protocol::LocateData& out) { out = {own_ids(count())}; }
   void fill(protocol::Explain& out);
   void fill(protocol::Explanation& out) { out = {u64(), text()}; }
-  void fill(protocol::PeerInfo& out) {
-    out = {peer(), text(), {text(), text(), text(), text()}};
-  }
+  void fill(protocol::PeerInfo& out) { out = {peer(), text(), {text(), text(), text(), text()}}; }
   void fill(protocol::PeerGone& out) { out = {peer(), text()}; }
   void fill(protocol::DataReady& out);
   void fill(protocol::RunEnded& out);
@@ -76,7 +76,9 @@ class RandomMessages {
   void fill(protocol::Shutdown& out) { out = {text()}; }
   void fill(protocol::TasksDone& out);
   void fill(protocol::TaskFailed& out);
-  void fill(protocol::DataAcquired& out) { out = {run(), ids(count()), u64(), u64(), u64(), u64()}; }
+  void fill(protocol::DataAcquired& out) {
+    out = {run(), ids(count()), u64(), u64(), u64(), u64()};
+  }
   void fill(protocol::DataMissing& out);
   void fill(protocol::Leaving& out) { out = {text()}; }
   void fill(protocol::MemoryShort& out);
