@@ -40,7 +40,7 @@ TEST(DriverStream, TwoDataMayBeHereWhateverTheirSize) {
   EXPECT_EQ(rig.told(ready({0, 1, 2}, 2, 100)),
             "exists 0; exists 1; exists 2; fetch 0@2; fetch 1@2");
   rig({Arrived{datum(0), 100}});
-  EXPECT_EQ(rig({StreamMoved{1, 0}}), "drop 0; fetch 2@2");
+  EXPECT_EQ(rig({StreamMoved{1, 0}}), "drop 0; fetch 2@2; let go of 1");
 }
 
 TEST(DriverStream, PullsWhatIsMadeWhenOrderDoesNotMatter) {
@@ -65,7 +65,7 @@ TEST(DriverStream, TheSchedulerIsToldWhetherTheProgramHasSomethingToLookAt) {
   EXPECT_EQ(rig({StreamMoved{1, 0}}), "drop 0; fetch 2@2") << "it has the next one";
   EXPECT_EQ(rig({StreamMoved{1, 1}}), "drop 1; let go of 1");
   EXPECT_EQ(rig({Arrived{datum(2), 100}}), "show 1:2; hold 1");
-  EXPECT_EQ(rig({StreamEnded{1}}), "drop 2; let go of 1");
+  EXPECT_EQ(rig({StreamEnded{1}}), "let go of 1; drop 2");
 }
 
 TEST(DriverStream, ASchedulerThatDoesNotHeedStreamsIsNotTold) {
@@ -100,11 +100,11 @@ TEST(DriverStream, OneCopyServesSeveralReaders) {
   rig.told(ready({0, 1}, 2, 100));
   rig.told(ended());
   rig({stream({0}, 1, 5), stream({0}, 1, 6)});
-  EXPECT_EQ(rig({Arrived{datum(0), 100}}), "show 5:0; show 6:0");
+  EXPECT_EQ(rig({Arrived{datum(0), 100}}), "show 5:0; show 6:0; hold 5; hold 6");
   EXPECT_EQ(rig.told(ended(RunOutcome::done, 5)), "");
   EXPECT_EQ(rig({StreamMoved{5, 0}}), "finished 5") << "the other one still looks at it";
   EXPECT_EQ(rig({BringAsked{{datum(0)}}}), "deliver 0");
-  EXPECT_EQ(rig({StreamMoved{6, 0}}), "") << "the program keeps it";
+  EXPECT_EQ(rig({StreamMoved{6, 0}}), "let go of 6") << "the program keeps it";
   EXPECT_EQ(rig({ReleaseAsked{{datum(0)}}}), "drop 0; release 0");
 }
 
@@ -114,7 +114,7 @@ TEST(DriverStream, NothingIsLeftOfAStreamThatEndsEarly) {
   rig({stream({0, 1, 2}, 200)});
   rig.told(ready({0, 1, 2}, 2, 100));
   rig({Arrived{datum(0), 100}});
-  EXPECT_EQ(rig({CancelAsked{1}, StreamEnded{1}}), "cancel 1; abandon 1; drop 0");
+  EXPECT_EQ(rig({CancelAsked{1}, StreamEnded{1}}), "cancel 1; abandon 1; let go of 1; drop 0");
   EXPECT_EQ(rig({Arrived{datum(1), 100}}), "drop 1") << "it was on its way";
   EXPECT_EQ(rig({ReleaseAsked{{datum(0), datum(1), datum(2)}}}), "release 0 1 2");
   EXPECT_EQ(rig.told(ended(RunOutcome::cancelled)), "finished 1");
@@ -155,7 +155,7 @@ TEST(DriverStream, WhatAGonePeerHeldIsLocatedWhenItsTurnComes) {
   rig.told(ready({0, 1, 2}, 2, 100));
   rig({Arrived{datum(0), 100}});
   EXPECT_EQ(rig.told(protocol::PeerGone{PeerId{2}, ""}), "forget 2; abandon 1; locate 1");
-  EXPECT_EQ(rig({StreamMoved{1, 0}}), "drop 0; locate 2");
+  EXPECT_EQ(rig({StreamMoved{1, 0}}), "drop 0; let go of 1; locate 2");
   EXPECT_EQ(rig.told(ready({1, 2}, 3, 100)), "fetch 1@3; fetch 2@3");
 }
 
