@@ -297,6 +297,7 @@ class Core {
   bool will_have(const Datum& datum, const ReplicaPool::Replica& replica);
   Instant due_from(DataRef ref, PeerIndex source, PeerIndex worker);
   Instant due_after(Instant from, const Datum& datum, PeerIndex source, PeerIndex worker) const;
+  void begin_transfer(ReplicaPool::Replica& replica);
   void begin_transfers(DataRef ref);
   void expect(DataRef ref, PeerIndex holder, PeerIndex worker);
 

@@ -41,12 +41,15 @@ class ReplicaPool {
     std::uint32_t next = end;
     PeerIndex from = no_peer;  ///< it comes from there
     bool is_actual = false;
+    bool has_begun = false;          ///< to come: since `began`
     std::uint64_t coming_bytes = 0;  ///< over the network; 0 once it is there
+    Instant began;                   ///< when it was there to be sent, and asked for
     Instant due;                     ///< when it is expected to be there
     Instant sends_until;             ///< when those have it that were sent to the peer for it
   };
 
   const Replica& at(std::uint32_t node) const { return nodes_[node]; }
+  Replica& edit(std::uint32_t node) { return nodes_[node]; }
   Replica* find(const Datum& datum, PeerIndex peer) {
     for (std::uint32_t n = datum.replicas; n != end; n = nodes_[n].next) {
       if (nodes_[n].peer == peer) return &nodes_[n];

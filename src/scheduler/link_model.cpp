@@ -9,25 +9,24 @@ namespace {
 constexpr std::uint64_t telling_bytes = 1 << 16;            // less is latency
 constexpr Duration overhead = Duration::microseconds(100);  // of asking and reporting
 constexpr Duration silence_max = Duration::seconds(10);     // then all were lost or given up
-constexpr std::size_t under_way_max = 16;
 /// A sample ends when nothing is under way any more, or after so many times what is: what is half
 /// through is little then.
-constexpr std::size_t rounds = 4;
+constexpr std::uint32_t rounds = 4;
 
 }  // namespace
 
-void LinkModel::begin(const Transfer& transfer, Instant now) {
-  begin(link_of(receiving_, transfer.to), transfer, now);
-  begin(link_of(sending_, transfer.from), transfer, now);
+void LinkModel::begin(PeerIndex from, PeerIndex to, Instant now) {
+  begin(link_of(receiving_, to), now);
+  begin(link_of(sending_, from), now);
 }
 
-void LinkModel::end(const Transfer& transfer, std::uint64_t bytes, Instant now) {
-  Link& receiver = link_of(receiving_, transfer.to);
-  Link& sender = link_of(sending_, transfer.from);
-  receiver.is_shared |= sender.under_way.size() > receiver.under_way.size();
-  sender.is_shared |= receiver.under_way.size() > sender.under_way.size();
-  end(receiver, transfer, bytes, now);
-  end(sender, transfer, bytes, now);
+void LinkModel::end(PeerIndex from, PeerIndex to, const Transfer& transfer, Instant now) {
+  Link& receiver = link_of(receiving_, to);
+  Link& sender = link_of(sending_, from);
+  receiver.is_shared |= sender.under_way > receiver.under_way;
+  sender.is_shared |= receiver.under_way > sender.under_way;
+  end(receiver, transfer, now);
+  end(sender, transfer, now);
 }
 
 LinkModel::Link& LinkModel::link_of(std::vector<Link>& links, PeerIndex peer) {
@@ -35,30 +34,22 @@ LinkModel::Link& LinkModel::link_of(std::vector<Link>& links, PeerIndex peer) {
   return links[peer];
 }
 
-void LinkModel::begin(Link& link, const Transfer& transfer, Instant now) {
-  if (!link.under_way.empty() && now - link.last_end > silence_max) link.under_way.clear();
-  if (link.under_way.empty()) {
-    start_sample(link, now);
-    link.last_end = now;
-  }
-  if (link.under_way.size() < under_way_max) link.under_way.push_back(transfer);
+void LinkModel::begin(Link& link, Instant now) {
+  if (now - link.last_end > silence_max) link.under_way = 0;
+  if (link.under_way++ > 0) return;
+  start_sample(link, now);
+  link.last_end = now;
 }
 
-void LinkModel::end(Link& link, const Transfer& transfer, std::uint64_t bytes, Instant now) {
-  const auto ended = std::ranges::find_if(link.under_way, [&](const Transfer& t) {
-    return t.datum == transfer.datum && t.to == transfer.to;
-  });
-  if (ended == link.under_way.end()) return;
-  const bool is_earlier = ended - link.under_way.begin() < link.earlier;
-  link.under_way.erase(ended);
+void LinkModel::end(Link& link, const Transfer& transfer, Instant now) {
+  if (link.under_way == 0) return;
+  --link.under_way;
   link.last_end = now;
-  if (is_earlier) {
-    --link.earlier;  // some of it came before
-  } else {
-    link.bytes += bytes;
+  if (transfer.began >= link.since) {  // of others some came before
+    link.bytes += transfer.bytes;
     ++link.ended;
   }
-  if (!link.under_way.empty() && link.ended < rounds * link.under_way.size()) return;
+  if (link.under_way > 0 && link.ended < rounds * link.under_way) return;
   const Duration took = now - link.since - overhead;
   if (link.bytes >= telling_bytes && took.ns > 0) {
     const double sample = static_cast<double>(link.bytes) / took.in_seconds();
@@ -70,7 +61,6 @@ void LinkModel::end(Link& link, const Transfer& transfer, std::uint64_t bytes, I
 
 void LinkModel::start_sample(Link& link, Instant now) {
   link.since = now;
-  link.earlier = static_cast<std::ptrdiff_t>(link.under_way.size());
   link.bytes = 0;
   link.ended = 0;
   link.is_shared = false;

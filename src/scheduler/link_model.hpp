@@ -1,6 +1,5 @@
 #pragma once
 
-#include <cstddef>
 #include <cstdint>
 #include <vector>
 
@@ -35,27 +34,26 @@ class LinkModel {
   Rate learned_sending(PeerIndex peer) const { return learned(sending_, peer); }
   Rate learned_usual() const { return common_; }
 
+  /// Something that is there, and was asked for, begins to go from one to the other.
+  void begin(PeerIndex from, PeerIndex to, Instant now);
   struct Transfer {
-    DataRef datum;
-    PeerIndex from = no_peer, to = no_peer;
+    std::uint64_t bytes = 0;
+    Instant began;
   };
-  /// The worker was told to get the datum from another host, where it is.
-  void begin(const Transfer& transfer, Instant now);
-  /// The worker reports that it has this datum, of so many bytes, from another host.
-  void end(const Transfer& transfer, std::uint64_t bytes, Instant now);
+  /// It is reported to be there.
+  void end(PeerIndex from, PeerIndex to, const Transfer& transfer, Instant now);
   void forget() { *this = LinkModel(assumed_); }
 
  private:
   /// One direction of one peer.
   struct Link {
     Rate learned;
-    std::vector<Transfer> under_way;  ///< those that began, not all
-    Instant since;                    ///< when the sample began, while some are under way
-    std::ptrdiff_t earlier = 0;       ///< of those, the first ones, how many began before it
-    Instant last_end;                 ///< of a transfer
-    std::uint64_t bytes = 0;          ///< of what began and ended in the sample
-    std::uint32_t ended = 0;          ///< likewise
-    bool is_shared = false;           ///< the other end had more under way
+    std::uint32_t under_way = 0;  ///< transfers; also some that were given up, for a while
+    std::uint32_t ended = 0;      ///< of those that began in the sample
+    std::uint64_t bytes = 0;      ///< likewise
+    Instant since;                ///< when the sample began, while something is under way
+    Instant last_end;             ///< of a transfer
+    bool is_shared = false;       ///< the other end had more under way
   };
 
   double of(const std::vector<Link>& links, PeerIndex peer) const {
@@ -66,9 +64,9 @@ class LinkModel {
     return peer < links.size() ? links[peer].learned : Rate{};
   }
   static Link& link_of(std::vector<Link>& links, PeerIndex peer);
-  static void begin(Link& link, const Transfer& transfer, Instant now);
+  static void begin(Link& link, Instant now);
   static void start_sample(Link& link, Instant now);
-  void end(Link& link, const Transfer& transfer, std::uint64_t bytes, Instant now);
+  void end(Link& link, const Transfer& transfer, Instant now);
   void learn(Rate& rate, double sample, bool is_shared) const;
 
   double assumed_;

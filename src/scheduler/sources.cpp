@@ -118,16 +118,21 @@ void Core::expect(DataRef ref, PeerIndex holder, PeerIndex worker) {
   if (source != nullptr) source->sends_until = due;
   const std::uint64_t bytes = d.bytes == graph::TaskGraph::dynamic_bytes ? 0 : d.bytes;
   replicas_.add_coming(d, worker, holder, bytes, due);
-  if (is_there) links_.begin({ref, holder, worker}, now_);
+  if (is_there) begin_transfer(*replicas_.find(d, worker));
+}
+
+void Core::begin_transfer(ReplicaPool::Replica& replica) {
+  replica.has_begun = true;
+  replica.began = now_;
+  links_.begin(replica.from, replica.peer, now_);
 }
 
 /// The datum has been made: those that wait for it on other hosts get it now.
 void Core::begin_transfers(DataRef ref) {
   const Datum& d = datum(ref);
   for (std::uint32_t n = d.replicas; n != ReplicaPool::end; n = replicas_.at(n).next) {
-    const ReplicaPool::Replica& replica = replicas_.at(n);
-    if (replica.coming_bytes == 0 || replica.from != d.primary) continue;
-    links_.begin({ref, replica.from, replica.peer}, now_);
+    ReplicaPool::Replica& replica = replicas_.edit(n);
+    if (replica.coming_bytes > 0 && replica.from == d.primary) begin_transfer(replica);
   }
 }
 

@@ -251,7 +251,9 @@ void Core::on_worker(PeerIndex worker, const protocol::DataAcquired& message) {
     if (auto* replica = replicas_.find(datum(ref), worker)) {
       if (replica->coming_bytes > 0) {
         if (run != nullptr) run->traffic_of(replica->from).sent += replica->coming_bytes;
-        links_.end({ref, replica->from, worker}, replica->coming_bytes, now_);
+        if (replica->has_begun) {
+          links_.end(replica->from, worker, {replica->coming_bytes, replica->began}, now_);
+        }
       }
       replicas_.arrive(*replica);
     } else {

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <utility>
+
 namespace ashlar::scheduler {
 namespace {
 
@@ -10,10 +12,10 @@ constexpr std::uint64_t chunk = 1 << 20;
 /// Lets peer `to` get chunks from `from`, one after the other, at so many bytes a second.
 void fetch(LinkModel& links, PeerIndex from, PeerIndex to, double rate, int times, Instant& now) {
   for (int n = 0; n < times; ++n) {
-    const DataRef datum{0, static_cast<std::uint32_t>(n)};
-    links.begin({datum, from, to}, now);
+    const Instant began = now;
+    links.begin(from, to, began);
     now = now + Duration::microseconds(100) + Duration::seconds(chunk / rate);
-    links.end({datum, from, to}, chunk, now);
+    links.end(from, to, {chunk, began}, now);
   }
 }
 
@@ -52,10 +54,11 @@ TEST(LinkModel, OneBadSampleDoesNotPoisonIt) {
 TEST(LinkModel, WhatSharesTheLinkIsCounted) {
   LinkModel links{1e9};
   Instant now;
-  for (std::uint32_t n = 0; n < 10; ++n) {
-    for (std::uint32_t k = 0; k < 4; ++k) links.begin({{0, 4 * n + k}, 1, 2}, now);
+  for (int n = 0; n < 10; ++n) {
+    const Instant began = now;
+    for (int k = 0; k < 4; ++k) links.begin(1, 2, began);
     now = now + Duration::microseconds(100) + Duration::seconds(4 * chunk / 2e8);
-    for (std::uint32_t k = 0; k < 4; ++k) links.end({{0, 4 * n + k}, 1, 2}, chunk, now);
+    for (int k = 0; k < 4; ++k) links.end(1, 2, {chunk, began}, now);
   }
   EXPECT_NEAR(links.receiving(2), 2e8, 2e7) << "not a quarter of it";
 }
@@ -63,10 +66,11 @@ TEST(LinkModel, WhatSharesTheLinkIsCounted) {
 TEST(LinkModel, ASenderIsCreditedWithWhatItSendsToAll) {
   LinkModel links{1e9};
   Instant now;
-  for (std::uint32_t n = 0; n < 20; ++n) {
-    for (PeerIndex to = 2; to < 6; ++to) links.begin({{0, n}, 1, to}, now);
+  for (int n = 0; n < 20; ++n) {
+    const Instant began = now;
+    for (PeerIndex to = 2; to < 6; ++to) links.begin(1, to, began);
     now = now + Duration::microseconds(100) + Duration::seconds(4 * chunk / 2e8);
-    for (PeerIndex to = 2; to < 6; ++to) links.end({{0, n}, 1, to}, chunk, now);
+    for (PeerIndex to = 2; to < 6; ++to) links.end(1, to, {chunk, began}, now);
   }
   EXPECT_NEAR(links.sending(1), 2e8, 2e7);
 }
@@ -75,10 +79,11 @@ TEST(LinkModel, AReceiverIsNotTakenForSlowBecauseItsSenderHasOthersToServe) {
   LinkModel links{1e9};
   Instant now;
   fetch(links, 9, 2, 2e8, 20, now);
-  for (std::uint32_t n = 0; n < 40; ++n) {
-    for (PeerIndex to = 2; to < 10; ++to) links.begin({{0, n}, 1, to}, now);
+  for (int n = 0; n < 40; ++n) {
+    const Instant began = now;
+    for (PeerIndex to = 2; to < 10; ++to) links.begin(1, to, began);
     now = now + Duration::microseconds(100) + Duration::seconds(8 * chunk / 2e8);
-    for (PeerIndex to = 2; to < 10; ++to) links.end({{0, n}, 1, to}, chunk, now);
+    for (PeerIndex to = 2; to < 10; ++to) links.end(1, to, {chunk, began}, now);
   }
   EXPECT_GT(links.receiving(2), 1.2e8) << "an eighth of it came";
 }
@@ -88,27 +93,44 @@ TEST(LinkModel, WhatCameBeforeASampleIsNotCountedInIt) {
   Instant now;
   // At any time two are under way, each at half the rate, so that the link is never free.
   const Duration half = Duration::seconds(chunk / 1e8);
-  links.begin({{0, 0}, 1, 2}, now);
-  for (std::uint32_t n = 1; n < 200; ++n) {
-    links.begin({{0, n}, 1, 2}, now);
+  Instant earlier = now;
+  links.begin(1, 2, earlier);
+  for (int n = 1; n < 200; ++n) {
+    const Instant began = now;
+    links.begin(1, 2, began);
     now = now + half;
-    links.end({{0, n - 1}, 1, 2}, chunk, now);
+    links.end(1, 2, {chunk, std::exchange(earlier, began)}, now);
   }
   EXPECT_LE(links.receiving(2), 1.02e8);
   EXPECT_GT(links.receiving(2), 0.7e8);
 }
 
+TEST(LinkModel, ManySmallDataAtOnceSayWhatTheyTakeTogether) {
+  LinkModel links{1e9};
+  Instant now;
+  constexpr std::uint64_t piece = 10'000;
+  for (int n = 0; n < 10; ++n) {
+    const Instant began = now;
+    for (int k = 0; k < 400; ++k) links.begin(1 + 2 * (k % 4), 2, began);
+    for (int k = 0; k < 400; ++k) {
+      now = now + Duration::seconds(piece / 1e8);
+      links.end(1 + 2 * (k % 4), 2, {piece, began}, now);
+    }
+  }
+  EXPECT_NEAR(links.receiving(2), 1e8, 1e7);
+}
+
 TEST(LinkModel, SmallDataSayNothingOfTheRate) {
   LinkModel links{1e9};
-  links.begin({{0, 1}, 1, 2}, {});
-  links.end({{0, 1}, 1, 2}, 100, Instant{} + Duration::seconds(1));
+  links.begin(1, 2, {});
+  links.end(1, 2, {100, {}}, Instant{} + Duration::seconds(1));
   EXPECT_EQ(links.receiving(2), 1e9);
 }
 
 TEST(LinkModel, ATransferThatNeverEndsIsWatchedNoLonger) {
   LinkModel links{1e9};
   Instant now;
-  links.begin({{9, 9}, 1, 2}, now);
+  links.begin(1, 2, now);
   now = now + Duration::seconds(11);
   fetch(links, 1, 2, 1e8, 20, now);
   EXPECT_NEAR(links.receiving(2), 1e8, 1e7);
