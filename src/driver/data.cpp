@@ -66,7 +66,11 @@ void DriverEngine::State::fail(Entry entry, std::shared_ptr<const Failure> failu
   entry->second.failure = std::move(failure);
   act(DatumFailed{entry->first, entry->second.failure->kind, entry->second.failure->text});
   fail_streams(entry, entry->second.failure);
-  if (entry->second.is_owed) settle_debt(entry);
+  if (!entry->second.is_owed) return;
+  const auto run = runs.find(entry->first.run.number);
+  const bool is_missed = run != runs.end() && run->second.bring_home;
+  if (is_missed && run->second.failure == nullptr) run->second.failure = entry->second.failure;
+  settle_debt(entry);
 }
 
 /// An owed datum was delivered or failed.

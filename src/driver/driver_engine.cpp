@@ -177,7 +177,8 @@ void DriverEngine::State::on(const FetchFailed& event) {
   fail(entry, std::make_shared<Failure>(
                   Failure{ErrorKind::disconnected,
                           "fetching it failed " + std::to_string(entry->second.fetches_failed) +
-                              " times, last from peer " + std::to_string(event.peer.value),
+                              " times, last from peer " + std::to_string(event.peer.value) +
+                              ": check the network between its host and this one",
                           true}));
 }
 
@@ -345,10 +346,11 @@ void DriverEngine::State::finish_if_complete(std::uint32_t run) {
   const Stream& stream = found->second.stream;
   if (stream.is_open) return;
   protocol::RunEnded end = std::move(found->second.end);
-  if (stream.failure != nullptr && end.outcome != protocol::RunOutcome::failed) {
+  const auto& failure = stream.failure != nullptr ? stream.failure : found->second.failure;
+  if (failure != nullptr && end.outcome != protocol::RunOutcome::failed) {
     end.outcome = protocol::RunOutcome::failed;
-    end.error_kind = stream.failure->kind;
-    end.error = stream.failure->text;
+    end.error_kind = failure->kind;
+    end.error = failure->text;
   }
   end.stats.local_bytes += found->second.local_bytes;
   end.stats.remote_bytes += found->second.remote_bytes;

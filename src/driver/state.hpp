@@ -72,9 +72,10 @@ struct Run {
   bool has_ended = false;
   std::uint64_t tasks = 0;
   std::vector<DatumId> externals;
-  std::uint64_t owed = 0;          ///< its wanted outputs that are owed
-  std::uint64_t local_bytes = 0;   ///< brought home from this host
-  std::uint64_t remote_bytes = 0;  ///< and from others
+  std::uint64_t owed = 0;                  ///< its wanted outputs that are owed
+  std::uint64_t local_bytes = 0;           ///< brought home from this host
+  std::uint64_t remote_bytes = 0;          ///< and from others
+  std::shared_ptr<const Failure> failure;  ///< why an output that was to be brought home is not
   Stream stream;
   protocol::RunEnded end;
 };

@@ -158,6 +158,19 @@ class Links(Products):
         self.network.cut_after(3, kilobytes=700)
         self.finish(self.start())
 
+    def test_a_program_that_cannot_reach_the_workers_says_so(self):
+        # The scheduler is on host 1. Each connection is refused at once.
+        for command in ("add table ip refuse",
+                        "add chain ip refuse out { type filter hook output priority 0; }",
+                        "add rule ip refuse out ip daddr { 10.77.0.2, 10.77.0.3, 10.77.0.4 } "
+                        "meta l4proto tcp reject with tcp reset"):
+            self.network.host(5).run("nft", command)
+        driver = self.network.host(5).start(DRIVER, self.cluster.address, "counting",
+                                            stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        output, errors = driver.communicate(timeout=120)
+        self.assertEqual((driver.returncode, output), (1, ""))
+        self.assertIn("check the network between its host and this one", errors)
+
     def test_a_program_that_is_cut_off_in_mid_transfer_says_so(self):
         self.network.cut_after(5, kilobytes=300)
         driver = self.network.host(5).start(DRIVER, self.cluster.address, stdout=subprocess.PIPE,

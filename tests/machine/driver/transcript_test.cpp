@@ -75,8 +75,11 @@ TEST(DriverTranscript, FailedFetchesAreLocatedAgain) {
   EXPECT_EQ(rig({FetchFailed{datum(0), PeerId{2}}}), "locate 0");
   EXPECT_EQ(rig.told(ready({0}, 3)), "fetch 0@3");
   EXPECT_EQ(rig.told(ended()), "");
-  EXPECT_EQ(rig({FetchFailed{datum(0), PeerId{3}}}),
-            "lose 0 \"fetching it failed 2 times, last from peer 3\"; finished 1");
+  EXPECT_EQ(
+      rig({FetchFailed{datum(0), PeerId{3}}}),
+      "lose 0 \"fetching it failed 2 times, last from peer 3: check the network between its host "
+      "and this one\"; finished 1");
+  EXPECT_EQ(std::get<RunFinished>(rig.actions.back()).outcome, RunOutcome::failed);
 }
 
 TEST(DriverTranscript, ASchedulerThatHasYetToHearOfADeathIsAskedLater) {
@@ -100,8 +103,11 @@ TEST(DriverTranscript, WhatOnlyTheDriverCannotFetchMayBeRead) {
   rig({submission(1, 1)});
   rig.told(ready({0}, 2));
   rig.told(ended());
-  EXPECT_EQ(rig({FetchFailed{datum(0), PeerId{2}}}),
-            "lose 0 \"fetching it failed 1 times, last from peer 2\"; finished 1");
+  EXPECT_EQ(
+      rig({FetchFailed{datum(0), PeerId{2}}}),
+      "lose 0 \"fetching it failed 1 times, last from peer 2: check the network between its host "
+      "and this one\"; finished 1");
+  EXPECT_EQ(std::get<RunFinished>(rig.actions.back()).outcome, RunOutcome::failed);
   EXPECT_EQ(rig({reader(2, datum(0))}), "submit 2 deliver");
 }
 
