@@ -100,11 +100,16 @@ std::string FrameReader::advance(std::size_t count, FrameSink& sink) {
   return {};
 }
 
-std::string FrameReader::problem_with(const FrameHeader& header) const {
+std::string FrameReader::changed(const std::string& part) {
+  is_spoiled_ = true;
+  return "its " + part + " has changed on its way";
+}
+
+std::string FrameReader::problem_with(const FrameHeader& header) {
   if (header.magic != FrameHeader::magic_plain && !is_with_descriptor(header) &&
       header.magic != FrameHeader::magic_ring_taken &&
       header.magic != FrameHeader::magic_with_checksums)
-    return has_checksums_ ? "its header has changed on its way"
+    return has_checksums_ ? changed("header")
                           : "not an Ashlar frame; is another program at the other end?";
   if (has_checksums_ && header.magic != FrameHeader::magic_with_checksums)
     return "no checksums, expected as in the frames before";
@@ -146,8 +151,7 @@ std::string FrameReader::take_head(const FrameHeader& header, bool& is_here) {
   FrameSums sums;
   std::memcpy(static_cast<void*>(&sums), buffer_.get() + begin_ + FrameHeader::bytes,
               FrameSums::bytes);
-  if (FrameSums::of(header, sums.control).head != sums.head)
-    return "its header has changed on its way";
+  if (FrameSums::of(header, sums.control).head != sums.head) return changed("header");
   has_checksums_ = true;
   if (std::string problem = problem_with(header); !problem.empty()) return problem;
   if (buffered() < head + header.control_bytes) {
@@ -155,7 +159,7 @@ std::string FrameReader::take_head(const FrameHeader& header, bool& is_here) {
     return {};
   }
   if (Checksum::of({buffer_.get() + begin_ + head, header.control_bytes}) != sums.control)
-    return "its control part has changed on its way";
+    return changed("control part");
   is_here = true;
   return {};
 }

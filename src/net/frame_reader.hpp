@@ -88,6 +88,8 @@ class FrameReader {
 
   /// Part of a frame has arrived and the rest has not.
   bool is_mid_frame() const { return begin_ != end_ || !payload_.empty() || is_payload_sum_due_; }
+  /// What advance() said is wrong is that bytes had changed on their way.
+  bool is_spoiled() const { return is_spoiled_; }
   std::size_t buffer_capacity() const { return capacity_; }
 
  private:
@@ -103,7 +105,8 @@ class FrameReader {
   std::string take_head(const FrameHeader& header, bool& is_here);
   bool take_payload_sum(FrameSink& sink);
   std::string take_ring(const FrameHeader& header, FrameSink& sink);
-  std::string problem_with(const FrameHeader& header) const;
+  std::string problem_with(const FrameHeader& header);
+  std::string changed(const std::string& part);
   void begin_payload(std::span<std::byte> target, FrameSink& sink);
   int take_descriptor();
   void make_room(std::size_t count);
@@ -111,6 +114,7 @@ class FrameReader {
 
   Limits limits_;
   bool is_trusted_ = false;
+  bool is_spoiled_ = false;
   bool has_checksums_ = false;       ///< of the peer's frames since the first one that has them
   bool is_payload_sum_due_ = false;  ///< all before it has been taken
   Checksum payload_sum_;

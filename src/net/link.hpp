@@ -102,8 +102,8 @@ class Link : public std::enable_shared_from_this<Link> {
   virtual void share_memory() = 0;
   /// Closes at once, dropping what is queued; on_closed follows on a later turn with this reason.
   virtual void close(const std::string& reason) = 0;
-  /// It closes since bytes had changed on their way, as encrypted links notice: what was asked for
-  /// on it may be asked for on another one.
+  /// It closes since bytes had changed on their way: what was asked for on it may be asked for on
+  /// another one.
   virtual bool is_spoiled() const { return false; }
   virtual std::string peer_name() const = 0;  ///< for people
   virtual bool is_local() const = 0;          ///< a Unix socket

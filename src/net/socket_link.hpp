@@ -34,7 +34,7 @@ class SocketLink final : public Link, private FrameSink, private PolledLink {
   void add_checksums() override { adds_checksums_ = !is_local_ && !tls_; }
   void share_memory() override;
   void close(const std::string& reason) override;
-  bool is_spoiled() const override { return tls_ && tls_->is_spoiled(); }
+  bool is_spoiled() const override { return reader_.is_spoiled() || (tls_ && tls_->is_spoiled()); }
   std::string peer_name() const override { return peer_name_; }
   bool is_local() const override { return is_local_; }
   std::uint64_t queued_bytes() const override { return queued_bytes_; }

@@ -72,7 +72,10 @@ class UcxListener final : public UcxActor, public std::enable_shared_from_this<U
     ucp_listener_attr_t attributes{};
     attributes.field_mask = UCP_LISTENER_ATTR_FIELD_SOCKADDR;
     status = ucx.listener_query(native_, &attributes);
-    if (status != UCS_OK) refuse(wanted, ucx.status_string(status));
+    if (status != UCS_OK) {
+      stop();
+      refuse(wanted, ucx.status_string(status));
+    }
     address_ = Address::parse("tcp://" + text_of(attributes.sockaddr).substr(scheme.size()));
     worker_.go_on_later();
   }
@@ -87,7 +90,11 @@ class UcxListener final : public UcxActor, public std::enable_shared_from_this<U
   }
 
   void act() override {
-    for (const auto request : std::exchange(requests_, {})) accept(request);
+    while (!requests_.empty() && !is_stopped_) {  // accept() may lead to stop()
+      const auto request = requests_.front();
+      requests_.erase(requests_.begin());
+      accept(request);
+    }
   }
 
   const Address& address() const { return address_; }
@@ -108,7 +115,6 @@ class UcxListener final : public UcxActor, public std::enable_shared_from_this<U
   }
 
   void accept(ucp_conn_request_h request) {
-    if (is_stopped_) return;
     ucp_conn_request_attr_t attributes{};
     attributes.field_mask = UCP_CONN_REQUEST_ATTR_FIELD_CLIENT_ADDR;
     const auto status = worker_.ucx().conn_request_query(request, &attributes);

@@ -28,6 +28,7 @@ class UcxLink final : public Link, private FrameSink, private UcxEndpoint::User 
   void send(Frame frame) override;
   void flush() override;
   void trust() override { reader_.trust(); }
+  bool is_spoiled() const override { return reader_.is_spoiled(); }
   void add_checksums() override { adds_checksums_ = true; }
   void share_memory() override {}
   void close(const std::string& reason) override;

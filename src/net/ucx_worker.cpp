@@ -179,7 +179,8 @@ bool UcxWorker::act() {
 
 bool UcxWorker::is_ready() const {
   if (!to_act_.empty()) return true;
-  return !endpoints_.empty() && (ucx_->worker_progress(worker_) > 0 || !to_act_.empty());
+  const bool may_progress = !endpoints_.empty() || unfinished_ > 0;
+  return may_progress && (ucx_->worker_progress(worker_) > 0 || !to_act_.empty());
 }
 
 bool UcxWorker::await() {

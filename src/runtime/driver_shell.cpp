@@ -40,6 +40,7 @@ protocol::Hello DriverShell::hello() const {
   hello.name = options_.name;
   hello.token = options_.exchange.token;
   hello.endpoint = exchange_.endpoint();
+  hello.encrypts = options_.exchange.tls != nullptr;
   return hello;
 }
 

@@ -137,7 +137,12 @@ void Exchange::connect(const std::shared_ptr<PeerLink>& link, const protocol::En
       link->closed(error.what());
     }
   };
-  net::connect_by_ucx(loop_.io(), there.ucx_address, options_.connect_timeout_ms, done);
+  try {
+    net::connect_by_ucx(loop_.io(), there.ucx_address, options_.connect_timeout_ms, done);
+  } catch (const Error& error) {
+    log_.warning(std::string(error.what()) + "; goes on by " + there.remote_address);
+    connect(link, there.remote_address);
+  }
 }
 
 void Exchange::connect(const std::shared_ptr<PeerLink>& link, const std::string& address) {

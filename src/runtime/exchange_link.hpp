@@ -178,7 +178,9 @@ class Exchange::PeerLink : public net::LinkEvents,
     if (is_closed_) return;
     is_closed_ = true;
     const auto self = shared_from_this();
-    const std::string what = "link to peer " + std::to_string(peer_.value) + " closed: " + reason;
+    const std::string who =
+        is_greeted_ || !link_ ? "peer " + std::to_string(peer_.value) : link_->peer_name();
+    const std::string what = "link to " + who + " closed: " + reason;
     const bool is_spoiled = link_ && link_->is_spoiled();
     const bool is_usual = is_local_ || (is_greeted_ && !is_spoiled);
     is_usual ? exchange_.log_.debug(what) : exchange_.log_.warning(what);

@@ -18,6 +18,17 @@ namespace {
 constexpr auto tick_interval = std::chrono::milliseconds(100);
 /// A newcomer must introduce itself within this time.
 constexpr Duration introduction_max = Duration::seconds(10);
+
+/// Within a host nothing is encrypted, so that who comes that way may have no certificates; but its
+/// links to other hosts would be refused, or refuse others.
+std::string reason_not_to_mix(bool does_newcomer, bool does_scheduler) {
+  if (does_newcomer == does_scheduler) return "";
+  return does_scheduler
+             ? "this cluster uses TLS, and the newcomer does not: give it --tls-cert, "
+               "--tls-key and --tls-ca (or ConnectOptions::tls)"
+             : "the newcomer uses TLS, and this cluster does not: give the scheduler and "
+               "all workers --tls-cert, --tls-key and --tls-ca, or the newcomer none";
+}
 }  // namespace
 
 /// One link from a worker or a driver.
@@ -132,6 +143,7 @@ void SchedulerShell::introduce(Connection& connection, protocol::Hello hello) {
   if (why.empty() && hello.role == protocol::Role::worker && hello.slots == 0) {
     why = "a worker needs at least one slot";
   }
+  if (why.empty()) why = reason_not_to_mix(hello.encrypts, options_.tls != nullptr);
   if (!why.empty()) return refuse(connection, why);
   protocol::Welcome welcome;
   welcome.peer = connection.peer_ = PeerId{next_peer_++};

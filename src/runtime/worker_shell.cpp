@@ -150,6 +150,7 @@ WorkerShell::End WorkerShell::serve(std::shared_ptr<net::Link> link) {
     hello.token = options_.exchange.token;
     hello.name = options_.name;
     hello.endpoint = exchange_.endpoint();
+    hello.encrypts = options_.exchange.tls != nullptr;
     hello.slots = options_.slots;
     hello.memory_limit = options_.memory_limit;
     hello.kernels = registry_.names();

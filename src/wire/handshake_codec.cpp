@@ -18,6 +18,7 @@ void write_hello(const protocol::Hello& hello, schema::Hello::Builder out) {
     write_texts(hello.kernels, out.initKernels(list_size(hello.kernels.size())));
   if (!hello.resources.empty())
     write_resources(hello.resources, out.initResources(list_size(hello.resources.size())));
+  out.setEncrypts(hello.encrypts);
   out.setKeepsTemplates(hello.keeps_templates);
   out.setReturnsLoans(hello.returns_loans);
   out.setReadsChecksums(hello.reads_checksums);
@@ -39,6 +40,7 @@ protocol::Hello read_hello(schema::Hello::Reader in) {
   hello.memory_limit = in.getMemoryLimit();
   hello.kernels = read_texts(in.getKernels());
   hello.resources = read_resources(in.getResources());
+  hello.encrypts = in.getEncrypts();
   hello.keeps_templates = in.getKeepsTemplates();
   hello.returns_loans = in.getReturnsLoans();
   hello.reads_checksums = in.getReadsChecksums();

@@ -101,6 +101,7 @@ struct Hello {
   repeatable @13 :List(UInt32);
   readsChecksums @14 :Bool;
   takesPieces @15 :Bool;
+  encrypts @16 :Bool;
 }
 
 struct Welcome {

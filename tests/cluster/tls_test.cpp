@@ -92,6 +92,23 @@ TEST_F(EncryptedSession, WithCertificatesNeverGoesOnInPlainText) {
   EXPECT_TRUE(has(why, "if it does not use TLS, give it --tls-cert")) << why;
 }
 
+/// On the scheduler's host, where no certificate is looked at.
+TEST_F(EncryptedSession, NobodyGetsInWithoutByAUnixSocketEither) {
+  serve(net::Tls::load(authority.issue("scheduler")));
+  scheduler->listen(net::Address::parse("unix:" + authority.file("socket")));
+  address = scheduler->addresses().at(1).to_string();
+  EXPECT_TRUE(has(refusal({}), "this cluster uses TLS, and the newcomer does not")) << refusal({});
+  EXPECT_EQ(refusal(options_of(authority.issue("program"))), "none");
+}
+
+TEST_F(EncryptedSession, NobodyEncryptsAloneByAUnixSocketEither) {
+  serve(nullptr);
+  scheduler->listen(net::Address::parse("unix:" + authority.file("socket")));
+  address = scheduler->addresses().at(1).to_string();
+  const std::string why = refusal(options_of(authority.issue("program")));
+  EXPECT_TRUE(has(why, "the newcomer uses TLS, and this cluster does not")) << why;
+}
+
 TEST_F(EncryptedSession, NeedsFilesThatCanBeUsed) {
   serve(nullptr);
   TlsOptions tls = options_of(authority.issue("program"));

@@ -141,6 +141,7 @@ void RandomMessages::fill(protocol::Hello& out) {
   out.name = text();
   out.endpoint = {text(), text(), text(), text()};
   out.peer = peer();
+  out.encrypts = coin();
   out.slots = u32();
   out.memory_limit = u64();
   out.kernels = list<std::string>(count(), [&] { return text(); });
