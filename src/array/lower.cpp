@@ -202,7 +202,8 @@ void Lowering::copy_externals(LoweredRoot& root) {
                                             .destination_start = Shape(ndim, 0),
                                             .count = extents}}};
     const Ref input = root.data[i];
-    root.data[i] = builder_.add(params, {&input, 1});
+    root.data[i] =
+        builder_.add(params, {&input, 1}, 0);  // what came from another host is taken over
   }
 }
 

@@ -60,15 +60,6 @@ std::vector<Stretch> stretches(std::int64_t first, std::int64_t step, std::int64
   return out;
 }
 
-/// The chunk is shown as it is: nothing to copy.
-bool is_whole(const AssembleParams& params) {
-  if (params.pieces.size() != 1) return false;
-  const Piece& piece = params.pieces.front();
-  return piece.input_extents == params.extents && piece.count == params.extents &&
-         std::all_of(piece.source_start.begin(), piece.source_start.end(),
-                     [](auto start) { return start == 0; });
-}
-
 }  // namespace
 
 Lowering::Chunks Lowering::matmul(const Node& node, const Step& step) {
@@ -209,8 +200,7 @@ Lowering::Chunks Lowering::gather(const Node& source, const Shape& start, const 
       inputs.push_back(chunks[static_cast<std::size_t>(from.number(chunk))]);
     } while (next_position(chosen, counts));
     params.inputs = static_cast<std::uint32_t>(inputs.size());
-    const bool steps_by_one = step == Shape(ndim, 1);
-    out.push_back(steps_by_one && is_whole(params) ? inputs.front() : builder_.add(params, inputs));
+    out.push_back(is_whole(params) ? inputs.front() : builder_.add(params, inputs));
   } while (next_position(position, grid.counts()));
   return out;
 }

@@ -136,6 +136,14 @@ std::uint64_t bytes_of(DType dtype, const Shape& extents) { return checked_bytes
 
 }  // namespace
 
+bool is_whole(const AssembleParams& p) {
+  if (p.inputs != 1 || p.pieces.size() != 1) return false;
+  const Piece& piece = p.pieces.front();
+  const std::size_t ndim = p.extents.size();
+  return piece.input_extents == p.extents && piece.count == p.extents &&
+         piece.source_start == Shape(ndim, 0) && piece.source_step == Shape(ndim, 1);
+}
+
 bool is_aligned(const ElementwiseParams& params, std::size_t input) {
   std::int64_t dense = 1;
   for (std::size_t d = params.extents.size(); d-- > 0;) {

@@ -257,6 +257,9 @@ struct AssembleParams {
   friend bool operator==(const AssembleParams&, const AssembleParams&) = default;
 };
 
+/// Whether the output is the only input as it is.
+bool is_whole(const AssembleParams& params);
+
 // ---- files -----------------------------------------------------------------------------------
 
 /// Where a NumPy array lies in a file: little-endian elements from data_offset on.

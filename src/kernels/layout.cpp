@@ -157,6 +157,7 @@ void move_piece(const Piece& piece, const Shape& extents, const Word* from, Word
 }
 
 void assemble(const AssembleParams& params, const CheckedCall& call) {
+  if (call.is_reused) return;
   visit_word(dtype_bytes(params.dtype), [&](auto word) {
     using Word = decltype(word);
     for (const Piece& piece : params.pieces) {
@@ -180,7 +181,8 @@ void permute_block(std::size_t element_bytes, const Shape& extents,
 
 void add_layout(Registry& registry) {
   registry.add(builtin_kernel<PermuteParams>(permute));
-  registry.add(builtin_kernel<AssembleParams>(assemble));
+  registry.add(builtin_kernel<AssembleParams>(
+      assemble, [](const AssembleParams& params, std::uint32_t) { return is_whole(params); }));
 }
 
 }  // namespace ashlar::kernels

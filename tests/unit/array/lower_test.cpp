@@ -223,7 +223,9 @@ TEST(Lower, elementwise_may_take_over_an_input) {
 
 TEST(Lower, external_results_are_copied_only_if_asked) {
   const auto x = host_array({8}, {4});
-  EXPECT_EQ(count_tasks(lower_one(x)), (Counts{{"assemble", 2}}));
+  const auto copied = lower_one(x);
+  EXPECT_EQ(count_tasks(copied), (Counts{{"assemble", 2}}));
+  EXPECT_EQ(copied.graph->reuse_input, (std::vector<std::uint32_t>{0, 0})) << "taken over if away";
   const auto bare = lower_one(x, {.copies_external_results = false});
   EXPECT_EQ(bare.graph->task_count(), 0u);
   EXPECT_EQ(bare.roots[0].data, (std::vector<std::uint32_t>{0, 1}));

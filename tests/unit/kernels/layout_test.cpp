@@ -81,6 +81,15 @@ TEST(Assemble, ScalarsAndHugeStepsOfSingleElements) {
   EXPECT_EQ(run_as<float>(single, {bytes_of(in)}), std::vector<float>{3});
 }
 
+TEST(Assemble, TakesOverAWholeInputOnly) {
+  const std::vector<float> in = {1, 2, 3};
+  AssembleParams params{DType::float32, {3}, 1, {{0, {3}, {0}, {1}, {0}, {3}}}};
+  EXPECT_EQ(run_as<float>(params, {bytes_of(in)}, 0), in);
+  params.pieces = {{0, {3}, {2}, {-1}, {0}, {3}}};
+  EXPECT_EQ(run_as<float>(params, {bytes_of(in)}), (std::vector<float>{3, 2, 1}));
+  EXPECT_THROW(run(params, {bytes_of(in)}, 0), BadInput) << "it would show the input unreversed";
+}
+
 // Cuts a random array into a grid, then assembles a random box of it from the chunks.
 TEST(Assemble, BoxesOfAGridOfChunks) {
   SplitMix64 random(31);
