@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "apps/workflow_file.hpp"
 #include "graph/task_graph.hpp"
 
 namespace ashlar::apps {
@@ -27,8 +28,7 @@ constexpr std::size_t outputs_max = 4096;
 /// Reads the tasks in the file's order: a task's inputs come before it.
 class Reader {
  public:
-  Reader(const std::string& path, const KernelModels& models)
-      : path_(path), models_(models) {}
+  Reader(const std::string& path, const KernelModels& models) : path_(path), models_(models) {}
 
   simulate::Program read(const json& file) {
     place_ = "the file";
@@ -191,8 +191,7 @@ class Reader {
 
 }  // namespace
 
-simulate::Program load_graph(const std::string& path,
-                             const KernelModels& kernels) {
+simulate::Program load_graph(const std::string& path, const KernelModels& kernels) {
   std::ifstream stream(path);
   if (!stream)
     throw BadInput(path + ": cannot be read; expected a graph file, see docs/simulate.md");
@@ -204,7 +203,7 @@ simulate::Program load_graph(const std::string& path,
     const auto at = text.find("at line");
     throw BadInput(path + ": no JSON " + (at == std::string::npos ? text : text.substr(at)));
   }
-  return Reader(path, kernels).read(file);
+  return is_workflow(file) ? read_workflow(path, file) : Reader(path, kernels).read(file);
 }
 
 }  // namespace ashlar::apps

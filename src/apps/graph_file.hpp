@@ -12,11 +12,11 @@ namespace ashlar::apps {
 using KernelModels = std::map<std::string, simulate::KernelModel>;
 
 /// Reads a graph from a JSON file; docs/simulate.md says how it looks. Tasks that give flops
-/// instead of seconds take as long as the model of their kernel says.
+/// instead of seconds take as long as the model of their kernel says. The record of a workflow will
+/// do as well (read_workflow).
 ///
 /// Errors: BadInput that names the file, the line or the task, and what is expected there.
-simulate::Program load_graph(const std::string& path,
-                             const KernelModels& kernels);
+simulate::Program load_graph(const std::string& path, const KernelModels& kernels);
 
 /// The last graph of a scheduler's event log. Tasks take as long as the model of their kernel says
 /// or, without one, as long as they took. Data from outside are there from the beginning.

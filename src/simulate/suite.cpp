@@ -42,7 +42,8 @@ double lower_bound_seconds(const Program& program, const Machine& machine) {
 }
 
 Trial try_policy(std::shared_ptr<const Program> program, const Site& site,
-                 scheduler::PolicyKind policy, std::uint64_t seed) {
+                 scheduler::PolicyKind policy, std::uint64_t seed,
+                 std::shared_ptr<const Program> before) {
   Machine machine = site.machine;
   if (machine.vanishes_after.ns > 0) {
     machine.vanishes_after = {};
@@ -52,13 +53,17 @@ Trial try_policy(std::shared_ptr<const Program> program, const Site& site,
   Config config{.memory_limit = std::uint64_t{1} << 40, .check_every = 1u << 30};
   config.limits.policy = policy;
   config.machine = std::make_shared<const Machine>(std::move(machine));
-  const std::size_t slots = site.machine.speeds.size() * site.machine.slots;
-  const auto first = static_cast<std::uint32_t>(20 * slots);
-  config.programs = {std::make_shared<const Program>(make_program(Shape::layered, first, 99)),
-                     std::move(program)};
+  if (before == nullptr) {
+    const std::size_t slots = site.machine.speeds.size() * site.machine.slots;
+    const auto tasks = static_cast<std::uint32_t>(20 * slots);
+    before = std::make_shared<const Program>(make_program(Shape::layered, tasks, 99));
+  }
+  const double bounds = bound + lower_bound_seconds(*before, *config.machine);
+  config.patience = Duration::seconds(300 + 50 * bounds);  // far from any schedule's
+  config.programs = {std::move(before), std::move(program)};
   const Outcome outcome = Cluster(config).run(seed);
   const double seconds = outcome.makespan.in_seconds();
-  return {outcome.problem, seconds, seconds / bound, outcome.remote_bytes,
+  return {outcome.problem,    seconds,       seconds / bound, outcome.remote_bytes,
           outcome.peak_bytes, outcome.digest};
 }
 

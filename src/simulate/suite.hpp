@@ -50,9 +50,10 @@ struct Trial {
   std::uint64_t digest = 0;
 };
 /// Runs the program in virtual time, after another one from which the scheduler learns the
-/// kernels' times and the workers' speeds. A worker that vanishes does so at a third of what the
-/// bound would be if it stayed.
+/// kernels' times and the workers' speeds: random layers, if null. A worker that vanishes does so
+/// at a third of what the bound would be if it stayed.
 Trial try_policy(std::shared_ptr<const Program> program, const Site& site,
-                 scheduler::PolicyKind policy, std::uint64_t seed);
+                 scheduler::PolicyKind policy, std::uint64_t seed,
+                 std::shared_ptr<const Program> before = nullptr);
 
 }  // namespace ashlar::simulate::suite
