@@ -2,8 +2,13 @@
 #include <ashlar/error.hpp>
 
 #include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
+#include <chrono>
 #include <cstdlib>
+#include <fstream>
 #include <functional>
 #include <memory>
 #include <string>
@@ -48,9 +53,10 @@ struct EncryptedSession : testing::Test {
   }
 
   /// Why there is no session, or "none".
-  std::string refusal(const TlsOptions& tls) {
+  std::string refusal(const TlsOptions& tls,
+                      std::chrono::milliseconds timeout = std::chrono::seconds(5)) {
     try {
-      Session::connect(address, {.tls = tls});
+      Session::connect(address, {.tls = tls, .timeout = timeout});
     } catch (const Error& error) {
       return error.what();
     }
@@ -90,6 +96,25 @@ TEST_F(EncryptedSession, WithCertificatesNeverGoesOnInPlainText) {
   serve(nullptr);
   const std::string why = refusal(options_of(authority.issue("program")));
   EXPECT_TRUE(has(why, "if it does not use TLS, give it --tls-cert")) << why;
+}
+
+/// As another program does that waits for what it understands.
+TEST_F(EncryptedSession, AHandshakeThatIsNeverFinishedIsNamedAsSuch) {
+  const int silent = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_in any{};
+  any.sin_family = AF_INET;
+  any.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof any;
+  ASSERT_EQ(::bind(silent, reinterpret_cast<sockaddr*>(&any), size), 0);
+  ASSERT_EQ(::listen(silent, 1), 0);
+  ASSERT_EQ(::getsockname(silent, reinterpret_cast<sockaddr*>(&any), &size), 0);
+  address = "tcp://127.0.0.1:" + std::to_string(ntohs(any.sin_port));
+  const std::string why =
+      refusal(options_of(authority.issue("program")), std::chrono::milliseconds(100));
+  ::close(silent);
+  EXPECT_TRUE(has(why, address + ": TLS: the handshake was not finished within 100 ms")) << why;
+  EXPECT_TRUE(has(why, "the right address and port?")) << why;
+  EXPECT_TRUE(has(why, "--tls-cert")) << why;
 }
 
 /// On the scheduler's host, where no certificate is looked at.
