@@ -75,7 +75,15 @@ TEST_F(EncryptedSession, TakesCertificatesFromTheEnvironment) {
   ::setenv("ASHLAR_TLS_CERT", files.certificate.c_str(), 1);
   ::setenv("ASHLAR_TLS_KEY", files.key.c_str(), 1);
   EXPECT_EQ(refusal({.ca = files.authority}), "none");
-  EXPECT_TRUE(has(refusal({}), "missing: --tls-ca (tls.ca)")) << refusal({});
+  EXPECT_TRUE(has(refusal({}),
+                  "given: $ASHLAR_TLS_CERT $ASHLAR_TLS_KEY; missing: --tls-ca (tls.ca, "
+                  "$ASHLAR_TLS_CA)"))
+      << refusal({});
+  const net::TlsFiles another = authority.issue("another");
+  const std::string mixed = refusal({.cert = another.certificate, .ca = another.authority});
+  EXPECT_TRUE(has(mixed, "private key ($ASHLAR_TLS_KEY) " + files.key)) << mixed;
+  EXPECT_TRUE(has(mixed, "than certificate (--tls-cert, tls.cert) " + another.certificate))
+      << mixed;
   ::unsetenv("ASHLAR_TLS_CERT");
   ::unsetenv("ASHLAR_TLS_KEY");
 }
