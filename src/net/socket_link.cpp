@@ -137,7 +137,7 @@ void SocketLink::socket_ready() {
     read_turn();
     if (is_open_) arm_read();
   }
-  if (is_ready()) poll();
+  poll();
   await_or_go_on();
 }
 

@@ -157,7 +157,9 @@ void UcxWorker::flush() {
   for (const auto& each : std::exchange(to_flush_, {})) each();
 }
 
+/// Returns whether anything happened.
 bool UcxWorker::progress() {
+  has_news_ = false;
   bool did_anything = act();
   for (int i = 0; i < steps_per_turn && ucx_->worker_progress(worker_) > 0; ++i) {
     did_anything = true;
@@ -177,10 +179,9 @@ bool UcxWorker::act() {
   return !to_act.empty();
 }
 
-bool UcxWorker::is_ready() const {
-  if (!to_act_.empty()) return true;
-  const bool may_progress = !endpoints_.empty() || unfinished_ > 0;
-  return may_progress && (ucx_->worker_progress(worker_) > 0 || !to_act_.empty());
+bool UcxWorker::poll() {
+  const bool may_progress = !endpoints_.empty() || unfinished_ > 0 || !to_act_.empty() || has_news_;
+  return may_progress && progress();
 }
 
 bool UcxWorker::await() {
@@ -189,9 +190,9 @@ bool UcxWorker::await() {
 
 /// From now on the descriptor tells of news; false when there are some.
 bool UcxWorker::arm() {
-  if (ucx_->worker_arm(worker_) == UCS_ERR_BUSY) return false;
-  wait();
-  return true;
+  has_news_ = ucx_->worker_arm(worker_) == UCS_ERR_BUSY;
+  if (!has_news_) wait();
+  return !has_news_;
 }
 
 void UcxWorker::wait() {

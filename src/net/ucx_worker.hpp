@@ -70,8 +70,7 @@ class UcxWorker : public boost::asio::execution_context::service, private Polled
   void turn();
 
   // PolledLink
-  bool is_ready() const override;
-  void poll() override { progress(); }
+  bool poll() override;
   bool await() override;
   void look() override {}
   void flush() override;
@@ -89,6 +88,7 @@ class UcxWorker : public boost::asio::execution_context::service, private Polled
   std::vector<std::shared_ptr<const void>> buried_;
   int unfinished_ = 0;
   bool is_waiting_ = false;  ///< for the descriptor
+  bool has_news_ = false;    ///< so it says; it has not gone on since
   bool is_turn_posted_ = false;
 };
 
