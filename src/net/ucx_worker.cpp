@@ -9,6 +9,7 @@
 #include <string>
 #include <utility>
 
+#include "net/ucx_devices.hpp"
 #include "net/ucx_endpoint.hpp"
 
 namespace ashlar::net {
@@ -35,11 +36,17 @@ UcxWorker::UcxWorker(boost::asio::execution_context& context)
 
 UcxWorker& UcxWorker::of(boost::asio::io_context& io) {
   auto& worker = boost::asio::use_service<UcxWorker>(io);
-  if (worker.worker_ == nullptr) worker.open();
+  if (worker.worker_ == nullptr) worker.open({});
   return worker;
 }
 
-void UcxWorker::open() {
+UcxWorker& UcxWorker::at(boost::asio::io_context& io, const boost::asio::ip::address& address) {
+  auto& worker = boost::asio::use_service<UcxWorker>(io);
+  if (worker.worker_ == nullptr) worker.open(ucx_devices_at(address));
+  return worker;
+}
+
+void UcxWorker::open(const std::string& devices) {
   ucx_ = &UcxLibrary::get();
   if (context_ == nullptr) {
     ucp_config_t* config = nullptr;
@@ -49,6 +56,8 @@ void UcxWorker::open() {
     // know the name, and then uses other ways.
     if (std::getenv("UCX_POSIX_ERROR_HANDLING") == nullptr)
       ucx_->config_modify(config, "POSIX_ERROR_HANDLING", "y");
+    if (!devices.empty() && std::getenv("UCX_NET_DEVICES") == nullptr)
+      ucx_->config_modify(config, "NET_DEVICES", devices.c_str());
     ucp_params_t params{};
     params.field_mask = UCP_PARAM_FIELD_FEATURES;
     params.features = UCP_FEATURE_AM | UCP_FEATURE_WAKEUP;
