@@ -31,6 +31,7 @@ class SocketLink final : public Link, private FrameSink, private PolledLink {
   void send(Frame frame) override;
   void flush() override;
   void trust() override { reader_.trust(); }
+  bool is_newcomer() const override { return is_open_ && !reader_.is_trusted(); }
   void add_checksums() override { adds_checksums_ = !is_local_ && !tls_; }
   void share_memory() override;
   void close(const std::string& reason) override;

@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "net/newcomers.hpp"
 #include "net/socket.hpp"
 #include "net/ucx_link.hpp"
 #include "net/ucx_worker.hpp"
@@ -107,6 +108,8 @@ class UcxListener final : public UcxActor, public std::enable_shared_from_this<U
   }
 
   void accept(ucp_conn_request_h request) {
+    // Who is rejected comes by TCP.
+    if (!newcomers_.has_room()) return void(worker_.ucx().listener_reject(native_, request));
     ucp_conn_request_attr_t attributes{};
     attributes.field_mask = UCP_CONN_REQUEST_ATTR_FIELD_CLIENT_ADDR;
     const auto status = worker_.ucx().conn_request_query(request, &attributes);
@@ -114,6 +117,7 @@ class UcxListener final : public UcxActor, public std::enable_shared_from_this<U
     try {
       const auto link =
           std::make_shared<UcxLink>(UcxEndpoint::accept(worker_, request, peer), limits_);
+      newcomers_.add(link);
       on_link_(link);
     } catch (const Disconnected&) {
       // It went away again; or this process is short of something, which the peer will notice.
@@ -123,6 +127,7 @@ class UcxListener final : public UcxActor, public std::enable_shared_from_this<U
   UcxWorker& worker_;
   std::function<void(std::shared_ptr<Link>)> on_link_;
   Limits limits_;
+  Newcomers newcomers_;
   ucp_listener_h native_ = nullptr;
   Address address_;
   std::vector<ucp_conn_request_h> requests_;

@@ -129,7 +129,8 @@ void SchedulerShell::accept(std::shared_ptr<net::Link> link) {
 }
 
 void SchedulerShell::refuse(Connection& connection, const std::string& reason) {
-  log_.warning("refused " + connection.link_->peer_name() + ": " + reason);
+  strangers_.write(now(), telemetry::LogLevel::warning,
+                   "refused " + connection.link_->peer_name() + ": " + reason);
   connection.link_->send({wire::encode(wire::Handshake(protocol::Refusal{reason})), {}, {}, -1});
   connection.link_->detach();
   lose(connection, reason);
@@ -187,8 +188,9 @@ void SchedulerShell::lose(Connection& connection, const std::string& reason) {
     log_.info("lost " + connection.hello_.name + ": " + death.reason);
   } else {
     ++lost_newcomers_;
-    log_.info("closed a connection of " + connection.link_->peer_name() +
-              " that introduced nobody: " + reason);
+    strangers_.write(now(), telemetry::LogLevel::info,
+                     "closed a connection of " + connection.link_->peer_name() +
+                         " that introduced nobody: " + reason);
   }
   const auto it =
       std::find_if(connections_.begin(), connections_.end(),
