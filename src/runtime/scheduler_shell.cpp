@@ -29,6 +29,28 @@ std::string reason_not_to_mix(bool does_newcomer, bool does_scheduler) {
              : "the newcomer uses TLS, and this cluster does not: give the scheduler and "
                "all workers --tls-cert, --tls-key and --tls-ca, or the newcomer none";
 }
+
+/// Likewise who has certificates that no other host's process would accept.
+std::string reason_to_distrust(const std::vector<std::string>& newcomers,
+                               const std::vector<std::string>& schedulers) {
+  if (newcomers.empty() || schedulers.empty()) return "";
+  const auto has = [](const std::vector<std::string>& authorities, const std::string& one) {
+    return std::find(authorities.begin(), authorities.end(), one) != authorities.end();
+  };
+  const std::string& newcomer = newcomers.front();
+  const std::string& scheduler = schedulers.front();
+  const std::string both =
+      ": " + newcomer + " has signed the newcomer's certificate, " + scheduler + " the scheduler's";
+  if (!has(schedulers, newcomer)) {
+    return "the newcomer's certificate is not accepted in this cluster" + both +
+           "; give the newcomer another --tls-cert, or the cluster's processes both in --tls-ca";
+  }
+  if (!has(newcomers, scheduler)) {
+    return "the newcomer does not accept this cluster's certificates" + both +
+           "; give the newcomer both in --tls-ca";
+  }
+  return "";
+}
 }  // namespace
 
 /// One link from a worker or a driver.
@@ -145,6 +167,9 @@ void SchedulerShell::introduce(Connection& connection, protocol::Hello hello) {
     why = "a worker needs at least one slot";
   }
   if (why.empty()) why = reason_not_to_mix(hello.encrypts, options_.tls != nullptr);
+  if (why.empty() && options_.tls && connection.link_->is_local()) {
+    why = reason_to_distrust(hello.authorities, options_.tls->authorities());
+  }
   if (!why.empty()) return refuse(connection, why);
   protocol::Welcome welcome;
   welcome.peer = connection.peer_ = PeerId{next_peer_++};

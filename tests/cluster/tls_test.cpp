@@ -150,6 +150,37 @@ TEST_F(EncryptedSession, NeedsFilesThatCanBeUsed) {
   EXPECT_TRUE(has(refusal(tls), tls.key + ": cannot be read")) << refusal(tls);
 }
 
+/// Its link to the scheduler would be good, and all of those to other hosts bad.
+TEST_F(EncryptedSession, NobodyOfAnotherAuthorityGetsInByAUnixSocketEither) {
+  serve(net::Tls::load(authority.issue("scheduler")));
+  scheduler->listen(net::Address::parse("unix:" + authority.file("socket")));
+  address = scheduler->addresses().at(1).to_string();
+  net::Authority another("another");
+  const net::TlsFiles strange = another.issue("program");
+  const std::string why = refusal(options_of(strange));
+  EXPECT_TRUE(has(why, "the newcomer's certificate is not accepted in this cluster")) << why;
+  EXPECT_TRUE(has(why, "CN=another (key ")) << why;
+  EXPECT_TRUE(has(why, "CN=authority (key ")) << why;
+}
+
+TEST_F(EncryptedSession, AnAuthorityMayBeChangedForAnother) {
+  net::Authority next("next");
+  const net::TlsFiles old_one = authority.issue("scheduler");
+  const net::TlsFiles new_one = next.issue("program");
+  const std::string both = authority.file("both.pem");
+  std::ofstream(both) << std::ifstream(old_one.authority).rdbuf()
+                      << std::ifstream(new_one.authority).rdbuf();
+  serve(net::Tls::load({old_one.certificate, old_one.key, both}));
+  scheduler->listen(net::Address::parse("unix:" + authority.file("socket")));
+  for (const net::Address& each : scheduler->addresses()) {
+    address = each.to_string();
+    EXPECT_EQ(refusal({.cert = new_one.certificate, .key = new_one.key, .ca = both}), "none");
+  }
+  const std::string why = refusal(options_of(new_one));
+  EXPECT_TRUE(has(why, "the newcomer does not accept this cluster's certificates")) << why;
+  EXPECT_TRUE(has(why, "give the newcomer both in --tls-ca")) << why;
+}
+
 /// Without a token, too: who has a certificate belongs to the cluster.
 TEST_F(EncryptedSession, OpensASchedulerToOtherHosts) {
   const net::Address anywhere = net::Address::parse("tcp://0.0.0.0:0");
