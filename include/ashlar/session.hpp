@@ -30,7 +30,8 @@ class Core;
 /// Removes the arguments that are Ashlar's own (there are none at present).
 void init(int& argc, char** argv, const Tasks& tasks = {});
 
-/// How a program's own worker processes are made. One that dies is replaced.
+/// How a program's own worker processes are made. One that dies is replaced. There is no transport
+/// to choose, and nothing to encrypt: they share memory with the program.
 struct LocalOptions {
   std::uint32_t workers = 0;             ///< 0: as many as usable cores, at most 8
   std::uint32_t threads_per_worker = 0;  ///< 0: usable cores / workers, at least one

@@ -75,6 +75,7 @@ class FrameReader {
   FrameReader& operator=(const FrameReader&) = delete;
 
   void trust() { is_trusted_ = true; }
+  bool is_trusted() const { return is_trusted_; }
 
   /// Where the next bytes go, in this order; the first part may be empty.
   std::array<std::span<std::byte>, 2> room();

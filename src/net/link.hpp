@@ -25,6 +25,11 @@ struct Limits {
   std::uint64_t ring_bytes = 256 << 10;
   /// Who has not shown a certificate by then, where one is expected, is closed.
   int handshake_ms = 10'000;
+  /// Of those who have connected to a listener and not introduced themselves so many stay; for a
+  /// further one the oldest is closed.
+  std::size_t newcomers_max = 128;
+  /// But after so long at the earliest, so that many may come at once; the others wait meanwhile.
+  int newcomer_ms_min = 200;
   /// Encrypted with one key: a key of AES-GCM is good for six times as many (RFC 8446, 5.5).
   std::uint64_t key_bytes = std::uint64_t{1} << 36;
 };
@@ -92,6 +97,8 @@ class Link : public std::enable_shared_from_this<Link> {
   virtual void flush() = 0;
   /// The peer has introduced itself: the full frame size is allowed from now on.
   virtual void trust() = 0;
+  /// It is open, and the peer has not.
+  virtual bool is_newcomer() const = 0;
   /// The peer reads checksums: what is sent from now on has them, and a peer's frame that has none
   /// is refused after its first one that has. Does nothing on one host, where bytes pass no
   /// network, and where they are encrypted, which notices any change.

@@ -18,9 +18,7 @@ bool LinkPoll::poll() {
   is_iterating_ = true;
   // What a link does may add links and remove them.
   for (std::size_t i = 0; i < links_.size(); ++i) {
-    if (links_[i] == nullptr || !links_[i]->is_ready()) continue;
-    did_anything = true;
-    links_[i]->poll();
+    if (links_[i] != nullptr) did_anything = links_[i]->poll() || did_anything;
   }
   is_iterating_ = false;
   if (did_anything) std::erase(links_, nullptr);

@@ -11,9 +11,9 @@ namespace ashlar::net {
 class PolledLink {
  public:
   virtual ~PolledLink() = default;
-  /// Memory shared with the peer holds something to do; costs a few loads.
-  virtual bool is_ready() const = 0;
-  virtual void poll() = 0;
+  /// Does what there is to do in memory shared with the peer, or in a device's; costs a few loads
+  /// when there is nothing. Returns whether there was something.
+  virtual bool poll() = 0;
   /// From now on the peer wakes this process; true when there is something to do already.
   virtual bool await() = 0;
   /// From now on somebody calls poll().
@@ -38,7 +38,7 @@ class LinkPoll : public boost::asio::execution_context::service {
     return boost::asio::use_service<LinkPoll>(io);
   }
 
-  /// Lets every link that is ready act. Returns whether one was.
+  /// Lets every link act. Returns whether one had something to do.
   bool poll();
   /// Flushes the links that asked for it.
   void flush();
@@ -61,7 +61,7 @@ class LinkPoll : public boost::asio::execution_context::service {
  private:
   void shutdown() override;
 
-  std::vector<PolledLink*> links_;  ///< null: removed
+  std::vector<PolledLink*> links_;                 ///< null: removed
   std::vector<PolledLink*> to_flush_, to_listen_;  ///< likewise
   bool is_looking_ = false;
   bool has_poller_ = false;

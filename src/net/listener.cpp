@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "net/address.hpp"
+#include "net/newcomers.hpp"
 #include "net/socket.hpp"
 
 namespace ashlar::net {
@@ -21,6 +22,8 @@ namespace {
 
 /// After a failure that is the process's own (no descriptors left), accepting rests this long.
 constexpr auto accept_rest = std::chrono::milliseconds(100);
+/// While there are too many newcomers, this long.
+constexpr auto crowded_rest = std::chrono::milliseconds(10);
 constexpr int accepted_per_turn_max = 64;
 
 [[noreturn]] void refuse(const Address& address, int error) {
@@ -121,7 +124,8 @@ class SocketListener final : public std::enable_shared_from_this<SocketListener>
         address_(std::move(address)),
         on_link_(std::move(on_link)),
         limits_(limits),
-        tls_(std::move(tls)) {}
+        tls_(std::move(tls)),
+        newcomers_(limits) {}
 
   ~SocketListener() {
     struct stat now {};
@@ -162,21 +166,25 @@ class SocketListener final : public std::enable_shared_from_this<SocketListener>
 
   void accept() {
     for (int i = 0; i < accepted_per_turn_max && !is_stopped_; ++i) {
+      if (!newcomers_.has_room()) return rest_then_wait(crowded_rest);
       Descriptor peer(
           ::accept4(socket_.native_handle(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
       if (!peer.is_open()) {
         if (errno == EAGAIN || errno == EWOULDBLOCK) break;
         if (errno == EINTR || errno == ECONNABORTED) continue;
-        return rest_then_wait();
+        return rest_then_wait(accept_rest);
       }
       if (address_.kind == Address::Kind::local && !is_peer_of_same_user(peer.get())) continue;
-      on_link_(Link::adopt(io_, peer.release(), limits_, tls_.get(), Link::Side::accepting));
+      const auto link =
+          Link::adopt(io_, peer.release(), limits_, tls_.get(), Link::Side::accepting);
+      newcomers_.add(link);
+      on_link_(link);
     }
     if (!is_stopped_) wait();
   }
 
-  void rest_then_wait() {
-    rest_.expires_after(accept_rest);
+  void rest_then_wait(std::chrono::milliseconds rest) {
+    rest_.expires_after(rest);
     rest_.async_wait([weak = weak_from_this()](const boost::system::error_code& error) {
       const auto listener = weak.lock();
       if (listener && !error && !listener->is_stopped_) listener->wait();
@@ -190,6 +198,7 @@ class SocketListener final : public std::enable_shared_from_this<SocketListener>
   std::function<void(std::shared_ptr<Link>)> on_link_;
   Limits limits_;
   std::shared_ptr<const Tls> tls_;
+  Newcomers newcomers_;
   struct stat file_ {};  ///< the socket file made here
   bool is_stopped_ = false;
 };

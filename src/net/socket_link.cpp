@@ -110,8 +110,10 @@ void SocketLink::begin_handshake() {
 /// Called in the end, also when it was done in time.
 void SocketLink::miss_handshake() {
   if (is_secured()) return;
-  close("TLS: no handshake within " + std::to_string(limits_.handshake_ms) +
-        " ms; does the other side use TLS, and is it well?");
+  close(
+      "TLS: the handshake was not finished within " + std::to_string(limits_.handshake_ms) +
+      " ms; check that the other side is an Ashlar process (the right address and port?), that it "
+      "has certificates (--tls-cert, --tls-key and --tls-ca), and that it is well");
 }
 
 void SocketLink::arm_read() {
@@ -135,7 +137,7 @@ void SocketLink::socket_ready() {
     read_turn();
     if (is_open_) arm_read();
   }
-  if (is_ready()) poll();
+  poll();
   await_or_go_on();
 }
 

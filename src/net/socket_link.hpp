@@ -31,6 +31,7 @@ class SocketLink final : public Link, private FrameSink, private PolledLink {
   void send(Frame frame) override;
   void flush() override;
   void trust() override { reader_.trust(); }
+  bool is_newcomer() const override { return is_open_ && !reader_.is_trusted(); }
   void add_checksums() override { adds_checksums_ = !is_local_ && !tls_; }
   void share_memory() override;
   void close(const std::string& reason) override;
@@ -74,8 +75,7 @@ class SocketLink final : public Link, private FrameSink, private PolledLink {
   bool wants_more() const override { return is_open_ && events_ != nullptr; }
 
   // PolledLink
-  bool is_ready() const override;
-  void poll() override;
+  bool poll() override;
   bool await() override;
   void look() override;
   void listen() override;
@@ -95,6 +95,7 @@ class SocketLink final : public Link, private FrameSink, private PolledLink {
   void discard_ready();
   long receive(std::array<std::span<std::byte>, 2> parts);
 
+  bool is_ring_ready() const;
   bool uses_ring() const { return reads_ring_ || writes_ring_; }
   void send_switch(std::uint32_t magic, Descriptor descriptor);
   long listen_for_bell();

@@ -60,22 +60,24 @@ std::string SocketLink::on_ring(std::uint64_t bytes, int descriptor) {
 
 // ---- polling and waiting -----------------------------------------------------------------------
 
-bool SocketLink::is_ready() const {
+bool SocketLink::is_ring_ready() const {
   return is_open_ && ((reads_ring_ && ring_->has_bytes()) || (wants_room_ && ring_->has_room()));
 }
 
-void SocketLink::poll() {
+bool SocketLink::poll() {
+  if (!is_ring_ready()) return false;
   const auto kept = shared_from_this();
   if (wants_room_ && ring_->has_room()) {
     wants_room_ = false;
     flush();
   }
-  if (!is_open_ || !reads_ring_) return;
+  if (!is_open_ || !reads_ring_) return true;
   if (is_detached_) {
     if (ring_->skip().wakes_peer) ring_bell();
   } else {
     read_turn();
   }
+  return true;
 }
 
 bool SocketLink::await() {
@@ -102,7 +104,7 @@ void SocketLink::await_or_go_on() {
 }
 
 void SocketLink::ring_turn() {
-  if (is_ready()) poll();
+  poll();
   await_or_go_on();
 }
 

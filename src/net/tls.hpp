@@ -8,6 +8,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "net/link.hpp"
 
@@ -16,8 +17,15 @@ namespace ashlar::net {
 /// Files in PEM form.
 struct TlsFiles {
   std::string certificate;  ///< this process's; those between it and the authority's may follow
-  std::string key;          ///< its private key, without a passphrase
-  std::string authority;    ///< certificates of those who sign the cluster's
+  /// Its private key, without a passphrase. Only its owner may read it, or, when that is root, also
+  /// a group.
+  std::string key;
+  std::string authority;  ///< certificates of those who sign the cluster's
+
+  // Where each was named, for messages.
+  std::string certificate_from = "--tls-cert, tls.cert";
+  std::string key_from = "--tls-key, tls.key";
+  std::string authority_from = "--tls-ca, tls.ca";
 };
 
 /// The bytes of a link, encrypted on a non-blocking socket that stays the link's.
@@ -50,14 +58,18 @@ class TlsStream {
 /// Threads: any.
 class Tls {
  public:
-  /// Errors: BadInput naming the file, its option and what is wrong: it cannot be read or is no
-  /// PEM, the key is another certificate's, no authority has signed the certificate, or it has
-  /// expired. Unsupported in a build without TLS.
+  /// Errors: BadInput naming the file, where it was named and what is wrong: it cannot be read or
+  /// is no PEM, others may read the key, the key is another certificate's or too weak, no authority
+  /// has signed the certificate, or it is not valid now. Unsupported in a build without TLS.
   static std::shared_ptr<const Tls> load(const TlsFiles& files);
   /// The library's name and version, or what is missing.
   static std::string library();
 
   virtual ~Tls() = default;
+  /// Whose certificates are accepted, by name and key, first who signed the own one; of two
+  /// processes each accepts the other one's if it has the other one's first. Empty if they are too
+  /// many to tell.
+  virtual const std::vector<std::string>& authorities() const = 0;
   /// A stream changes its key after so many bytes.
   virtual std::unique_ptr<TlsStream> open(int socket, Link::Side side,
                                           std::uint64_t bytes_per_key) const = 0;

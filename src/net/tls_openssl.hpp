@@ -36,5 +36,8 @@ std::unique_ptr<TlsStream> open_tls_stream(OpenSslContext context, OpenSslMethod
 std::string take_openssl_error();
 /// "CN=worker 3,O=Example"
 std::string subject_of(const X509* certificate);
+/// What to do about a certificate that was not accepted for this reason (X509_V_ERR_…): a new one,
+/// another clock, a stronger key; else `otherwise`.
+std::string remedy_for(int problem, const std::string& otherwise);
 
 }  // namespace ashlar::net

@@ -240,8 +240,8 @@ class OpenSslStream final : public TlsStream {
     const long problem = SSL_get_verify_result(ssl_.get());
     const std::string why = "the other side's certificate (" + refused_ +
                             ") is not accepted: " + X509_verify_cert_error_string(problem);
-    if (problem == X509_V_ERR_CERT_HAS_EXPIRED) return why + "; have a new one signed";
-    return why + "; expected one that was signed by the authority of --tls-ca";
+    return why + remedy_for(static_cast<int>(problem),
+                            "; expected one that was signed by the authority of --tls-ca");
   }
 
   /// Of a call that read nothing.

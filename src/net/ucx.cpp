@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "net/newcomers.hpp"
 #include "net/socket.hpp"
 #include "net/ucx_link.hpp"
 #include "net/ucx_worker.hpp"
@@ -44,20 +45,18 @@ Tcp::endpoint parse(const std::string& text) {
                  "host's IP address");
 }
 
+[[noreturn]] void refuse(const Address& wanted, const std::string& why) {
+  throw Disconnected("cannot listen by UCX on " + wanted.to_string() + ": " + why +
+                     "; choose an address of this host whose network UCX knows (UCX_NET_DEVICES)");
+}
+
 /// Shared with those who call it back, so that the callback may destroy the listener.
 class UcxListener final : public UcxActor, public std::enable_shared_from_this<UcxListener> {
  public:
-  UcxListener(boost::asio::io_context& io, std::function<void(std::shared_ptr<Link>)> on_link,
-              Limits limits)
-      : worker_(UcxWorker::of(io)), on_link_(std::move(on_link)), limits_(limits) {}
+  UcxListener(UcxWorker& worker, std::function<void(std::shared_ptr<Link>)> on_link, Limits limits)
+      : worker_(worker), on_link_(std::move(on_link)), limits_(limits), newcomers_(limits) {}
 
-  void open(const Address& wanted) {
-    boost::system::error_code error;
-    Tcp::resolver resolver(worker_.io());
-    const auto found =
-        resolver.resolve(wanted.host, std::to_string(wanted.port), Tcp::resolver::passive, error);
-    if (error || found.empty()) refuse(wanted, error.message());
-    const Tcp::endpoint endpoint = found.begin()->endpoint();
+  void open(const Address& wanted, const Tcp::endpoint& endpoint) {
     ucp_listener_params_t params{};
     params.field_mask = UCP_LISTENER_PARAM_FIELD_SOCK_ADDR | UCP_LISTENER_PARAM_FIELD_CONN_HANDLER;
     params.sockaddr.addr = endpoint.data();
@@ -100,12 +99,6 @@ class UcxListener final : public UcxActor, public std::enable_shared_from_this<U
   const Address& address() const { return address_; }
 
  private:
-  [[noreturn]] static void refuse(const Address& wanted, const std::string& why) {
-    throw Disconnected(
-        "cannot listen by UCX on " + wanted.to_string() + ": " + why +
-        "; choose an address of this host whose network UCX knows (UCX_NET_DEVICES)");
-  }
-
   /// In a callback of UCX.
   void asked(ucp_conn_request_h request) {
     if (requests_.size() == requests_max)
@@ -115,12 +108,17 @@ class UcxListener final : public UcxActor, public std::enable_shared_from_this<U
   }
 
   void accept(ucp_conn_request_h request) {
+    // Who is rejected comes by TCP.
+    if (!newcomers_.has_room()) return void(worker_.ucx().listener_reject(native_, request));
     ucp_conn_request_attr_t attributes{};
     attributes.field_mask = UCP_CONN_REQUEST_ATTR_FIELD_CLIENT_ADDR;
     const auto status = worker_.ucx().conn_request_query(request, &attributes);
     const std::string peer = status == UCS_OK ? text_of(attributes.client_address) : "ucx peer";
     try {
-      on_link_(std::make_shared<UcxLink>(UcxEndpoint::accept(worker_, request, peer), limits_));
+      const auto link =
+          std::make_shared<UcxLink>(UcxEndpoint::accept(worker_, request, peer), limits_);
+      newcomers_.add(link);
+      on_link_(link);
     } catch (const Disconnected&) {
       // It went away again; or this process is short of something, which the peer will notice.
     }
@@ -129,6 +127,7 @@ class UcxListener final : public UcxActor, public std::enable_shared_from_this<U
   UcxWorker& worker_;
   std::function<void(std::shared_ptr<Link>)> on_link_;
   Limits limits_;
+  Newcomers newcomers_;
   ucp_listener_h native_ = nullptr;
   Address address_;
   std::vector<ucp_conn_request_h> requests_;
@@ -212,8 +211,15 @@ void need_ucx() { UcxLibrary::get(); }
 std::unique_ptr<Listener> listen_by_ucx(boost::asio::io_context& io, const Address& address,
                                         std::function<void(std::shared_ptr<Link>)> on_link,
                                         Limits limits) {
-  auto listener = std::make_shared<UcxListener>(io, std::move(on_link), limits);
-  listener->open(address);
+  boost::system::error_code error;
+  Tcp::resolver resolver(io);
+  const auto found =
+      resolver.resolve(address.host, std::to_string(address.port), Tcp::resolver::passive, error);
+  if (error || found.empty()) refuse(address, error.message());
+  const Tcp::endpoint endpoint = found.begin()->endpoint();
+  auto listener = std::make_shared<UcxListener>(UcxWorker::at(io, endpoint.address()),
+                                                std::move(on_link), limits);
+  listener->open(address, endpoint);
   return std::make_unique<UcxListenerHandle>(std::move(listener));
 }
 

@@ -13,8 +13,11 @@
 /// finds between two processes. An address is "ucx://host:port", host an IP address; the way there
 /// is set up over TCP or the fabric's connection manager.
 ///
-/// UCX believes what arrives: who can reach its port can harm the process, token or not. It is for
-/// networks on which nobody does.
+/// UCX believes what arrives: who can reach its ports can harm the process, token or not. It is for
+/// networks on which nobody does. What connects there and does not speak UCX's protocol is kept by
+/// UCX out of reach from here: silence costs it a descriptor, 4 KiB of zeros end the process. It
+/// has a port at the address where a process listens, and one on the network interface that has it;
+/// who listens nowhere or at any address has one on each interface. UCX_NET_DEVICES names others.
 ///
 /// libucp is loaded when it is first needed, so programs that never ask for it have nothing of it.
 /// It then installs no signal handlers, hooks no memory functions and prints nothing, unless the

@@ -28,6 +28,7 @@ class UcxLink final : public Link, private FrameSink, private UcxEndpoint::User 
   void send(Frame frame) override;
   void flush() override;
   void trust() override { reader_.trust(); }
+  bool is_newcomer() const override { return is_open_ && !reader_.is_trusted(); }
   bool is_spoiled() const override { return reader_.is_spoiled(); }
   void add_checksums() override { adds_checksums_ = true; }
   void share_memory() override {}

@@ -9,6 +9,7 @@
 #include <string>
 #include <utility>
 
+#include "net/ucx_devices.hpp"
 #include "net/ucx_endpoint.hpp"
 
 namespace ashlar::net {
@@ -35,11 +36,17 @@ UcxWorker::UcxWorker(boost::asio::execution_context& context)
 
 UcxWorker& UcxWorker::of(boost::asio::io_context& io) {
   auto& worker = boost::asio::use_service<UcxWorker>(io);
-  if (worker.worker_ == nullptr) worker.open();
+  if (worker.worker_ == nullptr) worker.open({});
   return worker;
 }
 
-void UcxWorker::open() {
+UcxWorker& UcxWorker::at(boost::asio::io_context& io, const boost::asio::ip::address& address) {
+  auto& worker = boost::asio::use_service<UcxWorker>(io);
+  if (worker.worker_ == nullptr) worker.open(ucx_devices_at(address));
+  return worker;
+}
+
+void UcxWorker::open(const std::string& devices) {
   ucx_ = &UcxLibrary::get();
   if (context_ == nullptr) {
     ucp_config_t* config = nullptr;
@@ -49,6 +56,8 @@ void UcxWorker::open() {
     // know the name, and then uses other ways.
     if (std::getenv("UCX_POSIX_ERROR_HANDLING") == nullptr)
       ucx_->config_modify(config, "POSIX_ERROR_HANDLING", "y");
+    if (!devices.empty() && std::getenv("UCX_NET_DEVICES") == nullptr)
+      ucx_->config_modify(config, "NET_DEVICES", devices.c_str());
     ucp_params_t params{};
     params.field_mask = UCP_PARAM_FIELD_FEATURES;
     params.features = UCP_FEATURE_AM | UCP_FEATURE_WAKEUP;
@@ -157,7 +166,9 @@ void UcxWorker::flush() {
   for (const auto& each : std::exchange(to_flush_, {})) each();
 }
 
+/// Returns whether anything happened.
 bool UcxWorker::progress() {
+  has_news_ = false;
   bool did_anything = act();
   for (int i = 0; i < steps_per_turn && ucx_->worker_progress(worker_) > 0; ++i) {
     did_anything = true;
@@ -177,10 +188,9 @@ bool UcxWorker::act() {
   return !to_act.empty();
 }
 
-bool UcxWorker::is_ready() const {
-  if (!to_act_.empty()) return true;
-  const bool may_progress = !endpoints_.empty() || unfinished_ > 0;
-  return may_progress && (ucx_->worker_progress(worker_) > 0 || !to_act_.empty());
+bool UcxWorker::poll() {
+  const bool may_progress = !endpoints_.empty() || unfinished_ > 0 || !to_act_.empty() || has_news_;
+  return may_progress && progress();
 }
 
 bool UcxWorker::await() {
@@ -189,9 +199,9 @@ bool UcxWorker::await() {
 
 /// From now on the descriptor tells of news; false when there are some.
 bool UcxWorker::arm() {
-  if (ucx_->worker_arm(worker_) == UCS_ERR_BUSY) return false;
-  wait();
-  return true;
+  has_news_ = ucx_->worker_arm(worker_) == UCS_ERR_BUSY;
+  if (!has_news_) wait();
+  return !has_news_;
 }
 
 void UcxWorker::wait() {

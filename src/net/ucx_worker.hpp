@@ -2,11 +2,13 @@
 
 #include <boost/asio/execution_context.hpp>
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/address.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
 
 #include <functional>
 #include <map>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "net/link_poll.hpp"
@@ -37,6 +39,9 @@ class UcxWorker : public boost::asio::execution_context::service, private Polled
   explicit UcxWorker(boost::asio::execution_context& context);
   /// Errors: Unsupported, saying why UCX does not start.
   static UcxWorker& of(boost::asio::io_context& io);
+  /// The same for one that listens at this address of the host: when it is made for that, it uses
+  /// only the network devices that ucx_devices_at() names, if UCX_NET_DEVICES does not name others.
+  static UcxWorker& at(boost::asio::io_context& io, const boost::asio::ip::address& address);
 
   boost::asio::io_context& io() { return io_; }
   const UcxLibrary& ucx() const { return *ucx_; }
@@ -61,7 +66,7 @@ class UcxWorker : public boost::asio::execution_context::service, private Polled
                                  void* data, std::size_t bytes, const ucp_am_recv_param_t* param);
 
   void shutdown() override;
-  void open();
+  void open(const std::string& devices);
   void open_worker();
   bool progress();
   bool act();
@@ -70,8 +75,7 @@ class UcxWorker : public boost::asio::execution_context::service, private Polled
   void turn();
 
   // PolledLink
-  bool is_ready() const override;
-  void poll() override { progress(); }
+  bool poll() override;
   bool await() override;
   void look() override {}
   void flush() override;
@@ -89,6 +93,7 @@ class UcxWorker : public boost::asio::execution_context::service, private Polled
   std::vector<std::shared_ptr<const void>> buried_;
   int unfinished_ = 0;
   bool is_waiting_ = false;  ///< for the descriptor
+  bool has_news_ = false;    ///< so it says; it has not gone on since
   bool is_turn_posted_ = false;
 };
 

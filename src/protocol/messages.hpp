@@ -54,7 +54,9 @@ struct Hello {
   std::uint64_t memory_limit = 0;    ///< workers: bytes
   std::vector<std::string> kernels;  ///< workers: names; assignments refer to positions here
   std::vector<std::pair<std::string, double>> resources;  ///< workers
-  bool encrypts = false;        ///< it has certificates: so must who talks to it between hosts
+  bool encrypts = false;  ///< it has certificates: so must who talks to it between hosts
+  /// Whose certificates it accepts, as net::Tls::authorities has it; empty: it does not say.
+  std::vector<std::string> authorities;
   bool keeps_templates = true;  ///< workers: it knows RunTemplate and DropTemplates
   bool returns_loans = false;   ///< on peer links: LoansWanted may be sent
   bool reads_checksums = true;  ///< frames sent to it may have checksums

@@ -23,15 +23,18 @@ std::pair<std::shared_ptr<net::Link>, net::NoLink> try_dial(
     net::NoLink why_not;
   };
   const auto outcome = std::make_shared<Outcome>();
-  loop.dispatch([&loop, &address, timeout, outcome, tls] {
+  const int timeout_ms = static_cast<int>(timeout.ns / 1'000'000);
+  net::Limits limits;
+  limits.handshake_ms = timeout_ms;
+  loop.dispatch([&loop, &address, timeout_ms, limits, outcome, tls] {
     net::connect(
-        loop.io(), address, static_cast<int>(timeout.ns / 1'000'000),
+        loop.io(), address, timeout_ms,
         [outcome](std::shared_ptr<net::Link> link, const net::NoLink& why_not) {
           outcome->link = std::move(link);
           outcome->why_not = why_not;
           outcome->is_done = true;
         },
-        {}, tls);
+        limits, tls);
   });
   const bool is_done = loop.drive_until([&] { return outcome->is_done.load(); },
                                         now() + timeout + Duration::seconds(1));

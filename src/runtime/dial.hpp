@@ -15,7 +15,8 @@ namespace ashlar::runtime {
 std::string local_address_of_port(std::uint16_t port);
 
 /// Connects to a scheduler, driving the loop meanwhile. A loopback TCP address is tried as a
-/// local one first. With a `tls` the link is encrypted, unless it is local.
+/// local one first. With a `tls` the link is encrypted, unless it is local; its handshake has as
+/// much time again.
 /// Errors: BadInput for an address that is none; Disconnected, naming it, when nobody answers.
 std::shared_ptr<net::Link> dial(Loop& loop, const std::string& address, Duration timeout,
                                 std::shared_ptr<const net::Tls> tls = {});

@@ -41,6 +41,7 @@ protocol::Hello DriverShell::hello() const {
   hello.token = options_.exchange.token;
   hello.endpoint = exchange_.endpoint();
   hello.encrypts = options_.exchange.tls != nullptr;
+  if (hello.encrypts) hello.authorities = options_.exchange.tls->authorities();
   return hello;
 }
 

@@ -19,6 +19,7 @@
 #include "store/arena.hpp"
 #include "store/buffer.hpp"
 #include "telemetry/log.hpp"
+#include "telemetry/sparing_log.hpp"
 #include "worker/send_turns.hpp"
 
 namespace ashlar::runtime {
@@ -140,6 +141,7 @@ class Exchange {
   DataTable& table_;
   ExchangeEvents& events_;
   telemetry::Log& log_;
+  telemetry::SparingLog strangers_{log_};  ///< what they do
   Options options_;
   protocol::Endpoint endpoint_;
   PeerId self_;

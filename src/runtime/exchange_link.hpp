@@ -16,6 +16,7 @@
 #include <variant>
 #include <vector>
 
+#include "runtime/clock.hpp"
 #include "runtime/exchange.hpp"
 #include "runtime/token.hpp"
 #include "wire/codec.hpp"
@@ -183,7 +184,10 @@ class Exchange::PeerLink : public net::LinkEvents,
     const std::string what = "link to " + who + " closed: " + reason;
     const bool is_spoiled = link_ && link_->is_spoiled();
     const bool is_usual = is_local_ || (is_greeted_ && !is_spoiled);
-    is_usual ? exchange_.log_.debug(what) : exchange_.log_.warning(what);
+    const auto level = is_usual ? telemetry::LogLevel::debug : telemetry::LogLevel::warning;
+    const bool is_stranger = !is_greeted_ && !is_outgoing_;
+    is_stranger ? exchange_.strangers_.write(now(), level, what)
+                : exchange_.log_.write(level, what);
     hello_timer_.cancel();
     const bool is_receiving = payload_ && payload_kind_ != PayloadKind::push;
     if (!is_receiving && !asked_.empty()) payload_request_ = asked_.begin()->first;

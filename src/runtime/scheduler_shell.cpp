@@ -29,6 +29,28 @@ std::string reason_not_to_mix(bool does_newcomer, bool does_scheduler) {
              : "the newcomer uses TLS, and this cluster does not: give the scheduler and "
                "all workers --tls-cert, --tls-key and --tls-ca, or the newcomer none";
 }
+
+/// Likewise who has certificates that no other host's process would accept.
+std::string reason_to_distrust(const std::vector<std::string>& newcomers,
+                               const std::vector<std::string>& schedulers) {
+  if (newcomers.empty() || schedulers.empty()) return "";
+  const auto has = [](const std::vector<std::string>& authorities, const std::string& one) {
+    return std::find(authorities.begin(), authorities.end(), one) != authorities.end();
+  };
+  const std::string& newcomer = newcomers.front();
+  const std::string& scheduler = schedulers.front();
+  const std::string both =
+      ": " + newcomer + " has signed the newcomer's certificate, " + scheduler + " the scheduler's";
+  if (!has(schedulers, newcomer)) {
+    return "the newcomer's certificate is not accepted in this cluster" + both +
+           "; give the newcomer another --tls-cert, or the cluster's processes both in --tls-ca";
+  }
+  if (!has(newcomers, scheduler)) {
+    return "the newcomer does not accept this cluster's certificates" + both +
+           "; give the newcomer both in --tls-ca";
+  }
+  return "";
+}
 }  // namespace
 
 /// One link from a worker or a driver.
@@ -129,7 +151,8 @@ void SchedulerShell::accept(std::shared_ptr<net::Link> link) {
 }
 
 void SchedulerShell::refuse(Connection& connection, const std::string& reason) {
-  log_.warning("refused " + connection.link_->peer_name() + ": " + reason);
+  strangers_.write(now(), telemetry::LogLevel::warning,
+                   "refused " + connection.link_->peer_name() + ": " + reason);
   connection.link_->send({wire::encode(wire::Handshake(protocol::Refusal{reason})), {}, {}, -1});
   connection.link_->detach();
   lose(connection, reason);
@@ -144,6 +167,9 @@ void SchedulerShell::introduce(Connection& connection, protocol::Hello hello) {
     why = "a worker needs at least one slot";
   }
   if (why.empty()) why = reason_not_to_mix(hello.encrypts, options_.tls != nullptr);
+  if (why.empty() && options_.tls && connection.link_->is_local()) {
+    why = reason_to_distrust(hello.authorities, options_.tls->authorities());
+  }
   if (!why.empty()) return refuse(connection, why);
   protocol::Welcome welcome;
   welcome.peer = connection.peer_ = PeerId{next_peer_++};
@@ -187,8 +213,9 @@ void SchedulerShell::lose(Connection& connection, const std::string& reason) {
     log_.info("lost " + connection.hello_.name + ": " + death.reason);
   } else {
     ++lost_newcomers_;
-    log_.info("closed a connection of " + connection.link_->peer_name() +
-              " that introduced nobody: " + reason);
+    strangers_.write(now(), telemetry::LogLevel::info,
+                     "closed a connection of " + connection.link_->peer_name() +
+                         " that introduced nobody: " + reason);
   }
   const auto it =
       std::find_if(connections_.begin(), connections_.end(),

@@ -20,6 +20,7 @@
 #include "runtime/loop.hpp"
 #include "scheduler/scheduler_engine.hpp"
 #include "telemetry/log.hpp"
+#include "telemetry/sparing_log.hpp"
 
 namespace ashlar::runtime {
 
@@ -93,6 +94,7 @@ class SchedulerShell {
 
   Loop& loop_;
   telemetry::Log& log_;
+  telemetry::SparingLog strangers_{log_};  ///< what they do
   Options options_;
   scheduler::SchedulerEngine engine_;
   std::vector<std::unique_ptr<net::Listener>> listeners_;

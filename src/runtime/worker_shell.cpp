@@ -151,6 +151,7 @@ WorkerShell::End WorkerShell::serve(std::shared_ptr<net::Link> link) {
     hello.name = options_.name;
     hello.endpoint = exchange_.endpoint();
     hello.encrypts = options_.exchange.tls != nullptr;
+    if (hello.encrypts) hello.authorities = options_.exchange.tls->authorities();
     hello.slots = options_.slots;
     hello.memory_limit = options_.memory_limit;
     hello.kernels = registry_.names();

@@ -172,7 +172,9 @@ std::shared_ptr<Core> Core::connect(const std::string& address, const ConnectOpt
   auto link = runtime::dial(core->loop_, address, timeout, exchange.tls);
   core->loop_.dispatch([core, link] { core->driver_->join(link); });
   const auto is_settled = [&] { return core->driver_->is_joined() || core->is_disconnected(); };
-  core->loop_.drive_until(is_settled, runtime::now() + timeout);
+  // A handshake that takes too long says so itself.
+  const Duration patience = exchange.tls ? timeout + Duration::seconds(1) : timeout;
+  core->loop_.drive_until(is_settled, runtime::now() + patience);
   if (!core->driver_->is_joined()) {
     const std::string why =
         core->is_disconnected() ? core->why_disconnected() : std::string("no answer");

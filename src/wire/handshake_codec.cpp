@@ -23,6 +23,8 @@ void write_hello(const protocol::Hello& hello, schema::Hello::Builder out) {
   out.setReturnsLoans(hello.returns_loans);
   out.setReadsChecksums(hello.reads_checksums);
   out.setTakesPieces(hello.takes_pieces);
+  if (!hello.authorities.empty())
+    write_texts(hello.authorities, out.initAuthorities(list_size(hello.authorities.size())));
   write_column(hello.repeatable, [&](unsigned n) { return out.initRepeatable(n); });
 }
 
@@ -45,6 +47,7 @@ protocol::Hello read_hello(schema::Hello::Reader in) {
   hello.returns_loans = in.getReturnsLoans();
   hello.reads_checksums = in.getReadsChecksums();
   hello.takes_pieces = in.getTakesPieces();
+  hello.authorities = read_texts(in.getAuthorities());
   hello.repeatable = read_u32(in.getRepeatable());
   for (const std::uint32_t position : hello.repeatable)
     require(position < hello.kernels.size(), "a repeatable kernel that is not listed");
@@ -102,7 +105,7 @@ std::vector<std::byte> encode(const Handshake& message) {
   std::size_t words = 96;
   if (const auto* hello = std::get_if<protocol::Hello>(&message))
     words += text_words(hello->kernels) + resource_words(hello->resources) +
-             list_words(hello->repeatable);
+             text_words(hello->authorities) + list_words(hello->repeatable);
   return encode_as<schema::Handshake>(
       words, [&](schema::Handshake::Builder out) { std::visit(Writer{out}, message); });
 }

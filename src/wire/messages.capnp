@@ -102,6 +102,7 @@ struct Hello {
   readsChecksums @14 :Bool;
   takesPieces @15 :Bool;
   encrypts @16 :Bool;
+  authorities @17 :List(Text);
 }
 
 struct Welcome {

@@ -14,6 +14,7 @@
 #include "runtime/clock.hpp"
 #include "runtime/loop.hpp"
 #include "runtime/scheduler_shell.hpp"
+#include "strangers.hpp"
 #include "telemetry/log.hpp"
 #include "wire/codec.hpp"
 
@@ -76,6 +77,22 @@ TEST(Connect, ASessionKnowsHowManyWorkersAndSlotsThereAre) {
         << error.what();
     EXPECT_NE(std::string(error.what()).find("connect again"), std::string::npos) << error.what();
   }
+}
+
+TEST(Connect, StrangersKeepNobodyOut) {
+  Loop loop(Loop::Options{});
+  telemetry::Log log;
+  SchedulerShell scheduler(loop, log, SchedulerShell::Options{});
+  scheduler.listen(net::Address::parse("tcp://127.0.0.1:0"));
+  const net::Address address = scheduler.addresses().at(0);
+  net::Strangers strangers;
+  strangers.come(address.port, 200);
+  loop.start();
+  Session session = Session::connect(address.to_string());
+  const auto stay = static_cast<std::ptrdiff_t>(net::Limits{}.newcomers_max);
+  EXPECT_TRUE(eventually([&] { return strangers.count_connected() <= stay; }));
+  session.close();
+  loop.stop();
 }
 
 /// A scheduler of an older version: it welcomes, and does not say that it explains.

@@ -2,8 +2,13 @@
 #include <ashlar/error.hpp>
 
 #include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
+#include <chrono>
 #include <cstdlib>
+#include <fstream>
 #include <functional>
 #include <memory>
 #include <string>
@@ -48,9 +53,10 @@ struct EncryptedSession : testing::Test {
   }
 
   /// Why there is no session, or "none".
-  std::string refusal(const TlsOptions& tls) {
+  std::string refusal(const TlsOptions& tls,
+                      std::chrono::milliseconds timeout = std::chrono::seconds(5)) {
     try {
-      Session::connect(address, {.tls = tls});
+      Session::connect(address, {.tls = tls, .timeout = timeout});
     } catch (const Error& error) {
       return error.what();
     }
@@ -69,7 +75,15 @@ TEST_F(EncryptedSession, TakesCertificatesFromTheEnvironment) {
   ::setenv("ASHLAR_TLS_CERT", files.certificate.c_str(), 1);
   ::setenv("ASHLAR_TLS_KEY", files.key.c_str(), 1);
   EXPECT_EQ(refusal({.ca = files.authority}), "none");
-  EXPECT_TRUE(has(refusal({}), "missing: --tls-ca (tls.ca)")) << refusal({});
+  EXPECT_TRUE(has(refusal({}),
+                  "given: $ASHLAR_TLS_CERT $ASHLAR_TLS_KEY; missing: --tls-ca (tls.ca, "
+                  "$ASHLAR_TLS_CA)"))
+      << refusal({});
+  const net::TlsFiles another = authority.issue("another");
+  const std::string mixed = refusal({.cert = another.certificate, .ca = another.authority});
+  EXPECT_TRUE(has(mixed, "private key ($ASHLAR_TLS_KEY) " + files.key)) << mixed;
+  EXPECT_TRUE(has(mixed, "than certificate (--tls-cert, tls.cert) " + another.certificate))
+      << mixed;
   ::unsetenv("ASHLAR_TLS_CERT");
   ::unsetenv("ASHLAR_TLS_KEY");
 }
@@ -90,6 +104,25 @@ TEST_F(EncryptedSession, WithCertificatesNeverGoesOnInPlainText) {
   serve(nullptr);
   const std::string why = refusal(options_of(authority.issue("program")));
   EXPECT_TRUE(has(why, "if it does not use TLS, give it --tls-cert")) << why;
+}
+
+/// As another program does that waits for what it understands.
+TEST_F(EncryptedSession, AHandshakeThatIsNeverFinishedIsNamedAsSuch) {
+  const int silent = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_in any{};
+  any.sin_family = AF_INET;
+  any.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof any;
+  ASSERT_EQ(::bind(silent, reinterpret_cast<sockaddr*>(&any), size), 0);
+  ASSERT_EQ(::listen(silent, 1), 0);
+  ASSERT_EQ(::getsockname(silent, reinterpret_cast<sockaddr*>(&any), &size), 0);
+  address = "tcp://127.0.0.1:" + std::to_string(ntohs(any.sin_port));
+  const std::string why =
+      refusal(options_of(authority.issue("program")), std::chrono::milliseconds(100));
+  ::close(silent);
+  EXPECT_TRUE(has(why, address + ": TLS: the handshake was not finished within 100 ms")) << why;
+  EXPECT_TRUE(has(why, "the right address and port?")) << why;
+  EXPECT_TRUE(has(why, "--tls-cert")) << why;
 }
 
 /// On the scheduler's host, where no certificate is looked at.
@@ -115,6 +148,37 @@ TEST_F(EncryptedSession, NeedsFilesThatCanBeUsed) {
   tls.key = authority.file("none.key");
   EXPECT_TRUE(has(refusal(tls), "--tls-key")) << refusal(tls);
   EXPECT_TRUE(has(refusal(tls), tls.key + ": cannot be read")) << refusal(tls);
+}
+
+/// Its link to the scheduler would be good, and all of those to other hosts bad.
+TEST_F(EncryptedSession, NobodyOfAnotherAuthorityGetsInByAUnixSocketEither) {
+  serve(net::Tls::load(authority.issue("scheduler")));
+  scheduler->listen(net::Address::parse("unix:" + authority.file("socket")));
+  address = scheduler->addresses().at(1).to_string();
+  net::Authority another("another");
+  const net::TlsFiles strange = another.issue("program");
+  const std::string why = refusal(options_of(strange));
+  EXPECT_TRUE(has(why, "the newcomer's certificate is not accepted in this cluster")) << why;
+  EXPECT_TRUE(has(why, "CN=another (key ")) << why;
+  EXPECT_TRUE(has(why, "CN=authority (key ")) << why;
+}
+
+TEST_F(EncryptedSession, AnAuthorityMayBeChangedForAnother) {
+  net::Authority next("next");
+  const net::TlsFiles old_one = authority.issue("scheduler");
+  const net::TlsFiles new_one = next.issue("program");
+  const std::string both = authority.file("both.pem");
+  std::ofstream(both) << std::ifstream(old_one.authority).rdbuf()
+                      << std::ifstream(new_one.authority).rdbuf();
+  serve(net::Tls::load({old_one.certificate, old_one.key, both}));
+  scheduler->listen(net::Address::parse("unix:" + authority.file("socket")));
+  for (const net::Address& each : scheduler->addresses()) {
+    address = each.to_string();
+    EXPECT_EQ(refusal({.cert = new_one.certificate, .key = new_one.key, .ca = both}), "none");
+  }
+  const std::string why = refusal(options_of(new_one));
+  EXPECT_TRUE(has(why, "the newcomer does not accept this cluster's certificates")) << why;
+  EXPECT_TRUE(has(why, "give the newcomer both in --tls-ca")) << why;
 }
 
 /// Without a token, too: who has a certificate belongs to the cluster.

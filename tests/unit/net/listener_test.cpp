@@ -1,11 +1,15 @@
 #include <ashlar/error.hpp>
 
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
 
+#include <algorithm>
+
+#include "strangers.hpp"
 #include "unit/net/net_fixture.hpp"
 
 namespace ashlar::net {
@@ -125,6 +129,81 @@ TEST_F(ListenerTest, AcceptsManyAtOnce) {
     connect(io, listener->address(), 10'000,
             [&](std::shared_ptr<Link> link, const NoLink&) { links.push_back(std::move(link)); });
   run_until([&] { return accepted == 200 && links.size() == 200; });
+}
+
+/// Connections that say nothing, and the links that a listener has made of them.
+struct StrangersTest : ListenerTest {
+  std::vector<std::shared_ptr<Link>> links;
+  std::deque<Witness> witnesses;
+  Strangers strangers;
+
+  std::unique_ptr<Listener> listen_to_strangers(Limits limits) {
+    return Listener::open(
+        io, Address::parse("tcp://127.0.0.1:0"),
+        [this](std::shared_ptr<Link> link) {
+          links.push_back(link);
+          link->start(witnesses.emplace_back());
+        },
+        limits);
+  }
+  std::ptrdiff_t newcomers() const {
+    return std::count_if(links.begin(), links.end(),
+                         [](const auto& link) { return link->is_newcomer(); });
+  }
+};
+
+TEST_F(StrangersTest, OnlySoManyStayWithoutAnIntroduction) {
+  Limits limits;
+  limits.newcomers_max = 8;
+  limits.newcomer_ms_min = 0;
+  const auto listener = listen_to_strangers(limits);
+  strangers.come(listener->address().port, 1);
+  run_until([&] { return links.size() == 1; });
+  links[0]->trust();
+  for (std::size_t come_so_far = 1; come_so_far < 200; come_so_far += 40) {
+    strangers.come(listener->address().port, 40);
+    run_until([&] {
+      EXPECT_LE(newcomers(), 8);
+      return links.size() == come_so_far + 40;
+    });
+  }
+  run_until([&] { return witnesses[192].closed.size() == 1; });
+  EXPECT_EQ(witnesses[192].closed[0], "introduced nobody, and others want to");
+  EXPECT_EQ(newcomers(), 8) << "the last ones stay";
+  EXPECT_TRUE(witnesses[0].closed.empty()) << "who has introduced itself stays";
+}
+
+TEST_F(StrangersTest, WhoComesAmongManyHasTimeToIntroduceItself) {
+  Limits limits;
+  limits.newcomers_max = 2;
+  limits.newcomer_ms_min = 1'000'000;
+  const auto listener = listen_to_strangers(limits);
+  strangers.come(listener->address().port, 5);
+  run_until([&] { return links.size() == 2; });
+  io.restart();
+  io.run_for(std::chrono::milliseconds(50));
+  EXPECT_EQ(links.size(), 2u) << "the others wait";
+  links[0]->trust();
+  run_until([&] { return links.size() == 3; });
+  strangers.leave(1);
+  strangers.leave(2);
+  run_until([&] { return links.size() == 5; });
+}
+
+TEST_F(StrangersTest, WithoutDescriptorsItRestsAndGoesOnLater) {
+  const auto listener = listen_to_strangers({});
+  strangers.come(listener->address().port, 5);
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+  const rlimit none{static_cast<rlim_t>(::dup(0)), before.rlim_max};
+  ::close(static_cast<int>(none.rlim_cur));
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &none), 0);
+  io.restart();
+  const std::size_t steps = io.run_for(std::chrono::milliseconds(350));
+  EXPECT_TRUE(links.empty());
+  EXPECT_LT(steps, 20u) << "it tries again ten times a second";
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
+  run_until([&] { return links.size() == 5; });
 }
 
 TEST_F(ListenerTest, ResolvesNames) {

@@ -7,6 +7,7 @@
 #include <atomic>
 #include <fstream>
 
+#include "net/socket.hpp"
 #include "unit/net/net_fixture.hpp"
 
 /// What only links by UCX promise; the rest is in link_test.cpp.
@@ -301,6 +302,24 @@ TEST_P(OddUcxMessage, IsRefused) {
   ASSERT_FALSE(UCS_PTR_IS_ERR(request));
   if (request != nullptr) ucx.request_free(request);
   expect_refusal("bad frame: an impossible message");
+}
+
+/// The ports that UCX opens by itself are no exception.
+TEST_F(UcxLinkTest, ListensOnlyWhereItIsTold) {
+  int listening = 0;
+  for (int fd = 0; fd < 1024; ++fd) {
+    int is_listening = 0;
+    socklen_t size = sizeof is_listening;
+    if (::getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &is_listening, &size) != 0 || is_listening == 0)
+      continue;
+    NativeAddress here;
+    here.size = sizeof here.storage;
+    ASSERT_EQ(::getsockname(fd, here.get(), &here.size), 0);
+    if (here.storage.ss_family == AF_UNIX) continue;
+    ++listening;
+    EXPECT_TRUE(tcp_text(here).starts_with("tcp://127.0.0.1:")) << tcp_text(here);
+  }
+  EXPECT_GT(listening, 0);
 }
 
 /// A process of its own that sends much and never ends; started again by the test below.

@@ -13,6 +13,7 @@
 #include "net/address.hpp"
 #include "runtime/clock.hpp"
 #include "runtime/exchange.hpp"
+#include "strangers.hpp"
 #include "tcp_wire.hpp"
 
 /// The data plane between hosts, encrypted.
@@ -213,6 +214,28 @@ TEST_F(ExchangeTls, WhoConnectsAndSaysNothingDoesNotStay) {
       loop.drive_until([&] { return !silent.closed.empty(); }, now() + Duration::seconds(30)));
   EXPECT_EQ(silent.closed, "closed by peer");
   loop.stop();
+}
+
+/// With and without encryption.
+TEST_F(ExchangeTls, StrangersKeepNobodyOut) {
+  for (const bool is_encrypted : {false, true}) {
+    Loop own{Loop::Options{}};
+    Process giver(own, them, with(is_encrypted ? tls("giver") : nullptr));
+    Process asker(own, us, with(is_encrypted ? tls("asker") : nullptr));
+    giver.make();
+    net::Strangers strangers;
+    strangers.come(net::Address::parse(giver.exchange_.endpoint().remote_address).port, 200);
+    own.dispatch([&] {
+      asker.exchange_.know_peer(giver.info());
+      asker.exchange_.start_fetch(wanted, them);
+    });
+    EXPECT_TRUE(own.drive_until([&] { return asker.fetched == datum_bytes; },
+                                now() + Duration::seconds(30)));
+    const auto stay = static_cast<std::ptrdiff_t>(net::Limits{}.newcomers_max);
+    EXPECT_TRUE(own.drive_until([&] { return strangers.count_connected() <= stay; },
+                                now() + Duration::seconds(30)));
+    own.stop();
+  }
 }
 
 }  // namespace

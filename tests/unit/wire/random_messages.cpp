@@ -142,6 +142,7 @@ void RandomMessages::fill(protocol::Hello& out) {
   out.endpoint = {text(), text(), text(), text()};
   out.peer = peer();
   out.encrypts = coin();
+  out.authorities = list<std::string>(random_.below(4), [&] { return text(); });
   out.slots = u32();
   out.memory_limit = u64();
   out.kernels = list<std::string>(count(), [&] { return text(); });
