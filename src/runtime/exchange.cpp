@@ -81,6 +81,7 @@ void Exchange::know_peer(const protocol::PeerInfo& info) { infos_[info.peer] = i
 
 void Exchange::forget_peer(PeerId peer) {
   infos_.erase(peer);
+  failing_.erase(peer);
   for (auto* links : {&outgoing_, &incoming_}) {
     const auto it = links->find(peer);
     if (it == links->end()) continue;
@@ -163,7 +164,7 @@ void Exchange::connect(const std::shared_ptr<PeerLink>& link, const std::string&
 void Exchange::start_fetch(DatumId datum, PeerId peer, bool is_copied) {
   PeerLink* link = outgoing(peer);
   if (link == nullptr) {
-    events_.on_fetch_failed(datum, peer);
+    events_.on_fetch_failed(datum, peer, {});
     return;
   }
   ask(*link, datum, {.peer = peer, .is_copied = is_copied});
@@ -188,20 +189,29 @@ void Exchange::spoiled(PeerLink& link, std::uint64_t request) {
   if (++fetching.mapped().times_spoiled < spoiled_max) {
     ask(link, datum, fetching.mapped());
   } else {
-    events_.on_fetch_failed(datum, link.peer_);
+    events_.on_fetch_failed(datum, link.peer_, {});
   }
 }
 
 /// What was asked for does not come, since its link is gone. On another one it may, when bytes had
 /// changed.
-void Exchange::missed(const DatumId& datum, PeerId peer, Missed how) {
+void Exchange::missed(const DatumId& datum, PeerId peer, Missed how, const std::string& why) {
   auto fetching = fetching_.extract(datum);
   if (how != Missed::link_is_gone && !fetching.empty()) {
     if (how == Missed::is_spoiled) ++fetching.mapped().times_spoiled;
     PeerLink* link = fetching.mapped().times_spoiled < spoiled_max ? outgoing(peer) : nullptr;
     if (link != nullptr) return ask(*link, datum, fetching.mapped());
   }
-  events_.on_fetch_failed(datum, peer);
+  events_.on_fetch_failed(datum, peer, how == Missed::is_spoiled ? std::string() : why);
+}
+
+/// Where links to the peer go.
+std::string Exchange::place_of(PeerId peer) const {
+  const auto info = infos_.find(peer);
+  if (info == infos_.end()) return "peer " + std::to_string(peer.value);
+  const protocol::Endpoint& there = info->second.endpoint;
+  const bool is_here = there.host_identity == endpoint_.host_identity;
+  return is_here ? there.local_address : there.remote_address;
 }
 
 void Exchange::abandon_fetch(DatumId datum) {

@@ -305,10 +305,19 @@ class Cluster {
       if (holder.is_none() || random_.below(2) == 0) continue;
       const auto other = workers_.find(holder);
       const bool is_driver = holder == driver_peer;
+      if (cuts_.contains({worker.id, holder})) {
+        told_cuts_.insert({worker.id, holder});
+        worker.outbox.push_back(protocol::DataMissing{{datum}, {holder}, {holder}, {"cut"}, {}});
+        holder = PeerId::none();
+        return true;
+      }
       if (is_driver ? put_.contains(datum)
                     : other != workers_.end() && other->second.store.contains(datum)) {
         worker.store[datum] = is_driver ? put_.at(datum) : other->second.store.at(datum);
         worker.outbox.push_back(protocol::DataAcquired{datum.run, {datum}, 8, 0});
+        if (told_cuts_.erase({worker.id, holder}) > 0) {
+          worker.outbox.push_back(protocol::DataMissing{{}, {}, {}, {}, {holder}});
+        }
         worker.fetches.erase(datum);
         return true;
       }
@@ -423,7 +432,7 @@ class Cluster {
   }
 
   void disturb() {
-    const std::uint64_t what = random_.below(with_faults_ ? 5 : 2);
+    const std::uint64_t what = random_.below(with_faults_ ? 6 : 2);
     if (what == 0 && workers_.size() < 6) {
       join();
     } else if (what == 1 && !runs_.empty() && random_.below(4) == 0) {
@@ -436,9 +445,21 @@ class Cluster {
         if (number > at->first) run.may_fail = true;
       }
       to_scheduler_.push_back(protocol::CancelRun{at->first});
+    } else if (what == 5 && !workers_.empty()) {
+      cut();
     } else if (what >= 2 && !workers_.empty()) {
       kill(any_worker().id);
     }
+  }
+
+  /// A worker reaches another one no more, or the program; seldom, all are reached again.
+  void cut() {
+    if (random_.below(4) == 0) return cuts_.clear();
+    const PeerId asker = any_worker().id;
+    const PeerId asked = random_.below(8) == 0 ? driver_peer : any_worker().id;
+    if (asker == asked) return;
+    cuts_.insert({asker, asked});
+    if (random_.below(2) == 0) cuts_.insert({asked, asker});
   }
 
   /// Called when nothing moves: the next thing the program does. Returns false at the end.
@@ -514,6 +535,8 @@ class Cluster {
   Instant now_;
   std::uint64_t samples_ = 0;
   std::map<PeerId, ModelWorker> workers_;
+  std::set<std::pair<PeerId, PeerId>> cuts_;       ///< asker and asked
+  std::set<std::pair<PeerId, PeerId>> told_cuts_;  ///< of which the scheduler has heard
   std::map<std::uint32_t, ModelRun> runs_;
   std::map<std::uint32_t, std::shared_ptr<const graph::TaskGraph>> templates_;
   std::uint32_t next_template_ = 0;
@@ -576,7 +599,7 @@ TEST(RandomCluster, EveryRunEndsAndNothingLeaks) {
   EXPECT_TRUE(is_one_seed() || relieved > 0);
 }
 
-TEST(RandomCluster, EveryRunEndsThoughWorkersDie) {
+TEST(RandomCluster, EveryRunEndsThoughWorkersDieAndLinksAreCut) {
   const std::uint64_t relieved = play_seeds(2500, true);
   EXPECT_TRUE(is_one_seed() || relieved > 0);
 }
