@@ -205,15 +205,6 @@ void Exchange::missed(const DatumId& datum, PeerId peer, Missed how, const std::
   events_.on_fetch_failed(datum, peer, how == Missed::is_spoiled ? std::string() : why);
 }
 
-/// Where links to the peer go.
-std::string Exchange::place_of(PeerId peer) const {
-  const auto info = infos_.find(peer);
-  if (info == infos_.end()) return "peer " + std::to_string(peer.value);
-  const protocol::Endpoint& there = info->second.endpoint;
-  const bool is_here = there.host_identity == endpoint_.host_identity;
-  return is_here ? there.local_address : there.remote_address;
-}
-
 void Exchange::abandon_fetch(DatumId datum) {
   const auto it = fetching_.find(datum);
   if (it == fetching_.end()) return;

@@ -134,7 +134,6 @@ class Exchange {
   void spoiled(PeerLink& link, std::uint64_t request);
   enum class Missed { link_is_gone, link_is_spoiled, is_spoiled };
   void missed(const DatumId& datum, PeerId peer, Missed how, const std::string& why);
-  std::string place_of(PeerId peer) const;
   void gather_on(PeerLink& link);
   void remove(PeerLink* link);
 

@@ -205,9 +205,8 @@ class Exchange::PeerLink : public net::LinkEvents,
     exchange_.remove(this);
     exchange_.turns_.forget_if(
         [this](PeerId, const Answer& answer) { return answer.link.lock().get() == this; });
-    const std::string why = exchange_.place_of(peer_) + ": " + reason;
     for (const auto& [request, datum] : asked) {
-      exchange_.missed(datum, peer_, missed(request), why);
+      exchange_.missed(datum, peer_, missed(request), reason);
     }
     if (is_asked_here) {
       exchange_.events_.on_unasked(peer_, worker::FetchUnasked::all);

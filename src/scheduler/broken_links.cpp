@@ -14,6 +14,7 @@ void BrokenLinks::note(Ends ends, const std::string& reason, Instant now) {
   const auto [entry, is_new] = links_.try_emplace(ends);
   Link& link = entry->second;
   link.reason = reason;
+  link.noted = now;
   if (!is_new && now < link.until) return;
   link.pause = is_new ? pauses_.first : std::min(Duration{2 * link.pause.ns}, pauses_.last);
   link.until = now + link.pause;

@@ -23,6 +23,7 @@ class BrokenLinks {
   };
   struct Link {
     std::string reason;  ///< what the transport said
+    Instant noted;       ///< when it was last found to be broken
     Instant until;       ///< then it may be tried again
     Duration pause;
   };
@@ -39,6 +40,8 @@ class BrokenLinks {
   const std::map<Ends, Link>& all() const { return links_; }
 
   void note(Ends ends, const std::string& reason, Instant now);
+  /// It may be tried again now.
+  void retry(Ends ends, Instant now) { links_.at(ends).until = now; }
   /// Something came over the link.
   void mend(Ends ends);
   /// The peer has left.

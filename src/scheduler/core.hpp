@@ -320,7 +320,9 @@ class Core {
   void wait_no_longer(DataRef task);
   bool reconnect();
   bool reconnect(Run& run, std::uint32_t task);
+  bool retry_links(const Run& run, std::uint32_t task, const Pool& pool);
   std::vector<DataRef> lacking(const Run& run, std::uint32_t task, PeerIndex worker);
+  bool can_be_made_for(PeerIndex worker, DataRef ref) const;
   bool can_be_made_again(DataRef ref) const;
   void make_again_for(PeerIndex worker, const std::vector<DataRef>& data);
   std::string broken_text(const BrokenLinks::Ends& ends, const std::string& reason) const;

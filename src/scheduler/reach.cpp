@@ -142,6 +142,8 @@ void Core::wait_no_longer(DataRef task) {
 /// Sees to tasks that were found to be cut off: that no worker reaches all that they read. Returns
 /// whether there is something to place now.
 bool Core::reconnect() {
+  if (cut_off_.empty()) return false;
+  outbox_.flush();  // what was given just now may be taken back
   bool any = false;
   for (const DataRef& task : std::exchange(cut_off_, {})) {
     Run& run = run_at(task.run);
@@ -169,22 +171,42 @@ bool Core::reconnect(Run& run, std::uint32_t task) {
     bool is_possible = true;
     for (const DataRef& ref : lacking(run, task, worker)) {
       bytes += 1 + placement::known_bytes(datum(ref));
-      is_possible &= can_be_made_again(ref);
+      is_possible &= can_be_made_for(worker, ref) && can_be_made_again(ref);
     }
     const std::pair cost{broken_.is_isolated(worker, now_), bytes};
     if (!is_possible || (least && cost >= *least)) continue;
     least = cost;
     best = worker;
   }
-  if (best == no_peer || ++reconnected_[{run.slot, task}] > limits_.reconnects) {
+  const std::vector<DataRef> lacks =
+      best == no_peer ? std::vector<DataRef>() : lacking(run, task, best);
+  const bool is_given_up = !lacks.empty() && ++reconnected_[{run.slot, task}] > limits_.reconnects;
+  if (best == no_peer && retry_links(run, task, pool)) return true;
+  if (best == no_peer || is_given_up) {
     failures_.push_back({run.slot, task, protocol::RunOutcome::failed,
                          std::make_shared<const Cause>(
                              Cause{ErrorKind::disconnected, why_cut_off(run, task, pool)})});
     return true;
   }
   broken_.readmit(best);
-  make_again_for(best, lacking(run, task, best));
+  make_again_for(best, lacks);
   return true;
+}
+
+/// Of links that the task needs, those that were found to be broken before it was submitted are
+/// tried again. Returns whether there are any.
+bool Core::retry_links(const Run& run, std::uint32_t task, const Pool& pool) {
+  bool any = false;
+  for (const PeerIndex worker : pool.members) {
+    for (const DataRef& ref : lacking(run, task, worker)) {
+      const BrokenLinks::Ends ends{worker, datum(ref).primary};
+      const BrokenLinks::Link* link = broken_.find(ends, now_);
+      if (link == nullptr || link->noted >= run.submitted) continue;
+      broken_.retry(ends, now_);
+      any = true;
+    }
+  }
+  return any;
 }
 
 /// Inputs of the task that the worker cannot get.
@@ -195,6 +217,17 @@ std::vector<DataRef> Core::lacking(const Run& run, std::uint32_t task, PeerIndex
     if (reachable_source(datum(ref), worker) == no_peer) found.push_back(ref);
   }
   return found;
+}
+
+/// Whether some worker that could make the datum can be reached by this one.
+bool Core::can_be_made_for(PeerIndex worker, DataRef ref) const {
+  const Run& run = run_at(ref.run);
+  if (!run.graph) return false;
+  const TaskRecord& maker = run.tasks.at(run.producer[ref.index]);
+  const std::uint32_t requirement = run.tasks.classes()[maker.task_class].requirement;
+  return std::ranges::any_of(
+      workers_.pool(workers_.pool_of(requirement)).members,
+      [&](PeerIndex member) { return member == worker || can_reach(worker, member); });
 }
 
 /// Whether all that is needed to make the datum is there or can be made in turn.
