@@ -4,12 +4,18 @@
 #include <utility>
 
 #include "scheduler/core.hpp"
+#include "scheduler/words.hpp"
 
 // Workers that can both reach the scheduler, but not each other. Data then come from somebody else
 // who has them; else who reads them is moved to where all that it reads can be had; else they are
 // made again there.
 
 namespace ashlar::scheduler {
+namespace {
+
+constexpr std::size_t reason_bytes_max = 400;
+
+}  // namespace
 
 /// Whether it has the datum, or would be given it in time, though it does not come past the worker.
 ///
@@ -81,7 +87,8 @@ void Core::note_links(PeerIndex worker, const protocol::DataMissing& message) {
   for (const PeerId peer : message.reached) broken_.mend({worker, workers_.find(peer)});
   for (std::size_t i = 0; i < message.unreachable.size(); ++i) {
     const PeerIndex peer = workers_.find(message.unreachable[i]);
-    if (peer != no_peer) broken_.note({worker, peer}, message.reasons[i], now_);
+    if (peer == no_peer) continue;
+    broken_.note({worker, peer}, clipped(message.reasons[i], reason_bytes_max), now_);
   }
 }
 

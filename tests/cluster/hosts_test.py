@@ -187,7 +187,7 @@ class Cut(Products):
 
     def start_cluster(self, workers, apart, cut=Network.refuse):
         self.start_network(max(workers) + 1)
-        self.cluster = Cluster(self.network, ASHLAR, workers)
+        self.cluster = Cluster(self.network, ASHLAR, workers, log_level="warning")
         for one, other in apart:
             cut(self.network, one, other)
             cut(self.network, other, one)
@@ -206,6 +206,10 @@ class Cut(Products):
     def test_the_only_two_hosts_cannot_reach_each_other(self):
         self.start_cluster([2, 3], apart=[(2, 3)])
         self.finish(self.start())
+        for worker in self.cluster.workers.values():
+            worker.kill()
+            log = worker.communicate()[1]
+            self.assertLessEqual(log.count("cannot connect"), 1, log)
 
     def test_no_host_reaches_another(self):
         self.start_cluster([2, 3, 4], apart=[(2, 3), (2, 4), (3, 4)])
