@@ -81,7 +81,6 @@ void Exchange::know_peer(const protocol::PeerInfo& info) { infos_[info.peer] = i
 
 void Exchange::forget_peer(PeerId peer) {
   infos_.erase(peer);
-  failing_.erase(peer);
   for (auto* links : {&outgoing_, &incoming_}) {
     const auto it = links->find(peer);
     if (it == links->end()) continue;
@@ -89,6 +88,7 @@ void Exchange::forget_peer(PeerId peer) {
     if (link->link_) link->link_->detach();
     link->closed("peer is gone");
   }
+  failing_.erase(peer);
 }
 
 void Exchange::remove(PeerLink* link) {
