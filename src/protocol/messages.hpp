@@ -423,10 +423,15 @@ struct DataAcquired {
   friend bool operator==(const DataAcquired&, const DataAcquired&) = default;
 };
 
-/// A fetch failed: the peer has no such datum, or cannot be reached.
+/// Fetches failed: the peer has no such datum or, if it is told to be unreachable, may have it, but
+/// no link to it can be made or kept.
 struct DataMissing {
   std::vector<DatumId> data;
   std::vector<PeerId> peer;  ///< who was asked
+  /// Peers to which links have failed again and again, and why.
+  std::vector<PeerId> unreachable = {};
+  std::vector<std::string> reasons = {};
+  std::vector<PeerId> reached = {};  ///< such peers that can be reached after all
   friend bool operator==(const DataMissing&, const DataMissing&) = default;
 };
 

@@ -189,7 +189,7 @@ void DriverShell::on_pushed(DatumId datum, std::uint64_t bytes, bool is_local) {
   events_.push_back(driver::Arrived{datum, bytes, is_local});
 }
 
-void DriverShell::on_fetch_failed(DatumId datum, PeerId peer) {
+void DriverShell::on_fetch_failed(DatumId datum, PeerId peer, const std::string&) {
   events_.push_back(driver::FetchFailed{datum, peer});
 }
 

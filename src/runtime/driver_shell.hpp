@@ -99,7 +99,7 @@ class DriverShell : private ExchangeEvents, private net::LinkEvents {
   protocol::Hello hello() const;
 
   void on_fetched(DatumId datum, std::uint64_t bytes, bool is_in_place, bool is_local) override;
-  void on_fetch_failed(DatumId datum, PeerId peer) override;
+  void on_fetch_failed(DatumId datum, PeerId peer, const std::string& broken) override;
   void on_asked(PeerId peer, std::uint64_t request, DatumId datum) override;
   void on_unasked(PeerId peer, std::uint64_t request) override;
   void on_loans_wanted(PeerId peer) override;

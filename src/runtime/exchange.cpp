@@ -88,6 +88,7 @@ void Exchange::forget_peer(PeerId peer) {
     if (link->link_) link->link_->detach();
     link->closed("peer is gone");
   }
+  failing_.erase(peer);
 }
 
 void Exchange::remove(PeerLink* link) {
@@ -163,7 +164,7 @@ void Exchange::connect(const std::shared_ptr<PeerLink>& link, const std::string&
 void Exchange::start_fetch(DatumId datum, PeerId peer, bool is_copied) {
   PeerLink* link = outgoing(peer);
   if (link == nullptr) {
-    events_.on_fetch_failed(datum, peer);
+    events_.on_fetch_failed(datum, peer, {});
     return;
   }
   ask(*link, datum, {.peer = peer, .is_copied = is_copied});
@@ -188,20 +189,20 @@ void Exchange::spoiled(PeerLink& link, std::uint64_t request) {
   if (++fetching.mapped().times_spoiled < spoiled_max) {
     ask(link, datum, fetching.mapped());
   } else {
-    events_.on_fetch_failed(datum, link.peer_);
+    events_.on_fetch_failed(datum, link.peer_, {});
   }
 }
 
 /// What was asked for does not come, since its link is gone. On another one it may, when bytes had
 /// changed.
-void Exchange::missed(const DatumId& datum, PeerId peer, Missed how) {
+void Exchange::missed(const DatumId& datum, PeerId peer, Missed how, const std::string& why) {
   auto fetching = fetching_.extract(datum);
   if (how != Missed::link_is_gone && !fetching.empty()) {
     if (how == Missed::is_spoiled) ++fetching.mapped().times_spoiled;
     PeerLink* link = fetching.mapped().times_spoiled < spoiled_max ? outgoing(peer) : nullptr;
     if (link != nullptr) return ask(*link, datum, fetching.mapped());
   }
-  events_.on_fetch_failed(datum, peer);
+  events_.on_fetch_failed(datum, peer, how == Missed::is_spoiled ? std::string() : why);
 }
 
 void Exchange::abandon_fetch(DatumId datum) {

@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -30,7 +31,8 @@ class ExchangeEvents {
   virtual ~ExchangeEvents() = default;
   /// A datum asked for is in the table now.
   virtual void on_fetched(DatumId datum, std::uint64_t bytes, bool is_in_place, bool is_local) = 0;
-  virtual void on_fetch_failed(DatumId datum, PeerId peer) = 0;
+  /// `broken`: why there is no link to the peer; empty: it does not have the datum.
+  virtual void on_fetch_failed(DatumId datum, PeerId peer, const std::string& broken) = 0;
   /// Another process asks for a datum; answer() or refuse() it.
   virtual void on_asked(PeerId peer, std::uint64_t request, DatumId datum) = 0;
   /// One request, or all of a peer's (worker::FetchUnasked::all), needs no answer any more.
@@ -132,7 +134,7 @@ class Exchange {
   void ask(PeerLink& link, DatumId datum, Fetching fetching);
   void spoiled(PeerLink& link, std::uint64_t request);
   enum class Missed { link_is_gone, link_is_spoiled, is_spoiled };
-  void missed(const DatumId& datum, PeerId peer, Missed how);
+  void missed(const DatumId& datum, PeerId peer, Missed how, const std::string& why);
   void gather_on(PeerLink& link);
   void remove(PeerLink* link);
 
@@ -152,6 +154,7 @@ class Exchange {
   std::map<PeerId, PeerLink*> incoming_;
   std::vector<std::shared_ptr<PeerLink>> links_;
   std::vector<std::shared_ptr<PeerLink>> closed_;  ///< freed when no callback of theirs is active
+  std::set<PeerId> failing_;                       ///< the last link to them ended before it worked
   std::map<DatumId, Fetching> fetching_;
   std::uint64_t next_request_ = 1;
   std::uint64_t next_lease_ = std::uint64_t{1} << 63;

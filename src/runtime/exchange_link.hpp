@@ -183,7 +183,9 @@ class Exchange::PeerLink : public net::LinkEvents,
         is_greeted_ || !link_ ? "peer " + std::to_string(peer_.value) : link_->peer_name();
     const std::string what = "link to " + who + " closed: " + reason;
     const bool is_spoiled = link_ && link_->is_spoiled();
-    const bool is_usual = is_local_ || (is_greeted_ && !is_spoiled);
+    // Of a peer that cannot be reached it is said once.
+    const bool is_again = is_outgoing_ && !is_greeted_ && !exchange_.failing_.insert(peer_).second;
+    const bool is_usual = is_local_ || is_again || (is_greeted_ && !is_spoiled);
     const auto level = is_usual ? telemetry::LogLevel::debug : telemetry::LogLevel::warning;
     const bool is_stranger = !is_greeted_ && !is_outgoing_;
     is_stranger ? exchange_.strangers_.write(now(), level, what)
@@ -207,7 +209,9 @@ class Exchange::PeerLink : public net::LinkEvents,
     exchange_.remove(this);
     exchange_.turns_.forget_if(
         [this](PeerId, const Answer& answer) { return answer.link.lock().get() == this; });
-    for (const auto& [request, datum] : asked) exchange_.missed(datum, peer_, missed(request));
+    for (const auto& [request, datum] : asked) {
+      exchange_.missed(datum, peer_, missed(request), reason);
+    }
     if (is_asked_here) {
       exchange_.events_.on_unasked(peer_, worker::FetchUnasked::all);
     }
@@ -252,6 +256,10 @@ class Exchange::PeerLink : public net::LinkEvents,
       returns_loans_ = welcome->returns_loans;
       takes_pieces_ = welcome->takes_pieces;
       if (welcome->reads_checksums) link_->add_checksums();
+      if (exchange_.failing_.erase(peer_) > 0) {
+        exchange_.log_.info("peer " + std::to_string(peer_.value) + " at " + link_->peer_name() +
+                            " is reached again");
+      }
     } else {
       const auto* hello = std::get_if<protocol::Hello>(&*decoded.message);
       if (hello == nullptr || hello->role != protocol::Role::peer) {
@@ -341,7 +349,7 @@ class Exchange::PeerLink : public net::LinkEvents,
 
   void handle(const protocol::FetchRefused& m) {
     if (const auto fetch = forget_request(m.request)) {
-      exchange_.events_.on_fetch_failed(fetch->datum, peer_);
+      exchange_.events_.on_fetch_failed(fetch->datum, peer_, {});
     }
   }
 
@@ -403,7 +411,7 @@ class Exchange::PeerLink : public net::LinkEvents,
     } catch (const Overloaded& error) {
       exchange_.log_.warning(std::string("a datum cannot be copied: ") + error.what());
       exchange_.table_.drop(datum);
-      exchange_.events_.on_fetch_failed(datum, peer_);
+      exchange_.events_.on_fetch_failed(datum, peer_, {});
       return false;
     }
   }

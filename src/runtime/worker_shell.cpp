@@ -443,8 +443,8 @@ void WorkerShell::on_fetched(DatumId datum, std::uint64_t bytes, bool is_in_plac
   events_.push_back(worker::FetchDone{datum, bytes, is_in_place, is_local});
 }
 
-void WorkerShell::on_fetch_failed(DatumId datum, PeerId peer) {
-  events_.push_back(worker::FetchFailed{datum, peer});
+void WorkerShell::on_fetch_failed(DatumId datum, PeerId peer, const std::string& broken) {
+  events_.push_back(worker::FetchFailed{datum, peer, broken});
 }
 
 void WorkerShell::on_asked(PeerId peer, std::uint64_t request, DatumId datum) {

@@ -172,16 +172,20 @@ bool Core::place_task(Run& run, std::uint32_t task) {
   const std::int64_t task_ns = predicted_ns(run, task);
   predict_by_class(run, task);
   const Pool& pool = workers_.pool(workers_.pool_of(wanted.requirement));
+  find_barred(run, task);
   const bool is_root = inputs_.empty();
   const PeerIndex sibling = is_root && run.sibling_left > 0 ? run.sibling : no_peer;
-  const Choice choice =
-      policy_->choose(view(), {entry_of(run, task), inputs_, made_ns_, taken_over, output_bytes,
-                               task_ns, pool, workers_.requirement(wanted.requirement), sibling,
-                               is_root ? recent_root_worker_ : no_peer,
-                               run.planned.empty() ? no_peer : run.planned[task],
-                               run.owner_of(task), run.owned_left, class_ns_});
+  const Choice choice = policy_->choose(
+      view(),
+      {entry_of(run, task), inputs_, made_ns_, taken_over, output_bytes, task_ns, pool,
+       workers_.requirement(wanted.requirement), sibling, is_root ? recent_root_worker_ : no_peer,
+       run.planned.empty() ? no_peer : run.planned[task], reachable_owner(run, task, pool),
+       run.owned_left, class_ns_, barred_, is_cut_});
   const PeerIndex worker = choice.worker;
-  if (worker == no_peer) return false;
+  if (worker == no_peer) {
+    if (is_cut_off(pool, output_bytes)) cut_off_.push_back({run.slot, task});
+    return false;
+  }
   run.decisions[task].note(choice, now_ - run.submitted);
   const std::int64_t there_ns =
       class_ns_.empty() ? task_ns : class_ns_[workers_.at(worker).worker_class];
@@ -192,6 +196,15 @@ bool Core::place_task(Run& run, std::uint32_t task) {
   if (is_root) take_root(run, pool, worker);
   assign(run, task, worker, there_ns);
   return true;
+}
+
+/// The host that is to run the task, unless none of its workers may.
+std::uint32_t Core::reachable_owner(const Run& run, std::uint32_t task, const Pool& pool) const {
+  const std::uint32_t owner = run.owner_of(task);
+  if (barred_.empty() || owner == no_host) return owner;
+  const auto own = workers_.members_on(pool, owner);
+  const bool is_any = std::ranges::any_of(own, [&](PeerIndex peer) { return !is_barred(peer); });
+  return is_any ? owner : no_host;
 }
 
 /// For how long an available datum will not be made yet: not beyond what its worker has to do.

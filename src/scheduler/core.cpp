@@ -24,6 +24,7 @@ Core::Core(const Limits& limits, std::uint64_t seed)
     : limits_(limits),
       workers_(limits),
       links_(limits.remote_bandwidth),
+      broken_({limits.link_pause, limits.link_pause_max}),
       costs_({limits.assumed_flop_rate, limits.assumed_byte_rate}),
       outbox_(workers_),
       policy_(placement::make_policy(limits.policy, seed)),
@@ -49,7 +50,10 @@ void Core::step(std::span<const Event> events, Instant now, Actions& actions) {
     plan(run);
     give_to_owners(run);
   }
-  place();
+  do {
+    cut_off_.clear();
+    place();
+  } while (reconnect());
   rebalance();
   if (std::exchange(has_ticked_, false)) relieve_memory();
   send_ready();
@@ -321,6 +325,7 @@ void Core::erase(Run& run) {
     if (ref.run != DataRef::no_run) run_at(ref.run).watchers.erase({ref.index, run.slot, i});
   }
   const std::uint32_t slot = run.slot;
+  reconnected_.erase(reconnected_.lower_bound({slot, 0}), reconnected_.lower_bound({slot + 1, 0}));
   run_slots_.erase(run.id);
   keep_ended(std::move(runs_[slot]));
   free_slots_.push_back(slot);

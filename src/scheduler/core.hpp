@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "scheduler/bounds.hpp"
+#include "scheduler/broken_links.hpp"
 #include "scheduler/cost_model.hpp"
 #include "scheduler/ended_runs.hpp"
 #include "scheduler/kept_tasks.hpp"
@@ -26,10 +27,10 @@ namespace ashlar::scheduler {
 /// The scheduler's state and what may happen to it. The member functions are spread over files
 /// by occasion: core.cpp what everything rests on, driver_events.cpp, worker_events.cpp,
 /// lineage.cpp losses, failures.cpp what ends without a result, assign.cpp placement, sources.cpp
-/// whom data come from, memory.cpp want of memory, inspect.cpp checks, load.cpp what hosts are busy
-/// with, rebalance.cpp and twins.cpp what is done when times turn out other than predicted,
-/// templates.cpp repeated graphs; explain_task.cpp, explain_run.cpp, run_bounds.cpp and learned.cpp
-/// what people want to know.
+/// whom data come from, reach.cpp workers that cannot reach each other, memory.cpp want of memory,
+/// inspect.cpp checks, load.cpp what hosts are busy with, rebalance.cpp and twins.cpp what is done
+/// when times turn out other than predicted, templates.cpp repeated graphs; explain_task.cpp,
+/// explain_run.cpp, run_bounds.cpp and learned.cpp what people want to know.
 class Core {
  public:
   Core(const Limits& limits, std::uint64_t seed);
@@ -197,7 +198,7 @@ class Core {
   bool steal_from(PeerIndex victim, std::vector<Thief>& thieves);
   std::int64_t lateness_ns(const Run& run, std::uint32_t task, std::int64_t end_ns) const;
   bool is_movable(const Run& run, std::uint32_t task) const;
-  bool could_run(const Run& run, std::uint32_t task, PeerIndex worker) const;
+  bool could_run(const Run& run, std::uint32_t task, PeerIndex worker);
   std::int64_t time_on(const Run& run, std::uint32_t task, PeerIndex worker) const;
   std::int64_t bringing_ns(const Run& run, std::uint32_t task, PeerIndex worker);
   std::int64_t finish_on(const Run& run, std::uint32_t task, const Thief& thief);
@@ -266,6 +267,7 @@ class Core {
   bool let_go_where_room();
   void offer_to_idle();
   bool place_task(Run& run, std::uint32_t task);
+  std::uint32_t reachable_owner(const Run& run, std::uint32_t task, const Pool& pool) const;
   KeptTasks::Entry entry_of(const Run& run, std::uint32_t task) const;
   void keep(Run& run, std::uint32_t task, PeerIndex worker, std::int64_t task_ns);
   void come_home(Run& run, std::uint32_t task);
@@ -293,13 +295,39 @@ class Core {
   // sources.cpp
   PeerIndex nearest_holder(const Datum& datum, PeerIndex worker) const;
   PeerIndex holder_for(DataRef ref, PeerIndex worker);
+  PeerIndex best_holder(DataRef ref, PeerIndex worker);
   PeerIndex soonest_source(DataRef ref, PeerIndex worker);
-  bool will_have(const Datum& datum, const ReplicaPool::Replica& replica);
   Instant due_from(DataRef ref, PeerIndex source, PeerIndex worker);
   Instant due_after(Instant from, const Datum& datum, PeerIndex source, PeerIndex worker) const;
   void begin_transfer(ReplicaPool::Replica& replica);
   void begin_transfers(DataRef ref);
   void expect(DataRef ref, PeerIndex holder, PeerIndex worker);
+
+  // reach.cpp
+  bool can_reach(PeerIndex worker, PeerIndex holder) const {
+    return !broken_.any(now_) || broken_.find({worker, holder}, now_) == nullptr;
+  }
+  bool will_have(const Datum& datum, const ReplicaPool::Replica& replica, PeerIndex worker);
+  PeerIndex reachable_source(const Datum& datum, PeerIndex worker, PeerIndex but = no_peer);
+  bool can_get_inputs(const Run& run, std::uint32_t task, PeerIndex worker);
+  void find_barred(const Run& run, std::uint32_t task);
+  bool is_barred(PeerIndex worker) const;
+  bool is_cut_off(const Pool& pool, std::uint64_t output_bytes) const;
+  void note_links(PeerIndex worker, const protocol::DataMissing& message);
+  void reroute(PeerIndex worker, DataRef ref, PeerIndex but);
+  void take_back_readers(PeerIndex worker, DataRef ref);
+  void take_back(Run& run, std::uint32_t task);
+  void wait_no_longer(DataRef task);
+  bool reconnect();
+  bool reconnect(Run& run, std::uint32_t task);
+  bool retry_links(const Run& run, std::uint32_t task, const Pool& pool);
+  std::vector<DataRef> lacking(const Run& run, std::uint32_t task, PeerIndex worker);
+  bool can_be_made_for(PeerIndex worker, DataRef ref) const;
+  bool can_be_made_again(DataRef ref) const;
+  void make_again_for(PeerIndex worker, const std::vector<DataRef>& data);
+  std::string broken_text(const BrokenLinks::Ends& ends, const std::string& reason) const;
+  std::string broken_input_text(const Run& run, std::uint32_t task, const Pool& pool) const;
+  std::string why_cut_off(const Run& run, std::uint32_t task, const Pool& pool) const;
 
   // templates.cpp
   Template* find_template(SessionId session, std::uint32_t number);
@@ -397,6 +425,7 @@ class Core {
   WorkerTable workers_;
   ReplicaPool replicas_;
   LinkModel links_;
+  BrokenLinks broken_;
   CostModel costs_;
   Outbox outbox_;
   std::unique_ptr<placement::Policy> policy_;
@@ -420,15 +449,16 @@ class Core {
   std::map<DataRef, Steal> steals_;  ///< by run and task, while that is assigned
   std::map<DataRef, Placed> twins_;  ///< the same; without a worker: ended before the task
   Instant next_steal_;
-  std::vector<PeerIndex> leaving_;          ///< asked to leave, still have tasks
-  PeerIndex recent_root_worker_ = no_peer;  ///< who got a task without inputs last
-  std::string last_loss_;                   ///< why the last worker went
-  Instant unattended_since_;                ///< when the last worker left
-  Instant workers_changed_;                 ///< when one came or left
-  bool waits_for_growth_ = false;           ///< a run that no worker there can do
-  bool has_ticked_ = false;                 ///< in this step
-  bool is_stuck_ = false;                   ///< on memory, when last looked at …
-  Instant stuck_since_;                     ///< … and since when
+  std::map<DataRef, std::uint32_t> reconnected_;  ///< how often a task (by run) was cut off
+  std::vector<PeerIndex> leaving_;                ///< asked to leave, still have tasks
+  PeerIndex recent_root_worker_ = no_peer;        ///< who got a task without inputs last
+  std::string last_loss_;                         ///< why the last worker went
+  Instant unattended_since_;                      ///< when the last worker left
+  Instant workers_changed_;                       ///< when one came or left
+  bool waits_for_growth_ = false;                 ///< a run that no worker there can do
+  bool has_ticked_ = false;                       ///< in this step
+  bool is_stuck_ = false;                         ///< on memory, when last looked at …
+  Instant stuck_since_;                           ///< … and since when
 
   // Worklists, empty between steps.
   std::vector<std::uint32_t> erasable_;
@@ -450,6 +480,9 @@ class Core {
   std::vector<std::int64_t> made_ns_;   ///< scratch of place_task …
   std::vector<const Datum*> inputs_;    ///< scratch of place_task …
   std::vector<std::int64_t> class_ns_;  ///< … predicted, by class of workers
+  std::vector<PeerIndex> barred_;       ///< … that the task is not to go to
+  bool is_cut_ = false;                 ///< … some of them since they lack what it reads
+  std::vector<DataRef> cut_off_;        ///< run and task: for which none was left
 };
 
 template <class Visit>

@@ -50,6 +50,8 @@ std::string_view text_of(Moved moved) {
       return "something that it reads was lost";
     case Moved::output_lost:
       return "it was done, and what it made was lost";
+    case Moved::unreachable:
+      return "its worker could not fetch what it reads, or others what it makes";
   }
   return "?";
 }

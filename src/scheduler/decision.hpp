@@ -36,6 +36,7 @@ enum class Moved : std::uint8_t {
   slots_held,
   input_lost,
   output_lost,
+  unreachable,
 };
 /// For people: "its worker was lost".
 std::string_view text_of(Moved moved);

@@ -22,6 +22,7 @@ void Core::on(const SessionClosed& event) {
   }
   const PeerIndex driver = sessions_.at(event.session).driver;
   workers_.remove(driver);
+  broken_.forget(driver);
   outbox_.announce_gone(driver, "the driver has left");
   const auto gone =
       std::make_shared<const Cause>(Cause{ErrorKind::cancelled, "the driver has left"});

@@ -166,6 +166,14 @@ std::string Core::overview(SessionId only, SessionId asker) const {
       << count_text(workers_.usable_slots(), "slot") << ", " << count_text(unfinished_, "task")
       << " to do";
   std::size_t told = 0;
+  for (const auto& [ends, link] : broken_.all()) {
+    if (now_ >= link.until) continue;
+    if (told++ == listed_runs_max) break;
+    out << "\n"
+        << broken_text(ends, link.reason) << "; tried again after "
+        << time_text(static_cast<double>((link.until - now_).ns));
+  }
+  told = 0;
   for (const auto& [id, session] : sessions_) {
     if (id == asker || !is_open(id) || (!only.is_none() && id != only)) continue;
     if (told++ == listed_runs_max) break;

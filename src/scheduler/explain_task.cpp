@@ -134,6 +134,9 @@ std::string Core::why_not_placed(const Run& run, std::uint32_t task) const {
                     : "; a run waits " + time_of(limits_.growth_wait.ns) + " for one to come");
   }
   if (pool.open.empty()) return why_no_room(run, task, pool);
+  if (const std::string broken = broken_input_text(run, task, pool); !broken.empty()) {
+    return "no worker with room reaches all that it reads: " + broken;
+  }
   const Requirement& needs = workers_.requirement(task_class.requirement);
   const bool is_able = std::ranges::any_of(pool.members, [&](PeerIndex worker) {
     return pool.open.contains(worker) && workers_.has_resources(worker, needs);

@@ -37,7 +37,10 @@ std::string Core::dump() const {
     out << (peer.is_worker ? "worker " : "driver ") << peer.id.value << " " << peer.name
         << (peer.is_alive ? "" : " gone") << (peer.is_leaving ? " leaving" : "");
     if (peer.is_worker) out << ": " << peer.assigned << " tasks, " << peer.queued_ns << " ns";
-    out << "\n";
+    out << (broken_.is_isolated(p, now_) ? ", isolated\n" : "\n");
+  }
+  for (const auto& [ends, link] : broken_.all()) {
+    out << broken_text(ends, link.reason) << (now_ < link.until ? "\n" : "; to be tried again\n");
   }
   for (const auto& run : runs_) {
     if (!run) continue;

@@ -206,7 +206,7 @@ bool Core::is_movable(const Run& run, std::uint32_t task) const {
   return true;
 }
 
-bool Core::could_run(const Run& run, std::uint32_t task, PeerIndex worker) const {
+bool Core::could_run(const Run& run, std::uint32_t task, PeerIndex worker) {
   const std::uint32_t requirement = run.tasks.classes()[run.tasks.at(task).task_class].requirement;
   const Pool& pool = workers_.pool(workers_.pool_of(requirement));
   if (worker >= pool.is_member.size() || !pool.is_member[worker]) return false;
@@ -216,8 +216,8 @@ bool Core::could_run(const Run& run, std::uint32_t task, PeerIndex worker) const
        ++d) {
     bytes += placement::known_bytes(run.data[d]);
   }
-  const std::uint64_t limit = workers_.at(worker).memory_limit;
-  return limit == 0 || bytes <= limit;
+  if (broken_.is_isolated(worker, now_) || !can_get_inputs(run, task, worker)) return false;
+  return workers_.at(worker).could_hold(bytes);
 }
 
 /// What the task takes there, as is known by now.

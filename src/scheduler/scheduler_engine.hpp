@@ -183,6 +183,12 @@ struct Limits {
   /// placed anew. Each time it takes twice as many, up to the last number.
   Duration template_imbalance_min = Duration::microseconds(200);
   std::uint32_t template_runs_bad = 3, template_runs_bad_max = 192;
+  /// How long a worker is believed that it cannot reach another one before it is tried again: long
+  /// beside what a try costs, five seconds where packets vanish. Each time twice as long, at most
+  /// the latter: somebody may have mended the network.
+  Duration link_pause = Duration::seconds(30), link_pause_max = Duration::seconds(600);
+  /// How often what a task reads is made again where it can be reached, before the task fails.
+  std::uint32_t reconnects = 4;
   PolicyKind policy = PolicyKind::least_loaded;
   /// Runs that ended and are forgotten otherwise are kept to be explained: so many, of so many
   /// bytes together. Of a larger one only the explanation as a whole is kept.

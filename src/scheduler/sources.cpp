@@ -36,6 +36,15 @@ PeerIndex Core::nearest_holder(const Datum& d, PeerIndex worker) const {
 /// there.
 PeerIndex Core::holder_for(DataRef ref, PeerIndex worker) {
   const Datum& d = datum(ref);
+  const PeerIndex wanted = best_holder(ref, worker);
+  if (wanted == worker || can_reach(worker, wanted)) return wanted;
+  const PeerIndex source = reachable_source(d, worker);
+  return source == no_peer ? wanted : source;
+}
+
+/// Likewise, if all could reach each other.
+PeerIndex Core::best_holder(DataRef ref, PeerIndex worker) {
+  const Datum& d = datum(ref);
   const PeerIndex near = nearest_holder(d, worker);
   if (near == worker || workers_.at(near).host == workers_.at(worker).host) return near;
   const bool is_large =
@@ -56,27 +65,12 @@ PeerIndex Core::soonest_source(DataRef ref, PeerIndex worker) {
     if (workers_.at(replica.peer).is_leaving) continue;
     const Instant due =
         due_after(std::max(replica.due, replica.sends_until), d, replica.peer, worker);
-    if (due + limits_.remote_latency >= soonest || !will_have(d, replica)) continue;
+    if (due + limits_.remote_latency >= soonest || !will_have(d, replica, worker)) continue;
+    if (!can_reach(worker, replica.peer)) continue;
     best = replica.peer;
     soonest = due;
   }
   return best;
-}
-
-/// Whether the datum is there, or comes from one that has it or will.
-///
-/// Nobody waits in a circle: each is sent to one of which this is so while it is not listed itself,
-/// so that nobody on the way from there to the primary waits for it. One that forgot the datum and
-/// is told to get it again may still be asked by who was sent to it before.
-bool Core::will_have(const Datum& d, const ReplicaPool::Replica& replica) {
-  const ReplicaPool::Replica* at = &replica;
-  while (!at->is_actual) {
-    if (at->coming_bytes == 0) return false;
-    if (at->from == d.primary) return true;
-    at = replicas_.find(d, at->from);
-    if (at == nullptr) return false;
-  }
-  return true;
 }
 
 /// When the worker would have it from one that has it or will: after those that were sent there for

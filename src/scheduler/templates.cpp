@@ -66,6 +66,7 @@ std::unique_ptr<Run> Core::new_run(RunId id, std::shared_ptr<const graph::TaskGr
 
 /// Whether the placement can be used for this run, now.
 bool Core::is_suited(const Template& kept, const Run& run) {
+  if (broken_.any(now_)) return false;
   if (run.delivers != kept.delivers || run.pinned != run.graph->wanted.size() ||
       run.tasks.count(TaskState::waiting) != run.tasks.size()) {
     return false;

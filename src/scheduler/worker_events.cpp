@@ -27,6 +27,7 @@ void Core::on(const WorkerLost& event) {
   workers_.edit(worker).left = now_;
   let_go_all(worker);
   if (workers_.usable_count() == 0) unattended_since_ = now_;
+  broken_.forget(worker);
   outbox_.announce_gone(worker, event.reason);
   end_twins(worker);
   void_tasks(worker, event);
@@ -263,10 +264,12 @@ void Core::on_worker(PeerIndex worker, const protocol::DataAcquired& message) {
 }
 
 void Core::on_worker(PeerIndex worker, const protocol::DataMissing& message) {
-  if (message.peer.size() != message.data.size()) {
+  if (message.peer.size() != message.data.size() ||
+      message.reasons.size() != message.unreachable.size()) {
     drop_peer(worker, "reports missing data with vectors of different lengths");
     return;
   }
+  note_links(worker, message);
   for (std::size_t i = 0; i < message.data.size(); ++i) {
     DataRef ref;
     switch (find_datum(message.data[i], ref)) {
@@ -279,7 +282,12 @@ void Core::on_worker(PeerIndex worker, const protocol::DataMissing& message) {
         drop_peer(worker, "misses a datum that never was");
         return;
     }
-    datum_missing(worker, ref, workers_.find(message.peer[i]));
+    const PeerIndex asked = workers_.find(message.peer[i]);
+    if (can_reach(worker, asked)) {
+      datum_missing(worker, ref, asked);
+    } else {
+      reroute(worker, ref, asked);  // which says nothing about the datum
+    }
   }
 }
 
@@ -302,6 +310,7 @@ void Core::datum_missing(PeerIndex worker, DataRef ref, PeerIndex asked) {
   }
   // Only who still is to have it is told where; a worker that makes it needs no telling.
   if (d.is_available() && d.primary != worker && replicas_.find(d, worker) != nullptr) {
+    if (!can_reach(worker, d.primary)) return reroute(worker, ref, asked);
     outbox_.relocate(worker, id_of(ref), d.primary);
   }
 }

@@ -73,6 +73,8 @@ struct Peer {
   std::optional<protocol::MemoryShort> shortage;
 
   bool is_short() const { return is_alive && shortage && shortage->received == sent; }
+  /// Whether so much ever fits into its memory.
+  bool could_hold(std::uint64_t bytes) const { return memory_limit == 0 || bytes <= memory_limit; }
 
   static constexpr std::uint32_t none_position = ~std::uint32_t{0};
 };
@@ -227,7 +229,7 @@ class WorkerTable {
   std::size_t hot_count_ = 0;
   std::vector<bool> is_open_, is_idle_, is_spare_, has_backlog_;
   std::vector<std::uint32_t> idle_slots_by_peer_;
-  std::vector<bool> is_filling_;  ///< its window, after it had run half empty
+  std::vector<bool> is_filling_;        ///< its window, after it had run half empty
   std::vector<PeerIndex> opened_;       ///< whose windows have run half empty since, …
   std::vector<PeerIndex> also_opened_;  ///< … and who is filled with them
   std::vector<PeerIndex> dirty_;

@@ -35,6 +35,9 @@ class Play {
     for (std::uint32_t i = 0; i < config.kills; ++i) {
       world_.after(world_.any_duration(act_one), [this] { kill_worker(); });
     }
+    for (std::uint32_t i = 0; i < config.cuts; ++i) {
+      world_.after(world_.any_duration(act_one), [this] { cut_link(); });
+    }
     for (std::uint32_t i = 0; i < config.joins; ++i) {
       world_.after(world_.any_duration(act_one), [this] { add_worker(); });
     }
@@ -60,8 +63,7 @@ class Play {
     const PeerId id{world_.next_peer++};
     std::string host = any_host();
     WorkerNode::Power power{1 + world_.below(world_.config.slots_max), 1,
-                            world_.config.memory_limit,
-                            world_.config.can_spill ? 1.0 : 0.0};
+                            world_.config.memory_limit, world_.config.can_spill ? 1.0 : 0.0};
     if (const Machine* machine = world_.config.machine.get()) {
       const std::size_t number = workers_.size();
       host = "host " + std::to_string(machine->host_at(number));
@@ -107,6 +109,25 @@ class Play {
     if (alive.size() > 1) {
       alive[world_.below(static_cast<std::uint32_t>(alive.size()))]->kill();
     }
+  }
+
+  /// A worker reaches another one no more, nor that one it, mostly.
+  void cut_link() {
+    const auto any_worker = [this] {
+      return std::next(workers_.begin(), world_.below(static_cast<std::uint32_t>(workers_.size())))
+          ->second;
+    };
+    const WorkerNode *one = any_worker(), *other = any_worker();
+    if (one->host() == other->host()) return;
+    const PeerId a = one->id(), b = other->id();
+    const bool is_both_ways = world_.below(4) > 0;
+    world_.cut(a, b);
+    if (is_both_ways) world_.cut(b, a);
+    if (world_.below(3) > 0) return;
+    world_.after(world_.any_duration(Duration::seconds(4)), [this, a, b] {
+      world_.cuts.erase({a, b});
+      world_.cuts.erase({b, a});
+    });
   }
 
   void step(std::vector<scheduler::Event> events) {

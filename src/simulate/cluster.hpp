@@ -91,6 +91,7 @@ struct Config {
   std::uint32_t kills = 0;          ///< workers that vanish
   std::uint32_t joins = 0;          ///< workers that come later
   std::uint32_t driver_kills = 0;   ///< drivers that vanish
+  std::uint32_t cuts = 0;           ///< links between workers' hosts that are cut, most for good
   std::uint32_t failing_tasks = 0;  ///< kernels that throw, about so many in a thousand
   std::uint32_t cancels = 0;        ///< runs cancelled, about so many in a hundred
   Duration report_delay = {};       ///< worker::Limits::report_delay
@@ -125,12 +126,13 @@ struct Outcome {
   std::uint64_t peak_bytes = 0;     ///< the most all stores held during the last run
   std::uint64_t remote_bytes = 0;   ///< fetched from other hosts by workers, as they report it
   std::uint64_t spilled_bytes = 0, loaded_bytes = 0;  ///< to and from disk, as workers report it
-  std::string last_error;           ///< of the last run; empty when it ended well
-  History history;                  ///< if Config::keeps_history
+  std::string last_error;                             ///< of the last run; empty when it ended well
+  History history;                                    ///< if Config::keeps_history
 };
 
 /// A whole cluster in one thread under virtual time: the real engines, with messages that are
-/// delayed, workers that die and join, kernels that fail and runs that are cancelled.
+/// delayed, workers that die and join, links between them that are cut, kernels that fail and runs
+/// that are cancelled.
 ///
 /// It demands that every run ends, that results equal sequential execution, that nothing is held
 /// in the end, that a run fails for want of memory only while no task runs anywhere, that no worker

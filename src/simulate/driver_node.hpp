@@ -36,7 +36,7 @@ class DriverNode : public PeerNode {
   };
 
   void fetched(const DatumId& datum, const Chunk& chunk, bool is_in_place) override;
-  void fetch_failed(const DatumId& datum, PeerId peer) override;
+  void fetch_failed(const DatumId& datum, PeerId peer, const std::string& broken) override;
   void asked(PeerId peer, std::uint64_t request, const DatumId& datum) override;
   void unasked(PeerId, std::uint64_t) override {}
   void unasked_all(PeerId) override {}
@@ -55,6 +55,7 @@ class DriverNode : public PeerNode {
   bool may_fail(std::uint32_t run) const;
   void choose_job(Submitted& submitted);
   bool may_be_disturbed() const;
+  bool is_for_a_cut(const std::string& error) const;
 
   SessionId session_;
   driver::DriverEngine engine_;

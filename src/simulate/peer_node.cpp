@@ -25,13 +25,7 @@ void PeerNode::die() {
     world_.send(id_, other, [this, other] {
       PeerNode* node = world_.find(other);
       if (node == nullptr) return;
-      for (auto fetch = node->fetches_.begin(); fetch != node->fetches_.end();) {
-        const auto current = fetch++;
-        if (current->second.peer != id_) continue;
-        const DatumId datum = current->first;
-        node->fetches_.erase(current);
-        node->fetch_failed(datum, id_);
-      }
+      node->lose_link(id_, "the simulated process has died");
       node->turns_.forget_if([this](PeerId peer, const auto&) { return peer == id_; });
       node->turns_.end_all(id_);
       node->send_next();
@@ -42,6 +36,22 @@ void PeerNode::die() {
       }
     });
   }
+}
+
+void PeerNode::lose_link(PeerId peer, const std::string& why) {
+  for (auto fetch = fetches_.begin(); fetch != fetches_.end();) {
+    const auto current = fetch++;
+    if (current->second.peer != peer) continue;
+    const DatumId datum = current->first;
+    fetches_.erase(current);
+    fetch_failed(datum, peer, why);
+  }
+}
+
+void World::cut(PeerId asker, PeerId asked) {
+  cuts.insert({asker, asked});
+  if (PeerNode* node = find(asker)) node->lose_link(asked, "the simulated link is cut");
+  if (PeerNode* node = find(asked)) node->unasked_all(asker);
 }
 
 void PeerNode::keep(const DatumId& datum, const Chunk& chunk) {
@@ -102,11 +112,13 @@ void PeerNode::start_fetch(const DatumId& datum, PeerId peer, bool is_copied) {
   const std::uint64_t request = ++next_request_;
   fetches_[datum] = {request, peer, is_copied};
   world_.send(id_, peer, [this, peer, request, datum] {
-    if (PeerNode* node = world_.find(peer)) {
+    PeerNode* node = world_.find(peer);
+    if (node != nullptr && !world_.cuts.contains({id_, peer})) {
       if (is_alive_) node->asked(id_, request, datum);
     } else {
-      world_.send(peer, id_,
-                  [this, request, peer, datum] { end_fetch(request, peer, datum, nullptr); });
+      world_.send(peer, id_, [this, request, peer, datum] {
+        end_broken(request, peer, datum, "the simulated connection is refused");
+      });
     }
   });
 }
@@ -129,12 +141,20 @@ void PeerNode::end_fetch(std::uint64_t request, PeerId peer, const DatumId& datu
   const bool is_copied = is_asked && fetch->second.is_copied;
   if (is_asked) fetches_.erase(fetch);
   if (chunk == nullptr) {
-    if (is_asked) fetch_failed(datum, peer);
+    if (is_asked) fetch_failed(datum, peer, {});
     return;
   }
   const bool is_in_place = is_asked && !is_copied && world_.peers.at(peer)->host_ == host_;
   if (is_asked) fetched(datum, *chunk, is_in_place);
   is_in_place ? borrow(datum, peer) : give_back(datum, peer);
+}
+
+void PeerNode::end_broken(std::uint64_t request, PeerId peer, const DatumId& datum,
+                          const std::string& why) {
+  const auto fetch = fetches_.find(datum);
+  if (!is_alive_ || fetch == fetches_.end() || fetch->second.request != request) return;
+  fetches_.erase(fetch);
+  fetch_failed(datum, peer, why);
 }
 
 void PeerNode::answer(PeerId peer, std::uint64_t request, const DatumId& datum) {

@@ -27,18 +27,22 @@ class PeerNode {
 
   /// It vanishes: peers see their links close.
   void die();
+  /// What it fetches from the peer does not come.
+  void lose_link(PeerId peer, const std::string& why);
 
   virtual void tick() = 0;
+  /// The peer asks for nothing any more.
+  virtual void unasked_all(PeerId peer) = 0;
   /// What is wrong with its state in the end; empty when nothing is.
   virtual std::string leftovers() const = 0;
   virtual std::string dump() const = 0;
 
  protected:
   virtual void fetched(const DatumId& datum, const Chunk& chunk, bool is_in_place) = 0;
-  virtual void fetch_failed(const DatumId& datum, PeerId peer) = 0;
+  /// `broken`: why there is no link to the peer; empty: it has no such datum.
+  virtual void fetch_failed(const DatumId& datum, PeerId peer, const std::string& broken) = 0;
   virtual void asked(PeerId peer, std::uint64_t request, const DatumId& datum) = 0;
   virtual void unasked(PeerId peer, std::uint64_t request) = 0;
-  virtual void unasked_all(PeerId peer) = 0;
   virtual void pushed(const DatumId& datum, const Chunk& chunk) = 0;
   /// What was answered or pushed is no longer read.
   virtual void read_done(const DatumId&, const Chunk&) {}
@@ -77,6 +81,8 @@ class PeerNode {
   /// An answer came; without a chunk it is a refusal.
   void end_fetch(std::uint64_t request, PeerId peer, const DatumId& datum, const Chunk* chunk);
   void end_refused(std::uint64_t request, PeerId peer);
+  /// The question did not get through.
+  void end_broken(std::uint64_t request, PeerId peer, const DatumId& datum, const std::string& why);
   /// Reads the datum in the memory of a process of the same host, until it is discarded.
   void borrow(const DatumId& datum, PeerId lender);
   void give_back(const DatumId& datum, PeerId lender);

@@ -66,8 +66,8 @@ void WorkerNode::fetched(const DatumId& datum, const Chunk& chunk, bool is_in_pl
   inbox_.post(worker::FetchDone{datum, chunk.bytes, is_in_place});
 }
 
-void WorkerNode::fetch_failed(const DatumId& datum, PeerId peer) {
-  inbox_.post(worker::FetchFailed{datum, peer});
+void WorkerNode::fetch_failed(const DatumId& datum, PeerId peer, const std::string& broken) {
+  inbox_.post(worker::FetchFailed{datum, peer, broken});
 }
 
 void WorkerNode::asked(PeerId peer, std::uint64_t request, const DatumId& datum) {

@@ -5,6 +5,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -59,6 +60,8 @@ class World {
   void send_bytes(PeerId from, PeerId to, std::uint64_t bytes, std::function<void()> deliver);
   /// What goes from and to the peer does not arrive.
   void cut_off(PeerId peer);
+  /// The asker reaches the other one no more, until `cuts` says otherwise.
+  void cut(PeerId asker, PeerId asked);
   /// How long events of an engine gather before it sees them.
   Duration engine_delay() {
     if (!config.gathers_events) return {};
@@ -100,6 +103,7 @@ class World {
   std::map<PeerId, std::unique_ptr<PeerNode>> peers;  ///< the dead stay, for what refers to them
   std::uint32_t next_peer = 1;
   std::uint32_t kills = 0;
+  std::set<std::pair<PeerId, PeerId>> cuts;  ///< asker and asked
   bool is_last_submitted = false;
   /// Where messages to the scheduler arrive.
   std::function<void(scheduler::Event)> to_scheduler;

@@ -121,6 +121,7 @@ struct WorkerEventWriter {
   void operator()(const worker::FetchFailed& event) {
     out.datum(event.datum);
     out.number(event.peer.value);
+    out.text(event.broken);
   }
   void operator()(const worker::FetchAsked& event) {
     out.number(event.peer.value);
@@ -168,6 +169,7 @@ void get(ByteReader& in, worker::FetchDone& event) {
 void get(ByteReader& in, worker::FetchFailed& event) {
   event.datum = in.datum();
   event.peer = get_peer(in);
+  event.broken = in.text();
 }
 void get(ByteReader& in, worker::FetchAsked& event) {
   event.peer = get_peer(in);

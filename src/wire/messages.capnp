@@ -436,6 +436,9 @@ struct DataAcquired {
 struct DataMissing {
   data @0 :DatumIds;
   peer @1 :List(UInt32);
+  unreachable @2 :List(UInt32);
+  reasons @3 :List(Text);
+  reached @4 :List(UInt32);
 }
 
 struct Leaving {

@@ -228,6 +228,9 @@ struct ToScheduler {
     auto to = out.initDataMissing();
     write_ids(missing.data, to.initData());
     write_column(missing.peer, [&](unsigned n) { return to.initPeer(n); });
+    write_column(missing.unreachable, [&](unsigned n) { return to.initUnreachable(n); });
+    write_texts(missing.reasons, to.initReasons(list_size(missing.reasons.size())));
+    write_column(missing.reached, [&](unsigned n) { return to.initReached(n); });
   }
   void operator()(const protocol::Leaving& leaving) {
     out.initLeaving().setReason(as_text(leaving.reason));
@@ -252,7 +255,9 @@ std::size_t words_of(const protocol::WorkerToScheduler& message) {
     return failed->what.size() / 8;
   if (const auto* acquired = std::get_if<DataAcquired>(&message)) return id_words(acquired->data);
   if (const auto* missing = std::get_if<DataMissing>(&message))
-    return id_words(missing->data) + list_words(missing->peer);
+    return id_words(missing->data) +
+           list_words(missing->peer, missing->unreachable, missing->reached) +
+           text_words(missing->reasons);
   if (const auto* shortage = std::get_if<MemoryShort>(&message))
     return id_words(shortage->tasks) + list_words(shortage->bytes) +
            shortage->spill_error.size() / 8;
@@ -296,8 +301,12 @@ protocol::WorkerToScheduler read_to_scheduler(schema::WorkerToScheduler::Reader 
     case WorkerToScheduler::DATA_MISSING: {
       const auto from = in.getDataMissing();
       protocol::DataMissing missing{.data = read_ids(from.getData()),
-                                    .peer = read_peers(from.getPeer())};
-      require(missing.data.size() == missing.peer.size(),
+                                    .peer = read_peers(from.getPeer()),
+                                    .unreachable = read_peers(from.getUnreachable()),
+                                    .reasons = read_texts(from.getReasons()),
+                                    .reached = read_peers(from.getReached())};
+      require(missing.data.size() == missing.peer.size() &&
+                  missing.unreachable.size() == missing.reasons.size(),
               "columns of missing data differ in length");
       return missing;
     }

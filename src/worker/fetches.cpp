@@ -48,6 +48,7 @@ void WorkerEngine::State::uncount(Datum& datum) {
 /// The most urgent of the peer's queued fetches that may start, or null. What lies on this host is
 /// shown in place at once: bytes on a network are rationed, and others' memory.
 const FetchKey* WorkerEngine::State::next_fetch(PeerId id, const Peer& peer) const {
+  if (now < peer.retry_at) return nullptr;
   const bool may_take = !lacks_fetch_room && fetches_counted < limits.fetches &&
                         peer.fetches_counted < limits.fetches_per_peer;
   if (!may_take && (lacks_loan_room || is_off_host(id))) return nullptr;

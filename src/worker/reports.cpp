@@ -45,14 +45,14 @@ Instant WorkerEngine::State::report_due() const {
 
 /// There is something to tell beside a want of memory.
 bool WorkerEngine::State::has_reports() const {
-  return !done.empty() || !failed.empty() || !acquired.empty() || !missing.data.empty();
+  return !done.empty() || !failed.empty() || !acquired.empty() || is_missing_told();
 }
 
 /// Whether what there is to report may wait for more: more is to come soon, and nobody waits for
 /// it.
 bool WorkerEngine::State::may_hold_reports() const {
   if (limits.report_delay.ns == 0 || is_resting || is_leaving || is_thought_short) return false;
-  if (!failed.empty() || !missing.data.empty() || !shortage.tasks.empty()) return false;
+  if (!failed.empty() || is_missing_told() || !shortage.tasks.empty()) return false;
   if (tasks.size() == 0 || reports_held >= limits.reports_held_max) return false;
   const std::uint32_t started = started_count();
   // Memory may come back with this report.
@@ -75,7 +75,7 @@ void WorkerEngine::State::flush() {
     report(std::move(done[i]));
   }
   for (auto& message : failed) report(std::move(message));
-  if (!missing.data.empty()) report(std::exchange(missing, {}));
+  if (is_missing_told()) report(std::exchange(missing, {}));
   if (is_short) report(std::exchange(shortage, {}));
   done.clear();
   done_is_dynamic.clear();

@@ -130,6 +130,11 @@ struct Peer {
   std::uint32_t fetches_counted = 0;
   std::uint32_t waiting_requests = 0;
   std::set<FetchKey> queued;
+  std::uint32_t link_failures = 0;  ///< one after the other …
+  Instant failing_since;            ///< … of which this was the first …
+  Instant failed_at;                ///< … and this the last
+  Instant retry_at;                 ///< before, nothing is asked for
+  bool is_told_broken = false;
 };
 
 struct WorkerEngine::State {
@@ -256,6 +261,7 @@ struct WorkerEngine::State {
   void note_report();
   Instant report_due() const;
   bool has_reports() const;
+  bool is_missing_told() const { return !missing.data.empty() || !missing.reached.empty(); }
   bool may_hold_reports() const;
   void flush();
 
@@ -378,6 +384,11 @@ struct WorkerEngine::State {
   void answer_requests(std::uint32_t slot);
   void forget_request(std::uint32_t request);
   void remove_request(std::uint32_t request);
+
+  // links.cpp: to peers, which may fail.
+  void link_failed(Datum& datum, PeerId peer, const std::string& why);
+  void link_works(PeerId peer);
+  void report_broken(Peer& peer, PeerId id, const std::string& why);
 
   // explain.cpp
   std::string story(RunId run, std::uint32_t task) const;

@@ -156,6 +156,7 @@ void WorkerEngine::State::on(const FetchDone& event) {
   if (datum.presence == Presence::fetching) {
     --fetches;
     uncount(datum);
+    link_works(datum.holder);
   } else if (datum.presence == Presence::queued) {
     stop_fetch(datum);
   }
@@ -183,7 +184,12 @@ void WorkerEngine::State::on(const FetchFailed& event) {
   charge(datum, 0);
   borrow(datum, 0);
   datum.presence = Presence::absent;
-  report_missing(datum, event.peer);
+  if (event.broken.empty()) {
+    link_works(event.peer);
+    report_missing(datum, event.peer);
+  } else {
+    link_failed(datum, event.peer, event.broken);
+  }
 }
 
 void WorkerEngine::State::on(const FetchAsked& event) {

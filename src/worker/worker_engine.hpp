@@ -42,6 +42,7 @@ struct FetchDone {
 struct FetchFailed {
   DatumId datum;
   PeerId peer;
+  std::string broken = {};  ///< why there is no link to the peer; empty: it has no such datum
 };
 
 /// Another process asks for a datum of ours, made or to be made.
@@ -98,9 +99,9 @@ struct LoansWanted {
   PeerId peer;
 };
 
-using Event = std::variant<FromScheduler, TaskEnded, FetchDone, FetchFailed, FetchAsked,
-                           FetchUnasked, Tick, Resting, ReadDone, SpillDone, SpillFailed, LoadDone,
-                           LoadFailed, LoansWanted>;
+using Event =
+    std::variant<FromScheduler, TaskEnded, FetchDone, FetchFailed, FetchAsked, FetchUnasked, Tick,
+                 Resting, ReadDone, SpillDone, SpillFailed, LoadDone, LoadFailed, LoansWanted>;
 
 // ---- actions: ordered commands ---------------------------------------------------------------
 
@@ -215,6 +216,11 @@ struct Limits {
   /// Fetches from other hosts under way at once, over all peers, and from one peer.
   std::uint32_t fetches = 64;
   std::uint32_t fetches_per_peer = 16;
+  /// A link that fails is made again at once, since it may have been cut by chance; then after so
+  /// long, each time twice as long, up to the latter.
+  Duration link_retry = Duration::milliseconds(50), link_retry_max = Duration::seconds(5);
+  /// One that fails for so long is told of: peers that die, or start anew, do so within this time.
+  Duration link_patience = Duration::seconds(1);
   /// Requests for data that are not there yet, from one peer.
   std::uint32_t waiting_requests_per_peer = 65536;
   /// A fetch under way for longer waits for its datum to be made: it no longer counts above, so
@@ -249,11 +255,11 @@ struct Limits {
   std::uint32_t prefetch_per_slot = 2;
   /// Reads of data up to this size are not followed: they get a copy at once.
   std::uint64_t untracked_bytes = 4096;
-  /// A worker that runs nothing and lacks room for so long gives up fetches that wait to be answered,
-  /// for its own tasks and what others ask for, and asks for what others read here.
+  /// A worker that runs nothing and lacks room for so long gives up fetches that wait to be
+  /// answered, for its own tasks and what others ask for, and asks for what others read here.
   Duration room_patience = Duration::milliseconds(200);
-  /// A worker that waits for inputs for so long, and a second for each of these bytes, takes it that
-  /// those who have them lack room to send them.
+  /// A worker that waits for inputs for so long, and a second for each of these bytes, takes it
+  /// that those who have them lack room to send them.
   Duration fetch_wait = Duration::seconds(30);
   std::uint64_t fetch_bytes_per_second = 10'000'000;
   /// While others read here and something went on within this time, memory may still come back.

@@ -136,6 +136,21 @@ class Network:
             raise PermissionError("the proxy of a delayed link does not start")
         return proxy
 
+    def refuse(self, asker, asked):
+        """Each connection that the one host makes to the other is refused at once."""
+        for command in ("add table ip refuse",
+                        "add chain ip refuse out { type filter hook output priority 0; }",
+                        f"add rule ip refuse out ip daddr 10.77.0.{asked} "
+                        "tcp flags & (syn | ack) == syn reject with tcp reset"):
+            self.host(asker).run("nft", command)
+
+    def drop(self, asker, asked):
+        """What the one host sends to the other vanishes."""
+        for command in ("add table ip vanish",
+                        "add chain ip vanish out { type filter hook output priority 0; }",
+                        f"add rule ip vanish out ip daddr 10.77.0.{asked} drop"):
+            self.host(asker).run("nft", command)
+
     def unplug(self, number):
         self.switch.run("ip", "link", "set", f"port{number}", "down")
 

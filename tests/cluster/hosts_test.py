@@ -181,6 +181,53 @@ class Links(Products):
         self.assertIn("silent", errors)
 
 
+class Cut(Products):
+    """A scheduler on host 1 that all reach; workers, and a program on the last host, do not all
+    reach each other."""
+
+    def start_cluster(self, workers, apart, cut=Network.refuse):
+        self.start_network(max(workers) + 1)
+        self.cluster = Cluster(self.network, ASHLAR, workers, log_level="warning")
+        for one, other in apart:
+            cut(self.network, one, other)
+            cut(self.network, other, one)
+
+    def start(self, n=768, chunk=96):
+        return self.start_product(n, chunk, host=len(self.network.hosts))
+
+    def test_two_of_four_hosts_cannot_reach_each_other(self):
+        self.start_cluster([1, 2, 3, 4], apart=[(2, 3)])
+        self.finish(self.start())
+
+    def test_packets_between_two_of_three_hosts_vanish(self):
+        self.start_cluster([1, 2, 3], apart=[(2, 3)], cut=Network.drop)
+        self.finish(self.start())
+
+    def test_the_only_two_hosts_cannot_reach_each_other(self):
+        self.start_cluster([2, 3], apart=[(2, 3)])
+        self.finish(self.start())
+        for worker in self.cluster.workers.values():
+            worker.kill()
+            log = worker.communicate()[1]
+            self.assertLessEqual(log.count("cannot connect"), 1, log)
+
+    def test_no_host_reaches_another(self):
+        self.start_cluster([2, 3, 4], apart=[(2, 3), (2, 4), (3, 4)])
+        self.finish(self.start())
+
+    def test_workers_that_cannot_reach_the_program_say_so(self):
+        self.start_cluster([2, 3], apart=[])
+        for worker in (2, 3):
+            self.network.refuse(worker, 4)
+        driver = self.network.host(4).start(DRIVER, self.cluster.address, stdout=subprocess.PIPE,
+                                            stderr=subprocess.PIPE)
+        output, errors = driver.communicate(timeout=60)
+        self.assertEqual(driver.returncode, 1)
+        self.assertRegex(errors, r"worker \S+ \(tcp://10.77.0.[23]:\d+\) cannot fetch from the "
+                                 r"program \S+ \(tcp://10.77.0.4:\d+\): .*refused")
+        self.assertIn("firewall", errors)
+
+
 class Encrypted(Products):
     """As Hosts, and each host has a certificate."""
 

@@ -50,6 +50,7 @@ Config any_config(std::uint64_t seed) {
     config.limits.passed_on_bytes_min = 0;
     config.limits.remote_latency = {};
   }
+  config.cuts = static_cast<std::uint32_t>(one_of(0, 0, 1, 4));
   return config;
 }
 

@@ -10,8 +10,8 @@
 namespace ashlar::simulate {
 namespace {
 
-/// Where memory is so tight that workers wait for each other, some runs go on only after a few times
-/// that somebody has waited in vain.
+/// Where memory is so tight that workers wait for each other, some runs go on only after a few
+/// times that somebody has waited in vain.
 constexpr Duration tight_run_max = Duration::seconds(60);
 
 /// ASHLAR_SEED=n runs that seed alone; ASHLAR_SEEDS=n runs so many.
@@ -98,6 +98,23 @@ TEST(Simulation, WorkersMayJoinAtAnyTime) {
 TEST(Simulation, WorkersMayDieAtAnyTime) {
   const Outcome sum = run_seeds({.workers = 4, .runs = 4, .kills = 2, .joins = 1}, 200);
   EXPECT_GT(sum.runs_done, 0u);
+}
+
+TEST(Simulation, LinksBetweenWorkersMayBeCut) {
+  const Outcome sum = run_seeds({.workers = 4, .hosts = 4, .runs = 4, .cuts = 3}, 300);
+  EXPECT_EQ(sum.runs_failed, 0u) << "there is always somebody who can make it";
+  EXPECT_GT(sum.data_compared, 0u);
+}
+
+TEST(Simulation, NoTwoWorkersNeedReachEachOther) {
+  const Outcome sum = run_seeds({.workers = 2, .hosts = 2, .runs = 4, .cuts = 20}, 100);
+  EXPECT_EQ(sum.runs_failed, 0u);
+}
+
+TEST(Simulation, LinksMayBeCutWhileWorkersDieAndJoin) {
+  Config config = everything_at_once();
+  config.cuts = 6;
+  EXPECT_GT(run_seeds(config, 200).runs_done, 0u);
 }
 
 TEST(Simulation, DriversMayDieAtAnyTime) {

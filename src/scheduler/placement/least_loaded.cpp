@@ -66,7 +66,7 @@ class LeastLoaded final : public Policy {
     gather(view, question);
     if (idle != no_peer) consider(view, idle);
     for (const PeerIndex worker : question.pool.members) {
-      if (uneven) consider(view, worker);
+      if (uneven || question.is_cut) consider(view, worker);
     }
     const Choice best = best_candidate(view, question);
     forget();

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -43,6 +44,10 @@ struct Question {
   std::span<const std::uint32_t> owned_left = {};  ///< what hosts own of the run, by host
   /// Predicted by class of workers; empty while there is one class.
   std::span<const std::int64_t> class_ns = {};
+  /// Workers that are not to get it, as they cannot reach what it reads, or others cannot reach
+  /// them.
+  std::span<const PeerIndex> barred = {};
+  bool is_cut = false;  ///< some of them cannot reach what it reads
 
   /// Predicted on this worker.
   double ns_on(const Peer& peer) const {
@@ -62,9 +67,9 @@ struct Submission {
 
 /// Whether the worker has the resources for the task now, and may ever hold its outputs.
 inline bool is_able(const View& view, const Question& question, PeerIndex worker) {
-  const std::uint64_t limit = view.workers.at(worker).memory_limit;
   return view.workers.has_resources(worker, question.requirement) &&
-         (limit == 0 || question.output_bytes <= limit);
+         view.workers.at(worker).could_hold(question.output_bytes) &&
+         std::ranges::find(question.barred, worker) == question.barred.end();
 }
 
 inline bool is_possible(const View& view, const Question& question, PeerIndex worker) {

@@ -160,6 +160,48 @@ struct ModelWorker {
   }
 };
 
+/// Links that do not work, from who asks to who is asked.
+class ModelCuts {
+ public:
+  void cut(PeerId asker, PeerId asked) { cuts_.insert({asker, asked}); }
+  void heal() { cuts_.clear(); }
+
+  /// A worker that cannot ask where it was told to says so and waits. Returns whether that is so.
+  bool keep_off(ModelWorker& worker, DatumId datum) {
+    PeerId& holder = worker.fetches.at(datum);
+    if (!cuts_.contains({worker.id, holder})) return false;
+    told_.insert({worker.id, holder});
+    worker.outbox.push_back(
+        protocol::DataMissing{{datum}, {holder}, {holder}, {"connection refused"}, {}});
+    holder = PeerId::none();
+    return true;
+  }
+  /// Something came from there.
+  void came(ModelWorker& worker, PeerId holder) {
+    if (told_.erase({worker.id, holder}) == 0) return;
+    worker.outbox.push_back(protocol::DataMissing{{}, {}, {}, {}, {holder}});
+  }
+
+ private:
+  std::set<std::pair<PeerId, PeerId>> cuts_;
+  std::set<std::pair<PeerId, PeerId>> told_;  ///< of which the scheduler has heard
+};
+
+/// Limits that make things happen in short histories, some of them now and then.
+inline Limits model_limits(PolicyKind policy, std::uint64_t seed) {
+  Limits limits;
+  limits.twin_wait = Duration::milliseconds(1);
+  if (seed % 2 == 0) limits.twin_share = 0.5;  // else few of these short runs have any
+  limits.policy = policy;
+  if (seed % 3 == 0) {  // everything is passed on from reader to reader
+    limits.passed_on_bytes_min = 0;
+    limits.remote_latency = {};
+  }
+  limits.window_tasks = 6;
+  limits.attempts_killed = 200;
+  return limits;
+}
+
 /// A run, what it should give, and what has become of it.
 struct ModelRun {
   std::shared_ptr<const graph::TaskGraph> graph;

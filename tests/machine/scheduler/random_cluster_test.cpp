@@ -19,7 +19,7 @@ class Cluster {
       : random_(seed),
         curious_(~seed),
         with_faults_(with_faults),
-        limits_(limits(policy, seed)),
+        limits_(model_limits(policy, seed)),
         engine_(limits_, seed) {
     step(SessionOpened{session, driver_peer, {}});
     for (std::uint64_t n = 1 + random_.below(4); n-- > 0;) join();
@@ -58,20 +58,6 @@ class Cluster {
   const Counters& counters() const { return engine_.counters(); }
 
  private:
-  static Limits limits(PolicyKind policy, std::uint64_t seed) {
-    Limits limits;
-    limits.twin_wait = Duration::milliseconds(1);
-    if (seed % 2 == 0) limits.twin_share = 0.5;  // else few of these short runs have any
-    limits.policy = policy;
-    if (seed % 3 == 0) {  // everything is passed on from reader to reader
-      limits.passed_on_bytes_min = 0;
-      limits.remote_latency = {};
-    }
-    limits.window_tasks = 6;
-    limits.attempts_killed = 200;
-    return limits;
-  }
-
   // ---- the driver
 
   void put() {
@@ -305,10 +291,12 @@ class Cluster {
       if (holder.is_none() || random_.below(2) == 0) continue;
       const auto other = workers_.find(holder);
       const bool is_driver = holder == driver_peer;
+      if (cuts_.keep_off(worker, datum)) return true;
       if (is_driver ? put_.contains(datum)
                     : other != workers_.end() && other->second.store.contains(datum)) {
         worker.store[datum] = is_driver ? put_.at(datum) : other->second.store.at(datum);
         worker.outbox.push_back(protocol::DataAcquired{datum.run, {datum}, 8, 0});
+        cuts_.came(worker, holder);
         worker.fetches.erase(datum);
         return true;
       }
@@ -423,7 +411,7 @@ class Cluster {
   }
 
   void disturb() {
-    const std::uint64_t what = random_.below(with_faults_ ? 5 : 2);
+    const std::uint64_t what = random_.below(with_faults_ ? 6 : 2);
     if (what == 0 && workers_.size() < 6) {
       join();
     } else if (what == 1 && !runs_.empty() && random_.below(4) == 0) {
@@ -436,9 +424,21 @@ class Cluster {
         if (number > at->first) run.may_fail = true;
       }
       to_scheduler_.push_back(protocol::CancelRun{at->first});
+    } else if (what == 5 && !workers_.empty()) {
+      cut();
     } else if (what >= 2 && !workers_.empty()) {
       kill(any_worker().id);
     }
+  }
+
+  /// A worker reaches another one no more, or the program; seldom, all are reached again.
+  void cut() {
+    if (random_.below(4) == 0) return cuts_.heal();
+    const PeerId asker = any_worker().id;
+    const PeerId asked = random_.below(8) == 0 ? driver_peer : any_worker().id;
+    if (asker == asked) return;
+    cuts_.cut(asker, asked);
+    if (random_.below(2) == 0) cuts_.cut(asked, asker);
   }
 
   /// Called when nothing moves: the next thing the program does. Returns false at the end.
@@ -514,6 +514,7 @@ class Cluster {
   Instant now_;
   std::uint64_t samples_ = 0;
   std::map<PeerId, ModelWorker> workers_;
+  ModelCuts cuts_;
   std::map<std::uint32_t, ModelRun> runs_;
   std::map<std::uint32_t, std::shared_ptr<const graph::TaskGraph>> templates_;
   std::uint32_t next_template_ = 0;
@@ -576,7 +577,7 @@ TEST(RandomCluster, EveryRunEndsAndNothingLeaks) {
   EXPECT_TRUE(is_one_seed() || relieved > 0);
 }
 
-TEST(RandomCluster, EveryRunEndsThoughWorkersDie) {
+TEST(RandomCluster, EveryRunEndsThoughWorkersDieAndLinksAreCut) {
   const std::uint64_t relieved = play_seeds(2500, true);
   EXPECT_TRUE(is_one_seed() || relieved > 0);
 }

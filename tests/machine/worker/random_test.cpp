@@ -160,7 +160,7 @@ class Mob {
       case 7:
         return FetchAsked{PeerId{2 + below(2)}, request_++, any_datum()};
       case 8:
-        return FetchFailed{any_datum(), any_peer()};
+        return FetchFailed{any_datum(), any_peer(), below(2) == 0 ? "cut" : ""};
       case 9: {
         if (fetching_.empty() || below(5) == 0) return Tick{};
         auto chosen = fetching_.begin();

@@ -84,6 +84,10 @@ inline std::string text_of(const protocol::WorkerToScheduler& message) {
     for (std::size_t i = 0; i < missing->data.size(); ++i) {
       out << ' ' << missing->data[i].index << '@' << missing->peer[i].value;
     }
+    for (std::size_t i = 0; i < missing->unreachable.size(); ++i) {
+      out << " broken " << missing->unreachable[i].value << " (" << missing->reasons[i] << ')';
+    }
+    for (const PeerId peer : missing->reached) out << " reached " << peer.value;
   } else if (const auto* held = std::get_if<protocol::SlotsHeld>(&message)) {
     out << "held " << held->slots;
   } else if (const auto* shortage = std::get_if<protocol::MemoryShort>(&message)) {

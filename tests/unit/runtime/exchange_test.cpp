@@ -201,7 +201,7 @@ struct ExchangeTest : testing::Test, ExchangeEvents {
   }
 
   void on_fetched(DatumId, std::uint64_t, bool, bool) override { outcomes += "+"; }
-  void on_fetch_failed(DatumId, PeerId) override { outcomes += "-"; }
+  void on_fetch_failed(DatumId, PeerId, const std::string&) override { outcomes += "-"; }
   void on_asked(PeerId, std::uint64_t, DatumId) override {}
   void on_unasked(PeerId, std::uint64_t) override {}
   void on_loans_wanted(PeerId) override {}
@@ -433,7 +433,7 @@ TEST_F(ExchangeTest, DiscardsWhatIsPushedAndHasChanged) {
 struct Giver : ExchangeEvents {
   explicit Giver(Loop& on) : loop(on) {}
   void on_fetched(DatumId, std::uint64_t, bool, bool) override {}
-  void on_fetch_failed(DatumId, PeerId) override {}
+  void on_fetch_failed(DatumId, PeerId, const std::string&) override {}
   void on_asked(PeerId peer, std::uint64_t request, DatumId id) override {
     exchange.answer(peer, request, id);
   }

@@ -49,7 +49,7 @@ class Process : public ExchangeEvents {
   }
 
   void on_fetched(DatumId, std::uint64_t bytes, bool, bool) override { fetched = bytes; }
-  void on_fetch_failed(DatumId, PeerId) override { has_failed = true; }
+  void on_fetch_failed(DatumId, PeerId, const std::string&) override { has_failed = true; }
   void on_asked(PeerId peer, std::uint64_t request, DatumId datum) override {
     exchange_.answer(peer, request, datum);
   }

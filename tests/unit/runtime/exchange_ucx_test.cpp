@@ -33,7 +33,7 @@ struct End : ExchangeEvents {
     });
   }
   void on_fetched(DatumId, std::uint64_t, bool, bool) override { outcomes += "+"; }
-  void on_fetch_failed(DatumId, PeerId) override { outcomes += "-"; }
+  void on_fetch_failed(DatumId, PeerId, const std::string&) override { outcomes += "-"; }
   void on_asked(PeerId peer, std::uint64_t request, DatumId id) override {
     exchange.answer(peer, request, id);
   }

@@ -32,7 +32,7 @@ class Heard : public ExchangeEvents {
   void on_fetched(DatumId datum, std::uint64_t bytes, bool, bool) override {
     note("fetched " + std::to_string(datum.index) + ": " + std::to_string(bytes));
   }
-  void on_fetch_failed(DatumId datum, PeerId peer) override {
+  void on_fetch_failed(DatumId datum, PeerId peer, const std::string&) override {
     note("failed " + std::to_string(datum.index) + " at " + std::to_string(peer.value));
   }
   void on_asked(PeerId, std::uint64_t, DatumId) override { note("asked"); }

@@ -208,6 +208,9 @@ TEST(ColumnsCodec, RefuseDifferentLengths) {
                 .run = {}, .task = {1}, .attempt = {}, .elapsed_ns = {1}, .output_bytes = {}}),
             "");
   EXPECT_NE(error_of<WorkerToScheduler>(DataMissing{.data = {}, .peer = {PeerId{1}}}), "");
+  EXPECT_NE(
+      error_of<WorkerToScheduler>(DataMissing{.data = {}, .peer = {}, .unreachable = {PeerId{1}}}),
+      "");
   EXPECT_NE(error_of<WorkerToScheduler>(MemoryShort{0, 0, {}, {1}, {}}), "");
   EXPECT_NE(error_of<SchedulerToDriver>(
                 DataReady{.run = 1, .index = {1, 2}, .bytes = {1, 2}, .holder = {PeerId{1}}}),

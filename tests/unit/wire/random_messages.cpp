@@ -254,8 +254,9 @@ void RandomMessages::fill(protocol::TaskFailed& out) {
 }
 
 void RandomMessages::fill(protocol::DataMissing& out) {
-  const std::size_t n = count();
-  out = {ids(n), peers(n)};
+  const std::size_t n = count(), broken = count();
+  out = {ids(n), peers(n), peers(broken), {}, peers(count())};
+  for (std::size_t i = 0; i < broken; ++i) out.reasons.push_back(text());
 }
 
 void RandomMessages::fill(protocol::MemoryShort& out) {
