@@ -3,11 +3,11 @@
 #include <boost/asio/steady_timer.hpp>
 
 #include <atomic>
+#include <condition_variable>
 #include <cstdint>
 #include <map>
 #include <memory>
 #include <mutex>
-#include <condition_variable>
 #include <optional>
 #include <string>
 #include <vector>
@@ -87,10 +87,10 @@ class WorkerShell : private ExchangeEvents, private net::LinkEvents {
   protocol::Heartbeat heartbeat();
   std::uint32_t free_job();
 
-  void on_fetched(DatumId datum, std::uint64_t bytes, bool is_in_place,
-                  bool is_local) override;
+  void on_fetched(DatumId datum, std::uint64_t bytes, bool is_in_place, bool is_local) override;
   void on_fetch_failed(DatumId datum, PeerId peer) override;
-  void on_asked(PeerId peer, std::uint64_t request, DatumId datum) override;
+  void on_asked(PeerId peer, std::uint64_t request, DatumId datum,
+                const protocol::Urgency& urgency) override;
   void on_unasked(PeerId peer, std::uint64_t request) override;
   void on_loans_wanted(PeerId peer) override;
   void on_pushed(DatumId datum, std::uint64_t bytes, bool is_local) override;
@@ -119,7 +119,7 @@ class WorkerShell : private ExchangeEvents, private net::LinkEvents {
 
   std::vector<worker::Event> events_, taken_events_;  ///< to come, and within process()
   worker::Actions actions_;
-  std::vector<std::unique_ptr<Job>> jobs_;       ///< fixed size: slots read it without a lock
+  std::vector<std::unique_ptr<Job>> jobs_;  ///< fixed size: slots read it without a lock
   std::vector<std::uint32_t> free_jobs_;
   std::vector<kernels::ComputeSlots::Job> starting_;
   std::vector<kernels::ComputeSlots::Job> completed_;
@@ -132,7 +132,7 @@ class WorkerShell : private ExchangeEvents, private net::LinkEvents {
 
   std::unique_ptr<Spiller> spiller_;
   std::unique_ptr<kernels::ComputeSlots> slots_;
-  std::atomic<bool> has_slots_{false};           ///< slots begin before slots_ is set
+  std::atomic<bool> has_slots_{false};  ///< slots begin before slots_ is set
 };
 
 }  // namespace ashlar::runtime

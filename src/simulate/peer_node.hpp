@@ -36,7 +36,8 @@ class PeerNode {
  protected:
   virtual void fetched(const DatumId& datum, const Chunk& chunk, bool is_in_place) = 0;
   virtual void fetch_failed(const DatumId& datum, PeerId peer) = 0;
-  virtual void asked(PeerId peer, std::uint64_t request, const DatumId& datum) = 0;
+  virtual void asked(PeerId peer, std::uint64_t request, const DatumId& datum,
+                     const protocol::Urgency& urgency) = 0;
   virtual void unasked(PeerId peer, std::uint64_t request) = 0;
   virtual void unasked_all(PeerId peer) = 0;
   virtual void pushed(const DatumId& datum, const Chunk& chunk) = 0;
@@ -46,9 +47,11 @@ class PeerNode {
   virtual void loans_wanted(PeerId) {}
 
   /// `is_copied`: it is not read in place, also on the same host.
-  void start_fetch(const DatumId& datum, PeerId peer, bool is_copied = false);
+  void start_fetch(const DatumId& datum, PeerId peer, bool is_copied = false,
+                   const protocol::Urgency& urgency = {});
   void abandon_fetch(const DatumId& datum);
-  void answer(PeerId peer, std::uint64_t request, const DatumId& datum);
+  void answer(PeerId peer, std::uint64_t request, const DatumId& datum,
+              const protocol::Urgency& urgency);
   void refuse(PeerId peer, std::uint64_t request);
   void push(PeerId peer, const DatumId& datum);
   void recall_loans();

@@ -49,6 +49,7 @@ struct FetchAsked {
   PeerId peer;
   std::uint64_t request = 0;
   DatumId datum;
+  protocol::Urgency urgency = {};
 };
 
 /// It asks no more (cancelled, or its link closed: `request` none means all of its requests).
@@ -98,9 +99,9 @@ struct LoansWanted {
   PeerId peer;
 };
 
-using Event = std::variant<FromScheduler, TaskEnded, FetchDone, FetchFailed, FetchAsked,
-                           FetchUnasked, Tick, Resting, ReadDone, SpillDone, SpillFailed, LoadDone,
-                           LoadFailed, LoansWanted>;
+using Event =
+    std::variant<FromScheduler, TaskEnded, FetchDone, FetchFailed, FetchAsked, FetchUnasked, Tick,
+                 Resting, ReadDone, SpillDone, SpillFailed, LoadDone, LoadFailed, LoansWanted>;
 
 // ---- actions: ordered commands ---------------------------------------------------------------
 
@@ -122,6 +123,7 @@ struct StartFetch {
   PeerId peer;
   std::uint64_t bytes = 0;
   bool is_copied = false;  ///< it is not to be read in place, also on the same host
+  protocol::Urgency urgency = {};
 };
 
 /// The datum is no longer needed; no answer is expected, one that comes is dropped.
@@ -134,6 +136,7 @@ struct AnswerFetch {
   PeerId peer;
   std::uint64_t request = 0;
   DatumId datum;
+  protocol::Urgency urgency = {};  ///< as it was asked for
 };
 
 /// Tell the asker that the datum is not to be had here.
@@ -249,11 +252,11 @@ struct Limits {
   std::uint32_t prefetch_per_slot = 2;
   /// Reads of data up to this size are not followed: they get a copy at once.
   std::uint64_t untracked_bytes = 4096;
-  /// A worker that runs nothing and lacks room for so long gives up fetches that wait to be answered,
-  /// for its own tasks and what others ask for, and asks for what others read here.
+  /// A worker that runs nothing and lacks room for so long gives up fetches that wait to be
+  /// answered, for its own tasks and what others ask for, and asks for what others read here.
   Duration room_patience = Duration::milliseconds(200);
-  /// A worker that waits for inputs for so long, and a second for each of these bytes, takes it that
-  /// those who have them lack room to send them.
+  /// A worker that waits for inputs for so long, and a second for each of these bytes, takes it
+  /// that those who have them lack room to send them.
   Duration fetch_wait = Duration::seconds(30);
   std::uint64_t fetch_bytes_per_second = 10'000'000;
   /// While others read here and something went on within this time, memory may still come back.
@@ -288,7 +291,8 @@ struct Counters {
 ///
 /// A datum is *here* when it is in the store (made, or fetched). A task is admitted when all its
 /// inputs are here and its outputs fit under the memory limit; the lowest rank goes first. Inputs
-/// that another process holds or will make are fetched in rank order of their tasks.
+/// that another process holds or will make are fetched in the order of their tasks' urgency,
+/// equally many bytes for each session.
 ///
 /// With Limits::can_spill data go to disk to make room: first what nobody is known to read, then
 /// what is needed last; never what a started task or another process reads. They are read back
