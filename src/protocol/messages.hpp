@@ -2,6 +2,7 @@
 
 #include <ashlar/error.hpp>
 
+#include <compare>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -316,6 +317,25 @@ using SchedulerToDriver =
 
 // ---- scheduler -> worker ---------------------------------------------------------------------
 
+/// How soon a task is to run, beside others of its session: less is sooner. This is the order in
+/// which the scheduler gives them out.
+struct Urgency {
+  /// Of who asks for something without saying how soon: no task has this rank.
+  static constexpr std::uint32_t no_rank = ~std::uint32_t{0};
+
+  std::int32_t priority = 0;     ///< the user's, higher first
+  std::uint32_t run = 0;         ///< its number: the older first
+  std::uint32_t rank = no_rank;  ///< in the run, lower first
+
+  bool is_none() const { return rank == no_rank; }
+  friend bool operator==(const Urgency&, const Urgency&) = default;
+  friend std::strong_ordering operator<=>(const Urgency& a, const Urgency& b) {
+    if (a.priority != b.priority) return b.priority <=> a.priority;
+    if (a.run != b.run) return a.run <=> b.run;
+    return a.rank <=> b.rank;
+  }
+};
+
 /// Tasks of one run for one worker, as flat vectors. The worker starts each as soon as its inputs
 /// exist; it asks `input_holder` for inputs it does not have, whether made already or not.
 struct AssignTasks {
@@ -344,6 +364,7 @@ struct AssignTasks {
   /// The worker keeps these tasks under this number of the run's session, in place of what it may
   /// have kept there, for RunTemplate.
   std::uint32_t template_number = no_template;
+  std::vector<std::int32_t> priority = {};  ///< Urgency::priority of each task; empty: 0
   friend bool operator==(const AssignTasks&, const AssignTasks&) = default;
 };
 
@@ -469,6 +490,9 @@ using WorkerToScheduler = std::variant<TasksDone, TaskFailed, DataAcquired, Data
 struct Fetch {
   std::vector<std::uint64_t> requests;  ///< chosen by the asker, unique on its link
   std::vector<DatumId> data;
+  /// Of the first task of the asker that reads each; empty: none says. Large data go to other hosts
+  /// in this order, where sessions share the sender: see worker::SendTurns.
+  std::vector<Urgency> urgency = {};
   friend bool operator==(const Fetch&, const Fetch&) = default;
 };
 

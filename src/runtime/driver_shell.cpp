@@ -99,7 +99,9 @@ void DriverShell::obey(Puts& puts) {
     const auto promise = promised_.find(datum);
     if (promise == promised_.end()) continue;  // nobody needs it any more
     table_.put(datum, std::move(buffer));
-    for (const Asked& asked : promise->second) exchange_.answer(asked.peer, asked.request, datum);
+    for (const Asked& asked : promise->second) {
+      exchange_.answer(asked.peer, asked.request, datum, asked.urgency);
+    }
     promised_.erase(promise);
   }
 }
@@ -193,12 +195,13 @@ void DriverShell::on_fetch_failed(DatumId datum, PeerId peer, const std::string&
   events_.push_back(driver::FetchFailed{datum, peer});
 }
 
-void DriverShell::on_asked(PeerId peer, std::uint64_t request, DatumId datum) {
+void DriverShell::on_asked(PeerId peer, std::uint64_t request, DatumId datum,
+                           const protocol::Urgency& urgency) {
   const auto promise = promised_.find(datum);
   if (promise != promised_.end()) {
-    promise->second.push_back({peer, request});
+    promise->second.push_back({peer, request, urgency});
   } else {
-    exchange_.answer(peer, request, datum);
+    exchange_.answer(peer, request, datum, urgency);
   }
 }
 

@@ -161,21 +161,28 @@ void Exchange::connect(const std::shared_ptr<PeerLink>& link, const std::string&
                options_.tls);
 }
 
-void Exchange::start_fetch(DatumId datum, PeerId peer, bool is_copied) {
+void Exchange::start_fetch(DatumId datum, PeerId peer, bool is_copied,
+                           const protocol::Urgency& urgency) {
   PeerLink* link = outgoing(peer);
   if (link == nullptr) {
     events_.on_fetch_failed(datum, peer, {});
     return;
   }
-  ask(*link, datum, {.peer = peer, .is_copied = is_copied});
+  ask(*link, datum, {.peer = peer, .is_copied = is_copied, .urgency = urgency});
 }
 
 void Exchange::ask(PeerLink& link, DatumId datum, Fetching fetching) {
   fetching.request = next_request_++;
   link.asked_[fetching.request] = datum;
   fetching_[datum] = fetching;
-  link.asking_.requests.push_back(fetching.request);
-  link.asking_.data.push_back(datum);
+  protocol::Fetch& asking = link.asking_;
+  asking.requests.push_back(fetching.request);
+  asking.data.push_back(datum);
+  // On one host nothing waits for its turn.
+  if (!link.is_local_ && !(fetching.urgency.is_none() && asking.urgency.empty())) {
+    asking.urgency.resize(asking.requests.size() - 1);
+    asking.urgency.push_back(fetching.urgency);
+  }
   gather_on(link);
 }
 
@@ -230,7 +237,8 @@ std::vector<DatumId> Exchange::take_read() {
   return std::exchange(read_->data, {});
 }
 
-void Exchange::give(PeerLink& link, std::uint64_t number, DatumId datum, bool is_push) {
+void Exchange::give(PeerLink& link, std::uint64_t number, DatumId datum, bool is_push,
+                    const protocol::Urgency& urgency) {
   if (table_.find(datum) == nullptr) {
     if (!is_push) link.send(protocol::FetchRefused{number});
     return;
@@ -260,7 +268,8 @@ void Exchange::give(PeerLink& link, std::uint64_t number, DatumId datum, bool is
   if (is_push) {
     link.send(protocol::PushBytes{datum, bytes.size()}, bytes, owner);
   } else if (!link.is_local_ && bytes.size() >= turns_.bytes_min) {
-    turns_.wait(link.peer_, {link.weak_from_this(), number, owner});
+    turns_.wait({link.peer_, datum.run.session, urgency, bytes.size()},
+                {link.weak_from_this(), number, owner});
     send_next();
   } else {
     link.send(protocol::FetchBytes{number, bytes.size()}, bytes, owner);
@@ -287,10 +296,11 @@ void Exchange::send_next() {
   }
 }
 
-void Exchange::answer(PeerId peer, std::uint64_t request, DatumId datum) {
+void Exchange::answer(PeerId peer, std::uint64_t request, DatumId datum,
+                      const protocol::Urgency& urgency) {
   const auto it = incoming_.find(peer);
   if (it == incoming_.end()) return void(given(datum));  // the peer is gone: read, as it were
-  give(*it->second, request, datum, false);
+  give(*it->second, request, datum, false, urgency);
 }
 
 void Exchange::refuse(PeerId peer, std::uint64_t request) {

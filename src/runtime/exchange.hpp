@@ -34,7 +34,8 @@ class ExchangeEvents {
   /// `broken`: why there is no link to the peer; empty: it does not have the datum.
   virtual void on_fetch_failed(DatumId datum, PeerId peer, const std::string& broken) = 0;
   /// Another process asks for a datum; answer() or refuse() it.
-  virtual void on_asked(PeerId peer, std::uint64_t request, DatumId datum) = 0;
+  virtual void on_asked(PeerId peer, std::uint64_t request, DatumId datum,
+                        const protocol::Urgency& urgency) = 0;
   /// One request, or all of a peer's (worker::FetchUnasked::all), needs no answer any more.
   virtual void on_unasked(PeerId peer, std::uint64_t request) = 0;
   /// The peer wants back what is read in its memory and not used now.
@@ -83,9 +84,11 @@ class Exchange {
   void forget_peer(PeerId peer);
 
   /// `is_copied`: into this process's own memory, also where it could be read in place.
-  void start_fetch(DatumId datum, PeerId peer, bool is_copied = false);
+  void start_fetch(DatumId datum, PeerId peer, bool is_copied = false,
+                   const protocol::Urgency& urgency = {});
   void abandon_fetch(DatumId datum);
-  void answer(PeerId peer, std::uint64_t request, DatumId datum);
+  /// `urgency`: as it was asked for.
+  void answer(PeerId peer, std::uint64_t request, DatumId datum, const protocol::Urgency& urgency);
   void refuse(PeerId peer, std::uint64_t request);
   /// Asks whoever reads in this arena, and understands it, for what is not used now.
   void recall_loans();
@@ -120,6 +123,7 @@ class Exchange {
     PeerId peer;
     std::uint64_t request = 0;
     bool is_copied = false;
+    protocol::Urgency urgency = {};
     int times_spoiled = 0;  ///< it came, but not as it was sent
   };
 
@@ -128,7 +132,8 @@ class Exchange {
   void connect(const std::shared_ptr<PeerLink>& link, const std::string& address);
   void accept(std::shared_ptr<net::Link> link);
   Given given(DatumId datum) const;
-  void give(PeerLink& link, std::uint64_t number, DatumId datum, bool is_push);
+  void give(PeerLink& link, std::uint64_t number, DatumId datum, bool is_push,
+            const protocol::Urgency& urgency = {});
   void send_next();
   void copy(const DatumId& datum);
   void ask(PeerLink& link, DatumId datum, Fetching fetching);

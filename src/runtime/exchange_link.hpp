@@ -6,6 +6,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -291,14 +292,15 @@ class Exchange::PeerLink : public net::LinkEvents,
 
   void handle(const protocol::Fetch& m) {
     for (std::size_t i = 0; i < m.requests.size(); ++i) {
-      exchange_.events_.on_asked(peer_, m.requests[i], m.data[i]);
+      const protocol::Urgency urgency = m.urgency.empty() ? protocol::Urgency{} : m.urgency[i];
+      exchange_.events_.on_asked(peer_, m.requests[i], m.data[i], urgency);
     }
   }
   void handle(const protocol::FetchCancel& m) {
     exchange_.turns_.forget_if([&](PeerId, const Answer& answer) {
       return answer.request == m.request && answer.link.lock().get() == this;
     });
-    leaving_.erase(m.request);
+    std::erase_if(leaving_, [&m](const Leaving& leaving) { return leaving.request == m.request; });
     exchange_.events_.on_unasked(peer_, m.request);
   }
 
@@ -366,6 +368,7 @@ class Exchange::PeerLink : public net::LinkEvents,
     std::uint64_t came = 0;
   };
   struct Leaving {
+    std::uint64_t request = 0;
     std::span<const std::byte> bytes;
     std::shared_ptr<const void> owner;
     std::size_t left = 0;  ///< bytes that went
@@ -374,7 +377,7 @@ class Exchange::PeerLink : public net::LinkEvents,
   void begin_piece(const protocol::FetchPiece& piece);
   void finish_piece();
   void send_pieces();
-  void send_piece(std::uint64_t request, Leaving& leaving);
+  void send_piece(Leaving& leaving);
 
   /// Of a link that has closed. Where nothing was being received, what was to come next counts.
   Missed missed(std::uint64_t request) const {
@@ -467,8 +470,8 @@ class Exchange::PeerLink : public net::LinkEvents,
   protocol::FetchPiece piece_;
   std::vector<std::byte> packed_;  ///< the piece being received, when it is not received in place
 
-  std::map<std::uint64_t, Coming> coming_;    ///< by request: in pieces
-  std::map<std::uint64_t, Leaving> leaving_;  ///< likewise; the first first
+  std::map<std::uint64_t, Coming> coming_;  ///< by request: in pieces
+  std::deque<Leaving> leaving_;             ///< likewise; as their turns came
   int pieces_queued_ = 0;
 };
 

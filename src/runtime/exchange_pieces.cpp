@@ -53,19 +53,19 @@ bool Exchange::PeerLink::wants_pieces(std::span<const std::byte> bytes) const {
 
 void Exchange::PeerLink::send_in_pieces(std::uint64_t request, std::span<const std::byte> bytes,
                                         std::shared_ptr<const void> owner) {
-  leaving_.insert_or_assign(request, Leaving{bytes, std::move(owner), 0});
+  leaving_.push_back({request, bytes, std::move(owner), 0});
   send_pieces();
 }
 
 void Exchange::PeerLink::send_pieces() {
   while (pieces_queued_ < queued_max && !leaving_.empty()) {
-    const auto first = leaving_.begin();
-    send_piece(first->first, first->second);
-    if (first->second.left == first->second.bytes.size()) leaving_.erase(first);
+    Leaving& first = leaving_.front();
+    send_piece(first);
+    if (first.left == first.bytes.size()) leaving_.pop_front();
   }
 }
 
-void Exchange::PeerLink::send_piece(std::uint64_t request, Leaving& leaving) {
+void Exchange::PeerLink::send_piece(Leaving& leaving) {
   const auto whole = leaving.bytes;
   const auto part = whole.subspan(leaving.left, std::min(piece_bytes, whole.size() - leaving.left));
   const net::SendingRate rate = link_->sending_rate();
@@ -77,7 +77,8 @@ void Exchange::PeerLink::send_piece(std::uint64_t request, Leaving& leaving) {
   }
   const bool is_packed = !packed.empty();
   const auto piece = std::make_shared<Piece>(weak_from_this(), leaving.owner, std::move(packed));
-  const protocol::FetchPiece message{request, whole.size(), leaving.left, part.size(), is_packed};
+  const protocol::FetchPiece message{leaving.request, whole.size(), leaving.left, part.size(),
+                                     is_packed};
   leaving.left += part.size();
   ++pieces_queued_;
   send(message, is_packed ? piece->packed() : part, piece);

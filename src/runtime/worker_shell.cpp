@@ -313,10 +313,12 @@ void WorkerShell::perform(worker::Action& action) {
     }
     void operator()(worker::StartTask& a) { shell.start(a); }
     void operator()(worker::StartFetch& a) {
-      shell.exchange_.start_fetch(a.datum, a.peer, a.is_copied);
+      shell.exchange_.start_fetch(a.datum, a.peer, a.is_copied, a.urgency);
     }
     void operator()(worker::AbandonFetch& a) { shell.exchange_.abandon_fetch(a.datum); }
-    void operator()(worker::AnswerFetch& a) { shell.exchange_.answer(a.peer, a.request, a.datum); }
+    void operator()(worker::AnswerFetch& a) {
+      shell.exchange_.answer(a.peer, a.request, a.datum, a.urgency);
+    }
     void operator()(worker::RefuseFetch& a) { shell.exchange_.refuse(a.peer, a.request); }
     void operator()(worker::PushDatum& a) { shell.exchange_.push(a.driver, a.datum); }
     void operator()(worker::DropDatum& a) { shell.table_.drop(a.datum); }
@@ -447,8 +449,9 @@ void WorkerShell::on_fetch_failed(DatumId datum, PeerId peer, const std::string&
   events_.push_back(worker::FetchFailed{datum, peer, broken});
 }
 
-void WorkerShell::on_asked(PeerId peer, std::uint64_t request, DatumId datum) {
-  events_.push_back(worker::FetchAsked{peer, request, datum});
+void WorkerShell::on_asked(PeerId peer, std::uint64_t request, DatumId datum,
+                           const protocol::Urgency& urgency) {
+  events_.push_back(worker::FetchAsked{peer, request, datum, urgency});
 }
 
 void WorkerShell::on_unasked(PeerId peer, std::uint64_t request) {

@@ -89,7 +89,8 @@ class WorkerShell : private ExchangeEvents, private net::LinkEvents {
 
   void on_fetched(DatumId datum, std::uint64_t bytes, bool is_in_place, bool is_local) override;
   void on_fetch_failed(DatumId datum, PeerId peer, const std::string& broken) override;
-  void on_asked(PeerId peer, std::uint64_t request, DatumId datum) override;
+  void on_asked(PeerId peer, std::uint64_t request, DatumId datum,
+                const protocol::Urgency& urgency) override;
   void on_unasked(PeerId peer, std::uint64_t request) override;
   void on_loans_wanted(PeerId peer) override;
   void on_pushed(DatumId datum, std::uint64_t bytes, bool is_local) override;

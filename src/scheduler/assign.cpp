@@ -340,6 +340,13 @@ void Core::describe(Run& run, std::uint32_t task, const Placed& placed,
   message.attempt.push_back(placed.attempt);
   message.kernel.push_back(workers_.position_of(worker, run.kernel_ids[g.kernel[task]]));
   message.rank.push_back(run.tasks.rank(task));
+  // What a template says must hold for other runs, which are not raised.
+  const std::int32_t own = run.priority_of(task);
+  const std::int32_t priority = run.is_instantiated ? own : std::max(own, run.raised_priority);
+  if (priority != 0 || !message.priority.empty()) {
+    message.priority.resize(message.task.size() - 1);
+    message.priority.push_back(priority);
+  }
   message.expected_ns.push_back(placed.expected_ns);
 
   const auto inputs = g.inputs_of(task);

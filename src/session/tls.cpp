@@ -15,7 +15,7 @@ struct Named {
     const char* const value = std::getenv(variable);
     const bool is_option = !option.empty() || value == nullptr;
     path = is_option ? option : value;
-    from = is_option ? std::string(command) + ", " + field : "$" + std::string(variable);
+    from = is_option ? std::string(command) + ", " + field : std::string("$").append(variable);
     given = is_option ? std::string(command) + " (" + field + ")" : from;
   }
 
@@ -33,7 +33,8 @@ std::shared_ptr<const net::Tls> load_tls(const TlsOptions& options) {
   std::string given;
   std::string missing;
   for (const Named* each : {&certificate, &key, &authority})
-    each->path.empty() ? missing += " " + each->missing : given += " " + each->given;
+    each->path.empty() ? missing.append(" ").append(each->missing)
+                       : given.append(" ").append(each->given);
   if (given.empty()) return nullptr;
   if (!missing.empty()) {
     throw BadInput("TLS needs a certificate, its key and the authority's certificate; given:" +

@@ -144,9 +144,10 @@ void DriverNode::fetch_failed(const DatumId& datum, PeerId peer, const std::stri
   inbox_.post(driver::FetchFailed{datum, peer});
 }
 
-void DriverNode::asked(PeerId peer, std::uint64_t request, const DatumId& datum) {
+void DriverNode::asked(PeerId peer, std::uint64_t request, const DatumId& datum,
+                       const protocol::Urgency& urgency) {
   if (store_.contains(datum)) {
-    answer(peer, request, datum);
+    answer(peer, request, datum, urgency);
   } else {
     refuse(peer, request);
   }

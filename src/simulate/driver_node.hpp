@@ -37,7 +37,8 @@ class DriverNode : public PeerNode {
 
   void fetched(const DatumId& datum, const Chunk& chunk, bool is_in_place) override;
   void fetch_failed(const DatumId& datum, PeerId peer, const std::string& broken) override;
-  void asked(PeerId peer, std::uint64_t request, const DatumId& datum) override;
+  void asked(PeerId peer, std::uint64_t request, const DatumId& datum,
+             const protocol::Urgency& urgency) override;
   void unasked(PeerId, std::uint64_t) override {}
   void unasked_all(PeerId) override {}
   void pushed(const DatumId& datum, const Chunk& chunk) override;

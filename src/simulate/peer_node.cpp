@@ -106,15 +106,16 @@ void PeerNode::recall_loans() {
   }
 }
 
-void PeerNode::start_fetch(const DatumId& datum, PeerId peer, bool is_copied) {
+void PeerNode::start_fetch(const DatumId& datum, PeerId peer, bool is_copied,
+                           const protocol::Urgency& urgency) {
   if (fetches_.contains(datum)) world_.fail(name() + " fetches twice: " + name_of(datum));
   if (store_.contains(datum)) world_.fail(name() + " fetches what it has: " + name_of(datum));
   const std::uint64_t request = ++next_request_;
   fetches_[datum] = {request, peer, is_copied};
-  world_.send(id_, peer, [this, peer, request, datum] {
+  world_.send(id_, peer, [this, peer, request, datum, urgency] {
     PeerNode* node = world_.find(peer);
     if (node != nullptr && !world_.cuts.contains({id_, peer})) {
-      if (is_alive_) node->asked(id_, request, datum);
+      if (is_alive_) node->asked(id_, request, datum, urgency);
     } else {
       world_.send(peer, id_, [this, request, peer, datum] {
         end_broken(request, peer, datum, "the simulated connection is refused");
@@ -157,7 +158,8 @@ void PeerNode::end_broken(std::uint64_t request, PeerId peer, const DatumId& dat
   fetch_failed(datum, peer, why);
 }
 
-void PeerNode::answer(PeerId peer, std::uint64_t request, const DatumId& datum) {
+void PeerNode::answer(PeerId peer, std::uint64_t request, const DatumId& datum,
+                      const protocol::Urgency& urgency) {
   const Chunk chunk = chunk_of(datum, "answer a fetch");
   lend(peer, datum, chunk);
   const PeerNode* asker = world_.find(peer);
@@ -174,7 +176,7 @@ void PeerNode::answer(PeerId peer, std::uint64_t request, const DatumId& datum) 
                       });
   };
   if (!takes_turns) return send();
-  turns_.wait(peer, send);
+  turns_.wait({peer, datum.run.session, urgency, chunk.bytes}, send);
   send_next();
 }
 

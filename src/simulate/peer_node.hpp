@@ -41,7 +41,8 @@ class PeerNode {
   virtual void fetched(const DatumId& datum, const Chunk& chunk, bool is_in_place) = 0;
   /// `broken`: why there is no link to the peer; empty: it has no such datum.
   virtual void fetch_failed(const DatumId& datum, PeerId peer, const std::string& broken) = 0;
-  virtual void asked(PeerId peer, std::uint64_t request, const DatumId& datum) = 0;
+  virtual void asked(PeerId peer, std::uint64_t request, const DatumId& datum,
+                     const protocol::Urgency& urgency) = 0;
   virtual void unasked(PeerId peer, std::uint64_t request) = 0;
   virtual void pushed(const DatumId& datum, const Chunk& chunk) = 0;
   /// What was answered or pushed is no longer read.
@@ -50,9 +51,11 @@ class PeerNode {
   virtual void loans_wanted(PeerId) {}
 
   /// `is_copied`: it is not read in place, also on the same host.
-  void start_fetch(const DatumId& datum, PeerId peer, bool is_copied = false);
+  void start_fetch(const DatumId& datum, PeerId peer, bool is_copied = false,
+                   const protocol::Urgency& urgency = {});
   void abandon_fetch(const DatumId& datum);
-  void answer(PeerId peer, std::uint64_t request, const DatumId& datum);
+  void answer(PeerId peer, std::uint64_t request, const DatumId& datum,
+              const protocol::Urgency& urgency);
   void refuse(PeerId peer, std::uint64_t request);
   void push(PeerId peer, const DatumId& datum);
   void recall_loans();

@@ -70,8 +70,9 @@ void WorkerNode::fetch_failed(const DatumId& datum, PeerId peer, const std::stri
   inbox_.post(worker::FetchFailed{datum, peer, broken});
 }
 
-void WorkerNode::asked(PeerId peer, std::uint64_t request, const DatumId& datum) {
-  inbox_.post(worker::FetchAsked{peer, request, datum});
+void WorkerNode::asked(PeerId peer, std::uint64_t request, const DatumId& datum,
+                       const protocol::Urgency& urgency) {
+  inbox_.post(worker::FetchAsked{peer, request, datum, urgency});
 }
 
 void WorkerNode::unasked(PeerId peer, std::uint64_t request) {
@@ -125,11 +126,11 @@ void WorkerNode::perform(worker::Action& action) {
   } else if (const auto* begin = std::get_if<worker::StartTask>(&action)) {
     start(*begin);
   } else if (const auto* fetch = std::get_if<worker::StartFetch>(&action)) {
-    start_fetch(fetch->datum, fetch->peer, fetch->is_copied);
+    start_fetch(fetch->datum, fetch->peer, fetch->is_copied, fetch->urgency);
   } else if (const auto* abandon = std::get_if<worker::AbandonFetch>(&action)) {
     abandon_fetch(abandon->datum);
   } else if (const auto* give = std::get_if<worker::AnswerFetch>(&action)) {
-    answer(give->peer, give->request, give->datum);
+    answer(give->peer, give->request, give->datum, give->urgency);
   } else if (const auto* deny = std::get_if<worker::RefuseFetch>(&action)) {
     refuse(deny->peer, deny->request);
   } else if (const auto* fresh = std::get_if<worker::PushDatum>(&action)) {

@@ -41,7 +41,8 @@ class WorkerNode : public PeerNode {
 
   void fetched(const DatumId& datum, const Chunk& chunk, bool is_in_place) override;
   void fetch_failed(const DatumId& datum, PeerId peer, const std::string& broken) override;
-  void asked(PeerId peer, std::uint64_t request, const DatumId& datum) override;
+  void asked(PeerId peer, std::uint64_t request, const DatumId& datum,
+             const protocol::Urgency& urgency) override;
   void unasked(PeerId peer, std::uint64_t request) override;
   void unasked_all(PeerId peer) override;
   void pushed(const DatumId&, const Chunk&) override {}

@@ -57,6 +57,12 @@ Message needed(Decoded<Message> decoded) {
   return std::move(*decoded.message);
 }
 
+void put_urgency(const protocol::Urgency& urgency, ByteWriter& out) {
+  out.number(urgency.priority);
+  out.number(urgency.run);
+  out.number(urgency.rank);
+}
+
 PeerId get_peer(ByteReader& in) { return PeerId{in.number<std::uint32_t>()}; }
 SessionId get_session(ByteReader& in) { return SessionId{in.number<std::uint32_t>()}; }
 
@@ -127,6 +133,7 @@ struct WorkerEventWriter {
     out.number(event.peer.value);
     out.number(event.request);
     out.datum(event.datum);
+    put_urgency(event.urgency, out);
   }
   void operator()(const worker::FetchUnasked& event) {
     out.number(event.peer.value);
@@ -175,6 +182,9 @@ void get(ByteReader& in, worker::FetchAsked& event) {
   event.peer = get_peer(in);
   event.request = in.number<std::uint64_t>();
   event.datum = in.datum();
+  event.urgency.priority = in.number<std::int32_t>();
+  event.urgency.run = in.number<std::uint32_t>();
+  event.urgency.rank = in.number<std::uint32_t>();
 }
 void get(ByteReader& in, worker::FetchUnasked& event) {
   event.peer = get_peer(in);
@@ -227,12 +237,14 @@ struct WorkerActionWriter {
     out.number(action.peer.value);
     out.number(action.bytes);
     out.number(std::uint8_t{action.is_copied});
+    put_urgency(action.urgency, out);
   }
   void operator()(const worker::AbandonFetch& action) { out.datum(action.datum); }
   void operator()(const worker::AnswerFetch& action) {
     out.number(action.peer.value);
     out.number(action.request);
     out.datum(action.datum);
+    put_urgency(action.urgency, out);
   }
   void operator()(const worker::RefuseFetch& action) {
     out.number(action.peer.value);

@@ -367,6 +367,8 @@ struct AssignTasks {
   # Parameter blobs, task after task.
   params @17 :Data;
   templateNumber @18 :UInt32 = 0xffffffff;
+  # One entry per task, or none: 0.
+  priority @19 :List(Int32);
 }
 
 struct RunTemplate {
@@ -479,6 +481,10 @@ struct PeerMessage {
 struct Fetch {
   requests @0 :List(UInt64);
   data @1 :DatumIds;
+  # How soon it is needed, one entry per request; or none. A rank of 0xffffffff: the asker does not say.
+  priority @2 :List(Int32);
+  run @3 :List(UInt32);
+  rank @4 :List(UInt32);
 }
 
 struct FetchCancel {

@@ -11,6 +11,16 @@ struct Writer {
     auto to = out.initFetch();
     write_column(fetch.requests, [&](unsigned n) { return to.initRequests(n); });
     write_ids(fetch.data, to.initData());
+    std::vector<std::int32_t> priority;
+    std::vector<std::uint32_t> run, rank;
+    for (const protocol::Urgency& urgency : fetch.urgency) {
+      priority.push_back(urgency.priority);
+      run.push_back(urgency.run);
+      rank.push_back(urgency.rank);
+    }
+    write_column(priority, [&](unsigned n) { return to.initPriority(n); });
+    write_column(run, [&](unsigned n) { return to.initRun(n); });
+    write_column(rank, [&](unsigned n) { return to.initRank(n); });
   }
   void operator()(const protocol::FetchCancel& cancel) {
     out.initFetchCancel().setRequest(cancel.request);
@@ -68,15 +78,26 @@ std::uint64_t sound_bytes(std::uint64_t bytes) {
   return bytes;
 }
 
+protocol::Fetch read_fetch(schema::Fetch::Reader from) {
+  protocol::Fetch fetch{read_u64(from.getRequests()), read_ids(from.getData())};
+  require(fetch.requests.size() == fetch.data.size(), "requests and data of unequal number");
+  const auto priority = read_column<std::int32_t, std::int32_t>(from.getPriority());
+  const auto run = read_u32(from.getRun());
+  const auto rank = read_u32(from.getRank());
+  require(run.size() == priority.size() && rank.size() == priority.size(),
+          "columns of urgency differ in length");
+  require(rank.empty() || rank.size() == fetch.requests.size(), "some requests have no urgency");
+  for (std::size_t i = 0; i < rank.size(); ++i) {
+    fetch.urgency.push_back({priority[i], run[i], rank[i]});
+  }
+  return fetch;
+}
+
 protocol::PeerMessage read(schema::PeerMessage::Reader in) {
   using schema::PeerMessage;
   switch (in.which()) {
-    case PeerMessage::FETCH: {
-      const auto from = in.getFetch();
-      protocol::Fetch fetch{read_u64(from.getRequests()), read_ids(from.getData())};
-      require(fetch.requests.size() == fetch.data.size(), "requests and data of unequal number");
-      return fetch;
-    }
+    case PeerMessage::FETCH:
+      return read_fetch(in.getFetch());
     case PeerMessage::FETCH_CANCEL:
       return protocol::FetchCancel{.request = in.getFetchCancel().getRequest()};
     case PeerMessage::ARENA_SHARED: {
@@ -139,7 +160,7 @@ std::vector<std::byte> encode(const protocol::PeerMessage& message) {
   if (const auto* returned = std::get_if<protocol::LeaseReturned>(&message)) {
     words = returned->requests.size();
   } else if (const auto* fetch = std::get_if<protocol::Fetch>(&message)) {
-    words = list_words(fetch->requests) + id_words(fetch->data);
+    words = list_words(fetch->requests, fetch->urgency) + id_words(fetch->data);
   } else if (const auto* place = std::get_if<protocol::FetchInPlace>(&message)) {
     words = list_words(place->requests, place->offsets, place->bytes);
   }

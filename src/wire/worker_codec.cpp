@@ -29,6 +29,7 @@ void write_assign(const protocol::AssignTasks& assign, schema::AssignTasks::Buil
   write_column(assign.output_bytes, [&](unsigned n) { return out.initOutputBytes(n); });
   if (!assign.params.empty()) out.setParams(as_blob(assign.params));
   out.setTemplateNumber(assign.template_number);
+  write_column(assign.priority, [&](unsigned n) { return out.initPriority(n); });
 }
 
 void write_template(const protocol::RunTemplate& run, schema::RunTemplate::Builder out) {
@@ -77,7 +78,7 @@ std::size_t words_of(const protocol::SchedulerToWorker& message) {
     return 64 + id_words(a->inputs) +
            list_words(a->task, a->attempt, a->kernel, a->rank, a->expected_ns, a->reuse_input,
                       a->input_count, a->output_count, a->param_bytes, a->deliver, a->input_bytes,
-                      a->input_holder, a->outputs, a->output_bytes, a->params);
+                      a->input_holder, a->outputs, a->output_bytes, a->params, a->priority);
   if (const auto* revoke = std::get_if<RevokeTasks>(&message))
     return list_words(revoke->task, revoke->attempt);
   if (const auto* free = std::get_if<FreeData>(&message)) return id_words(free->data);
@@ -99,6 +100,7 @@ void check_assign(const protocol::AssignTasks& a) {
                                  a.expected_ns.size(), a.reuse_input.size(), a.input_count.size(),
                                  a.output_count.size(), a.param_bytes.size(), a.deliver.size()})
     require(size == tasks, "columns of assigned tasks differ in length");
+  require(a.priority.empty() || a.priority.size() == tasks, "some tasks have no priority");
   require(a.input_bytes.size() == a.inputs.size() && a.input_holder.size() == a.inputs.size(),
           "columns of inputs differ in length");
   require(a.output_bytes.size() == a.outputs.size(), "columns of outputs differ in length");
@@ -136,6 +138,7 @@ protocol::AssignTasks read_assign(schema::AssignTasks::Reader in) {
   assign.output_bytes = read_planned_sizes(in.getOutputBytes());
   assign.params = read_blob(in.getParams());
   assign.template_number = in.getTemplateNumber();
+  assign.priority = read_column<std::int32_t, std::int32_t>(in.getPriority());
   check_assign(assign);
   return assign;
 }

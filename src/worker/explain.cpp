@@ -204,9 +204,9 @@ void WorkerEngine::State::check_data() const {
     here += is_here ? 1 : 0;
     ASHLAR_CHECK(data_table.find(datum.id) == slot, about());
     ASHLAR_CHECK(datum.users == users[slot] && datum.running == running[slot], about());
-    ASHLAR_CHECK(
-        is_held(datum) || datum.users > 0 || datum.producer != no_slot || datum.first_request != no_slot,
-        about());
+    ASHLAR_CHECK(is_held(datum) || datum.users > 0 || datum.producer != no_slot ||
+                     datum.first_request != no_slot,
+                 about());
     ASHLAR_CHECK(!(is_held(datum) && datum.is_freed && datum.users == 0), about());
     std::uint32_t length = 0;
     for (std::uint32_t w = datum.first_waiter; w != no_slot; w = waiters[w].next) ++length;
@@ -285,16 +285,24 @@ void WorkerEngine::State::check_peers() const {
   std::uint32_t under_way = 0;
   std::size_t queued = 0;
   for (const auto& [id, peer] : peers) {
-    ASHLAR_CHECK(peer.queued.empty() == !peers_with_queue.contains(id));
     ASHLAR_CHECK(peer.fetches_counted <= limits.fetches_per_peer);
     counted += peer.fetches_counted;
-    queued += peer.queued.size();
     std::uint32_t waiting = 0;
     for (auto r = request_table.lower_bound({id, 0});
          r != request_table.end() && r->first.first == id; ++r) {
       ++waiting;
     }
     ASHLAR_CHECK(waiting == peer.waiting_requests);
+  }
+  std::set<SessionId> sessions;
+  for (const auto& [key, queue] : fetch_queues) {
+    ASHLAR_CHECK(!queue.empty());
+    sessions.insert(key.first);
+    queued += queue.size();
+  }
+  for (const auto* turns : {&fetch_turns, &loan_turns}) {
+    ASHLAR_CHECK(turns->order().size() == sessions.size());
+    for (const auto& entry : turns->order()) ASHLAR_CHECK(sessions.contains(entry.key));
   }
   for (std::uint32_t slot = 0; slot < data.slot_count(); ++slot) {
     const Datum& datum = data[slot];
@@ -303,7 +311,8 @@ void WorkerEngine::State::check_peers() const {
     ASHLAR_CHECK(!datum.is_counted || datum.presence == Presence::fetching, describe(datum));
     if (datum.presence != Presence::queued) continue;
     --queued;
-    ASHLAR_CHECK(peers.at(datum.holder).queued.contains({datum.fetch_rank, datum.id}));
+    ASHLAR_CHECK(
+        fetch_queues.at({datum.id.run.session, datum.holder}).contains({datum.urgency, datum.id}));
   }
   ASHLAR_CHECK(queued == 0);
   ASHLAR_CHECK(counted == fetches_counted && counted <= limits.fetches);

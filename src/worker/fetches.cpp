@@ -10,24 +10,36 @@ bool WorkerEngine::State::is_off_host(PeerId peer) const {
          found->second.host_identity != host_identity;
 }
 
-void WorkerEngine::State::queue_fetch(Datum& datum, PeerId holder, std::uint32_t rank) {
+void WorkerEngine::State::queue_fetch(Datum& datum, PeerId holder) {
   datum.presence = Presence::queued;
   datum.holder = holder;
-  datum.fetch_rank = rank;
   datum.is_freed = false;
   datum.is_reported = false;
   is_shortage_told = false;  // it may wait for room now
-  peers[holder].queued.insert({rank, datum.id});
-  peers_with_queue.insert(holder);
+  peers.try_emplace(holder);
+  const SessionId session = datum.id.run.session;
+  fetch_queues[{session, holder}].insert({datum.urgency, datum.id});
+  fetch_turns.enter(session);
+  loan_turns.enter(session);
+}
+
+void WorkerEngine::State::unqueue_fetch(Datum& datum) {
+  const SessionId session = datum.id.run.session;
+  const auto queue = fetch_queues.find({session, datum.holder});
+  queue->second.erase({datum.urgency, datum.id});
+  datum.presence = Presence::absent;
+  if (!queue->second.empty()) return;
+  fetch_queues.erase(queue);
+  const auto other = fetch_queues.lower_bound({session, PeerId{0}});
+  if (other != fetch_queues.end() && other->first.first == session) return;
+  fetch_turns.leave(session);
+  loan_turns.leave(session);
 }
 
 /// Takes a fetch out of the queue, or abandons it; nothing when there is none.
 void WorkerEngine::State::stop_fetch(Datum& datum) {
   if (datum.presence == Presence::queued) {
-    Peer& peer = peers[datum.holder];
-    peer.queued.erase({datum.fetch_rank, datum.id});
-    if (peer.queued.empty()) peers_with_queue.erase(datum.holder);
-    datum.presence = Presence::absent;
+    unqueue_fetch(datum);
   } else if (datum.presence == Presence::fetching) {
     act(AbandonFetch{datum.id});
     --fetches;
@@ -45,60 +57,123 @@ void WorkerEngine::State::uncount(Datum& datum) {
   --peers[datum.holder].fetches_counted;
 }
 
-/// The most urgent of the peer's queued fetches that may start, or null. What lies on this host is
-/// shown in place at once: bytes on a network are rationed, and others' memory.
-const FetchKey* WorkerEngine::State::next_fetch(PeerId id, const Peer& peer) const {
-  if (now < peer.retry_at) return nullptr;
-  const bool may_take = !lacks_fetch_room && fetches_counted < limits.fetches &&
-                        peer.fetches_counted < limits.fetches_per_peer;
-  if (!may_take && (lacks_loan_room || is_off_host(id))) return nullptr;
-  for (const FetchKey& key : peer.queued) {
-    const bool takes = takes_memory(data[data_table.find(key.id)], id);
-    if (takes ? may_take : !lacks_loan_room) return &key;
-  }
-  return nullptr;
-}
-
-/// The most urgent of all queued fetches that may start, or no_slot.
-std::uint32_t WorkerEngine::State::next_fetch() const {
+/// The most urgent of the session's queued fetches that may start, of those that take memory here
+/// or of the others; or null.
+const FetchKey* WorkerEngine::State::next_fetch(SessionId session, bool takes) const {
   const FetchKey* best = nullptr;
-  for (const PeerId id : peers_with_queue) {
-    const FetchKey* next = next_fetch(id, peers.at(id));
-    if (next != nullptr && (best == nullptr || *next < *best)) best = next;
+  for (auto queue = fetch_queues.lower_bound({session, PeerId{0}});
+       queue != fetch_queues.end() && queue->first.first == session; ++queue) {
+    const PeerId holder = queue->first.second;
+    if (now < peers.at(holder).retry_at) continue;
+    const bool is_off = is_off_host(holder);
+    const bool may_start =
+        takes ? peers.at(holder).fetches_counted < limits.fetches_per_peer : !is_off;
+    if (!may_start) continue;
+    for (const FetchKey& key : queue->second) {
+      if (best != nullptr && *best < key) break;
+      if ((is_off || data[data_table.find(key.id)].is_copied) != takes) continue;
+      best = &key;
+      break;
+    }
   }
-  return best == nullptr ? no_slot : data_table.find(best->id);
+  return best;
 }
 
-/// Starts queued fetches, most urgent first, as far as limits and memory allow.
+/// That of the session whose turn it is; or no_slot.
+std::uint32_t WorkerEngine::State::next_fetch(const FairTurns<SessionId>& turns, bool takes) const {
+  for (const auto& entry : turns.order()) {
+    const FetchKey* next = next_fetch(entry.key, takes);
+    if (next != nullptr) return data_table.find(next->id);
+  }
+  return no_slot;
+}
+
+/// When the datum is needed first, and by which task.
+std::pair<UseKey, std::uint32_t> WorkerEngine::State::first_use(const Datum& datum) const {
+  std::pair<UseKey, std::uint32_t> first{{}, no_slot};
+  for (std::uint32_t w = datum.first_waiter; w != no_slot; w = waiters[w].next) {
+    const std::pair use{key_of(waiters[w].task), waiters[w].task};
+    if (first.second == no_slot || use < first) first = use;
+  }
+  return first;
+}
+
+/// Of the queued fetches that may start and take memory, the one that is needed first; or no_slot.
+std::uint32_t WorkerEngine::State::next_fetch_by_use() const {
+  std::uint32_t best = no_slot;
+  UseKey best_use;
+  for (const auto& [key, queue] : fetch_queues) {
+    if (peers.at(key.second).fetches_counted >= limits.fetches_per_peer) continue;
+    for (const FetchKey& fetch : queue) {
+      const std::uint32_t slot = data_table.find(fetch.id);
+      if (!takes_memory(data[slot], key.second)) continue;
+      const UseKey use = first_use(data[slot]).first;
+      if (best != no_slot && !(use < best_use)) continue;
+      best = slot;
+      best_use = use;
+    }
+  }
+  return best;
+}
+
+/// Starts queued fetches, as far as limits and memory allow. What lies on this host is shown in
+/// place at once: bytes on a network are rationed, and others' memory.
 void WorkerEngine::State::pump_fetches() {
   lacks_fetch_room = lacks_loan_room = false;
+  if (fetch_queues.empty()) return;
+  pump_loans();
+  pump_copies();
+}
+
+void WorkerEngine::State::pump_loans() {
   while (true) {
-    const std::uint32_t slot = next_fetch();
+    const std::uint32_t slot = next_fetch(loan_turns, false);
+    if (slot == no_slot) return;
+    lacks_loan_room = !may_borrow(data[slot]);
+    if (lacks_loan_room) return;
+    loan_turns.take(data[slot].id.run.session, data[slot].bytes);
+    start_fetch(data[slot]);
+  }
+}
+
+/// Sessions take turns while there is room. Then what is needed first comes first, whosever it is,
+/// as where data make room for each other: else two could wait for each other's.
+void WorkerEngine::State::pump_copies() {
+  bool is_short = false;
+  while (fetches_counted < limits.fetches) {
+    const std::uint32_t slot = is_short ? next_fetch_by_use() : next_fetch(fetch_turns, true);
     if (slot == no_slot) return;
     Datum& datum = data[slot];
-    if (!takes_memory(datum, datum.holder)) {
-      lacks_loan_room = !may_borrow(datum);
-      if (!lacks_loan_room) start_fetch(datum);
+    if (has_fetch_room(datum)) {
+      fetch_turns.take(datum.id.run.session, datum.bytes);
+      start_fetch(datum);
       continue;
     }
-    // A quarter is left to the outputs of tasks, unless nothing is known to be under way.
-    const bool is_busy = started_count() > 0 || fetches_counted > 0;
-    const std::uint64_t spared = is_busy && !limits.can_spill ? memory_limit / 4 : 0;
     const std::uint64_t taken = limits.taken_bytes(datum.bytes);
-    const std::uint64_t wanted = taken > memory_limit ? taken : taken + spared;
-    const std::uint32_t waiter = waiters[datum.first_waiter].task;
-    if (!fits(wanted) && !make_room(wanted, key_of(waiter), waiter)) {
-      lacks_fetch_room = taken <= memory_limit;
-      if (!lacks_fetch_room) fail_for_memory(waiter, taken);
+    if (taken > memory_limit) {
+      fail_for_memory(waiters[datum.first_waiter].task, taken);
       continue;
     }
-    start_fetch(datum);
+    if (is_short) lacks_fetch_room = true;
+    if (is_short) return;
+    is_short = true;
   }
+}
+
+bool WorkerEngine::State::has_fetch_room(const Datum& datum) {
+  // A quarter is left to the outputs of tasks, unless nothing is known to be under way.
+  const bool is_busy = started_count() > 0 || fetches_counted > 0;
+  const std::uint64_t spared = is_busy && !limits.can_spill ? memory_limit / 4 : 0;
+  const std::uint64_t taken = limits.taken_bytes(datum.bytes);
+  const std::uint64_t wanted = taken > memory_limit ? taken : taken + spared;
+  if (fits(wanted)) return true;
+  const auto [use, task] = first_use(datum);
+  return make_room(wanted, use, task);
 }
 
 void WorkerEngine::State::start_fetch(Datum& datum) {
   const PeerId holder = datum.holder;
-  stop_fetch(datum);
+  unqueue_fetch(datum);
   datum.presence = Presence::fetching;
   datum.since = now;
   ++fetches;
@@ -113,7 +188,7 @@ void WorkerEngine::State::start_fetch(Datum& datum) {
   } else {
     borrow(datum, datum.bytes);
   }
-  act(StartFetch{datum.id, holder, datum.bytes, datum.is_copied});
+  act(StartFetch{datum.id, holder, datum.bytes, datum.is_copied, datum.urgency});
 }
 
 void WorkerEngine::State::add_request(std::uint32_t slot, const FetchAsked& event) {
@@ -122,6 +197,7 @@ void WorkerEngine::State::add_request(std::uint32_t slot, const FetchAsked& even
   requests[added].number = event.request;
   requests[added].datum = slot;
   requests[added].asked = now;
+  requests[added].urgency = event.urgency;
   std::uint32_t* link = &data[slot].first_request;
   while (*link != no_slot) link = &requests[*link].next;
   *link = added;
@@ -158,15 +234,16 @@ void WorkerEngine::State::refuse_requests(std::uint32_t slot, Instant asked_unti
   }
 }
 
-void WorkerEngine::State::answer(PeerId peer, std::uint64_t request, Datum& datum) {
-  act(AnswerFetch{peer, request, datum.id});
+void WorkerEngine::State::answer(const AnswerFetch& answer, Datum& datum) {
+  act(AnswerFetch(answer));
   if (datum.bytes > limits.untracked_bytes) lend(datum);
 }
 
 void WorkerEngine::State::answer_requests(std::uint32_t slot) {
   while (data[slot].first_request != no_slot) {
     const std::uint32_t request = data[slot].first_request;
-    answer(requests[request].peer, requests[request].number, data[slot]);
+    const Request& asked = requests[request];
+    answer({asked.peer, asked.number, data[slot].id, asked.urgency}, data[slot]);
     remove_request(request);
   }
 }

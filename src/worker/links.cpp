@@ -21,7 +21,7 @@ void WorkerEngine::State::link_failed(Datum& datum, PeerId id, const std::string
     peer.retry_at = peer.link_failures == 0 ? now : now + std::min(pause, limits.link_retry_max);
     ++peer.link_failures;
   }
-  queue_fetch(datum, id, datum.fetch_rank);
+  queue_fetch(datum, id);
   if (peer.is_told_broken || now - peer.failing_since >= limits.link_patience) {
     report_broken(peer, id, why);
   }
@@ -35,10 +35,13 @@ void WorkerEngine::State::report_broken(Peer& peer, PeerId id, const std::string
     missing.unreachable.push_back(id);
     missing.reasons.push_back(why);
   }
-  while (!peer.queued.empty()) {
-    Datum& datum = data[data_table.find(peer.queued.begin()->id)];
+  const auto is_of_peer = [id](const auto& entry) { return entry.first.second == id; };
+  auto queue = std::ranges::find_if(fetch_queues, is_of_peer);
+  while (queue != fetch_queues.end()) {
+    Datum& datum = data[data_table.find(queue->second.begin()->id)];
     stop_fetch(datum);
     report_missing(datum, id);
+    queue = std::ranges::find_if(fetch_queues, is_of_peer);
   }
 }
 

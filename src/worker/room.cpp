@@ -11,9 +11,7 @@ namespace ashlar::worker {
 /// gives way.
 
 /// Nothing is under way here that makes room when it ends.
-bool WorkerEngine::State::is_at_rest() const {
-  return started_count() == 0 && transfers.empty();
-}
+bool WorkerEngine::State::is_at_rest() const { return started_count() == 0 && transfers.empty(); }
 
 bool WorkerEngine::State::has_waited() const {
   return limits.can_spill && is_at_rest() && now - last_progress >= limits.room_patience;
@@ -37,7 +35,7 @@ bool WorkerEngine::State::take_from_fetches(std::uint64_t bytes, const UseKey& b
   for (auto entry = found.begin(); !fits(bytes); ++entry) {
     Datum& datum = data[entry->second];
     stop_fetch(datum);
-    queue_fetch(datum, datum.holder, datum.fetch_rank);
+    queue_fetch(datum, datum.holder);
   }
   return true;
 }
@@ -128,8 +126,8 @@ void WorkerEngine::State::on(const LoansWanted& event) {
   }
   for (std::uint32_t slot = 0; slot < data.slot_count(); ++slot) {
     const Datum& datum = data[slot];
-    const bool is_free = datum.is_used && !is_kept[slot] && datum.users > 0 &&
-                         datum.running == 0 && datum.readers == 0 && !datum.is_copied;
+    const bool is_free = datum.is_used && !is_kept[slot] && datum.users > 0 && datum.running == 0 &&
+                         datum.readers == 0 && !datum.is_copied;
     if (is_free && datum.holder == event.peer) copy_instead(slot);
   }
 }
@@ -146,7 +144,7 @@ void WorkerEngine::State::copy_instead(std::uint32_t slot) {
   } else if (datum.presence == Presence::fetching || datum.presence == Presence::queued) {
     stop_fetch(datum);
     datum.is_copied = true;
-    queue_fetch(datum, lender, datum.fetch_rank);
+    queue_fetch(datum, lender);
   }
 }
 

@@ -83,10 +83,9 @@ std::uint64_t WorkerEngine::State::bytes_being_written() const {
   return total;
 }
 
-/// Whether so many bytes are free. If not, but if that helps, has what is needed after `by` moved to
-/// disk: what has a copy there goes at once, the rest when it is written.
-bool WorkerEngine::State::make_room(std::uint64_t bytes, const UseKey& by,
-                                    std::uint32_t for_task) {
+/// Whether so many bytes are free. If not, but if that helps, has what is needed after `by` moved
+/// to disk: what has a copy there goes at once, the rest when it is written.
+bool WorkerEngine::State::make_room(std::uint64_t bytes, const UseKey& by, std::uint32_t for_task) {
   if (fits(bytes)) return true;
   if (!limits.can_spill || bytes > memory_limit) return false;
   std::uint64_t coming = bytes_being_written();
@@ -138,16 +137,17 @@ void WorkerEngine::State::evict(std::uint32_t slot) {
 /// Tasks that were to read the datum wait until it is back.
 void WorkerEngine::State::wait_for(std::uint32_t slot) {
   const DatumId id = data[slot].id;
-  data[slot].fetch_rank = ~std::uint32_t{0};
   for (std::uint32_t t = 0; t < tasks.slot_count(); ++t) {
     Task& task = tasks[t];
     if (!task.is_used || task.state == TaskState::started) continue;
     for (const DatumId& input : inputs_of(task)) {
       if (input != id) continue;
+      const bool is_first = data[slot].first_waiter == no_slot;
       const std::uint32_t waiter = waiters.add();
       waiters[waiter].task = t;
       waiters[waiter].next = std::exchange(data[slot].first_waiter, waiter);
-      data[slot].fetch_rank = std::min(data[slot].fetch_rank, rank_of(task));
+      data[slot].urgency =
+          is_first ? urgency_of(task) : std::min(data[slot].urgency, urgency_of(task));
       ++task.missing;
       if (task.state == TaskState::ready) unready(t);
     }

@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "worker/fair_turns.hpp"
 #include "worker/id_table.hpp"
 #include "worker/worker_engine.hpp"
 
@@ -77,7 +78,7 @@ struct Datum {
   std::uint32_t readers = 0;  ///< elsewhere: other processes, and the disk while it is written
   std::uint32_t first_waiter = no_slot;
   std::uint32_t first_request = no_slot;
-  std::uint32_t fetch_rank = 0;
+  protocol::Urgency urgency;  ///< of the first task that waits for it
   std::uint64_t bytes = 0;
   std::uint64_t charged = 0;   ///< of the memory limit
   std::uint64_t borrowed = 0;  ///< read, or about to be, in another process's memory
@@ -101,10 +102,11 @@ struct Request {
   std::uint32_t datum = no_slot;
   std::uint32_t next = no_slot;
   Instant asked;
+  protocol::Urgency urgency;
 };
 
 struct FetchKey {
-  std::uint32_t rank = 0;
+  protocol::Urgency urgency;
   DatumId id;
   friend auto operator<=>(const FetchKey&, const FetchKey&) = default;
 };
@@ -129,7 +131,6 @@ struct Peer {
   std::string host_identity;
   std::uint32_t fetches_counted = 0;
   std::uint32_t waiting_requests = 0;
-  std::set<FetchKey> queued;
   std::uint32_t link_failures = 0;  ///< one after the other …
   Instant failing_since;            ///< … of which this was the first …
   Instant failed_at;                ///< … and this the last
@@ -154,7 +155,9 @@ struct WorkerEngine::State {
   IdTable data_table;
   std::map<PeerId, Peer> peers;
   std::map<std::pair<PeerId, std::uint64_t>, std::uint32_t> request_table;
-  std::set<PeerId> peers_with_queue;
+  std::map<std::pair<SessionId, PeerId>, std::set<FetchKey>> fetch_queues;  ///< none is empty
+  FairTurns<SessionId> fetch_turns;  ///< of sessions with queues: for what takes memory here …
+  FairTurns<SessionId> loan_turns;   ///< … and for what is read in others'
   std::map<std::pair<SessionId, std::uint32_t>, std::shared_ptr<const protocol::AssignTasks>>
       templates;
 
@@ -371,16 +374,22 @@ struct WorkerEngine::State {
   bool takes_memory(const Datum& datum, PeerId holder) const {
     return datum.is_copied || is_off_host(holder);
   }
-  void queue_fetch(Datum& datum, PeerId holder, std::uint32_t rank);
+  void queue_fetch(Datum& datum, PeerId holder);
+  void unqueue_fetch(Datum& datum);
   void stop_fetch(Datum& datum);
   void uncount(Datum& datum);
   void pump_fetches();
-  const FetchKey* next_fetch(PeerId id, const Peer& peer) const;
-  std::uint32_t next_fetch() const;
+  void pump_loans();
+  void pump_copies();
+  const FetchKey* next_fetch(SessionId session, bool takes) const;
+  std::uint32_t next_fetch(const FairTurns<SessionId>& turns, bool takes) const;
+  std::pair<UseKey, std::uint32_t> first_use(const Datum& datum) const;
+  std::uint32_t next_fetch_by_use() const;
+  bool has_fetch_room(const Datum& datum);
   void start_fetch(Datum& datum);
   void add_request(std::uint32_t slot, const FetchAsked& event);
   void refuse_requests(std::uint32_t slot, Instant asked_until);
-  void answer(PeerId peer, std::uint64_t request, Datum& datum);
+  void answer(const AnswerFetch& answer, Datum& datum);
   void answer_requests(std::uint32_t slot);
   void forget_request(std::uint32_t request);
   void remove_request(std::uint32_t request);
@@ -412,6 +421,11 @@ struct WorkerEngine::State {
   }
   std::uint32_t rank_of(const Task& task) const {
     return batches[task.batch].message.rank[task.position];
+  }
+  protocol::Urgency urgency_of(const Task& task) const {
+    const auto& message = batches[task.batch].message;
+    const bool is_usual = message.priority.empty();
+    return {is_usual ? 0 : message.priority[task.position], task.run.number, rank_of(task)};
   }
   template <class A>
   void act(A&& action) {

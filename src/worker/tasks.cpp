@@ -89,23 +89,24 @@ void WorkerEngine::State::need_input(std::uint32_t slot, std::uint32_t input) {
   if (datum.presence == Presence::here) return;
 
   ++task.missing;
-  const std::uint32_t rank = rank_of(task);
+  const protocol::Urgency urgency = urgency_of(task);
   const bool is_first = datum.first_waiter == no_slot;
   const std::uint32_t waiter = waiters.add();
   waiters[waiter].task = slot;
   waiters[waiter].next = std::exchange(datum.first_waiter, waiter);
-  if (datum.presence == Presence::queued && rank < datum.fetch_rank) {
-    stop_fetch(datum);
-    queue_fetch(datum, datum.holder, rank);
+  if (is_first || urgency < datum.urgency) {
+    const bool is_queued = datum.presence == Presence::queued;
+    if (is_queued) stop_fetch(datum);
+    datum.urgency = urgency;
+    if (is_queued) queue_fetch(datum, datum.holder);
   }
-  datum.fetch_rank = is_first ? rank : std::min(rank, datum.fetch_rank);
   if (datum.producer != no_slot || datum.presence != Presence::absent) return;
 
   const PeerId holder = message.input_holder[task.first_input + input];
   const std::uint64_t bytes = message.input_bytes[task.first_input + input];
   datum.bytes = bytes == graph::TaskGraph::dynamic_bytes ? 0 : bytes;
   if (holder != self && !holder.is_none()) {
-    queue_fetch(datum, holder, datum.fetch_rank);
+    queue_fetch(datum, holder);
   } else if (was_dropped) {
     report_missing(datum, self);
   } else if (is_first) {

@@ -195,7 +195,7 @@ void WorkerEngine::State::on(const FetchFailed& event) {
 void WorkerEngine::State::on(const FetchAsked& event) {
   const std::uint32_t slot = data_table.find(event.datum);
   if (slot != no_slot && data[slot].presence == Presence::here) {
-    answer(event.peer, event.request, data[slot]);
+    answer({event.peer, event.request, event.datum, event.urgency}, data[slot]);
     return;
   }
   const bool will_never_come =
@@ -341,7 +341,7 @@ void WorkerEngine::State::told(const protocol::Relocate& message) {
     if (holder == self || holder.is_none()) {
       become_unsure(datum);
     } else {
-      queue_fetch(datum, holder, datum.fetch_rank);
+      queue_fetch(datum, holder);
     }
   }
 }
@@ -371,6 +371,7 @@ bool is_consistent(const protocol::AssignTasks& m) {
                                    m.output_count.size(), m.param_bytes.size(), m.deliver.size()}) {
     if (length != n) return false;
   }
+  if (!m.priority.empty() && m.priority.size() != n) return false;
   std::uint64_t inputs = 0;
   std::uint64_t outputs = 0;
   std::uint64_t params = 0;

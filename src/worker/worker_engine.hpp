@@ -50,6 +50,7 @@ struct FetchAsked {
   PeerId peer;
   std::uint64_t request = 0;
   DatumId datum;
+  protocol::Urgency urgency = {};
 };
 
 /// It asks no more (cancelled, or its link closed: `request` none means all of its requests).
@@ -123,6 +124,7 @@ struct StartFetch {
   PeerId peer;
   std::uint64_t bytes = 0;
   bool is_copied = false;  ///< it is not to be read in place, also on the same host
+  protocol::Urgency urgency = {};
 };
 
 /// The datum is no longer needed; no answer is expected, one that comes is dropped.
@@ -135,6 +137,7 @@ struct AnswerFetch {
   PeerId peer;
   std::uint64_t request = 0;
   DatumId datum;
+  protocol::Urgency urgency = {};  ///< as it was asked for
 };
 
 /// Tell the asker that the datum is not to be had here.
@@ -294,7 +297,8 @@ struct Counters {
 ///
 /// A datum is *here* when it is in the store (made, or fetched). A task is admitted when all its
 /// inputs are here and its outputs fit under the memory limit; the lowest rank goes first. Inputs
-/// that another process holds or will make are fetched in rank order of their tasks.
+/// that another process holds or will make are fetched in the order of their tasks' urgency,
+/// equally many bytes for each session.
 ///
 /// With Limits::can_spill data go to disk to make room: first what nobody is known to read, then
 /// what is needed last; never what a started task or another process reads. They are read back

@@ -19,6 +19,7 @@ struct Assigned {
   RunId run;
   std::uint32_t task = 0;
   Attempt attempt = 0;
+  std::int32_t priority = 0;
 };
 
 /// Tasks of 50 ms, each with one output; what they read is given.
@@ -84,7 +85,8 @@ class Priorities : public testing::Test {
       const auto* told = to ? std::get_if<protocol::AssignTasks>(&to->message) : nullptr;
       if (told == nullptr) continue;
       for (std::size_t i = 0; i < told->task.size(); ++i) {
-        assigned_.push_back({told->run, told->task[i], told->attempt[i]});
+        const std::int32_t priority = told->priority.empty() ? 0 : told->priority.at(i);
+        assigned_.push_back({told->run, told->task[i], told->attempt[i], priority});
       }
     }
   }
@@ -117,6 +119,20 @@ TEST_F(Priorities, ARunThatAnUrgentOneWaitsForIsUrgent) {
   urgent->priority = {3};
   submit(2, urgent, {{{session, 1}, 7}});
   EXPECT_LE(done_before_end_of(2), 8u + 3u) << "its own producers, and those assigned before";
+  for (const Assigned& task : assigned_) {
+    const bool is_raised = task.run.number > 0;
+    EXPECT_EQ(task.priority, is_raised ? 3 : 0) << "workers are told";
+  }
+}
+
+TEST_F(Priorities, WorkersAreTold) {
+  auto graph = long_tasks({{}, {}, {}, {2}});
+  graph->priority = {1, -1, 0, 5};
+  submit(0, graph);
+  done_before_end_of(0);
+  const std::vector<std::int32_t> expected = {1, -1, 5, 5};
+  ASSERT_EQ(assigned_.size(), 4u);
+  for (const Assigned& task : assigned_) EXPECT_EQ(task.priority, expected[task.task]);
 }
 
 TEST_F(Priorities, WhatWaitsForAnUnimportantRunMakesItNoLessImportantThanItself) {

@@ -84,7 +84,7 @@ class Mob {
       perform();
     }
     for (std::uint32_t index = 0; index < data_; ++index) {
-      rig_.told(protocol::FreeData{{datum(index)}});
+      rig_.told(protocol::FreeData{{id_of(index)}});
       perform();
     }
     rig_({FetchUnasked{PeerId{2}}, FetchUnasked{PeerId{3}}});
@@ -102,7 +102,11 @@ class Mob {
   std::uint32_t below(std::uint32_t n) { return static_cast<std::uint32_t>(random_.below(n)); }
   static std::uint64_t bytes_of(std::uint32_t index) { return index % 4 * 9; }
   PeerId any_peer() { return PeerId{1 + below(3)}; }
-  DatumId any_datum() { return datum(below(data_)); }
+  /// What comes from outside may be another session's.
+  static DatumId id_of(std::uint32_t index) {
+    return datum(index, 1, index >= tasks_ && index % 2 == 0 ? 2 : 1);
+  }
+  DatumId any_datum() { return id_of(below(data_)); }
 
   protocol::AssignTasks any_assignment() {
     std::vector<Assigned> tasks;
@@ -125,7 +129,14 @@ class Mob {
       if (below(2) == 0) task.reuse_input = 0;
       tasks.push_back(task);
     }
-    return assignment(tasks);
+    protocol::AssignTasks message = assignment(tasks);
+    for (DatumId& id : message.inputs) id = id_of(id.index);
+    if (below(2) == 0) {
+      for (std::size_t n = tasks.size(); n > 0; --n) {
+        message.priority.push_back(static_cast<std::int32_t>(below(3)) - 1);
+      }
+    }
+    return message;
   }
 
   Event any_event() {

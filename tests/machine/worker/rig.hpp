@@ -11,8 +11,8 @@
 
 namespace ashlar::worker {
 
-inline DatumId datum(std::uint32_t index, std::uint32_t run = 1) {
-  return {{SessionId{1}, run}, index};
+inline DatumId datum(std::uint32_t index, std::uint32_t run = 1, std::uint32_t session = 1) {
+  return {{SessionId{session}, run}, index};
 }
 
 /// One task of an assignment, for tests.
@@ -29,9 +29,10 @@ struct Assigned {
   std::uint64_t input_bytes = 10;
 };
 
-inline protocol::AssignTasks assignment(const std::vector<Assigned>& tasks, std::uint32_t run = 1) {
+inline protocol::AssignTasks assignment(const std::vector<Assigned>& tasks, std::uint32_t run = 1,
+                                        std::uint32_t session = 1) {
   protocol::AssignTasks message;
-  message.run = {SessionId{1}, run};
+  message.run = {SessionId{session}, run};
   message.driver = PeerId{90};
   for (const Assigned& task : tasks) {
     message.task.push_back(task.task);
@@ -46,7 +47,7 @@ inline protocol::AssignTasks assignment(const std::vector<Assigned>& tasks, std:
     message.params.push_back(std::byte{static_cast<unsigned char>(task.task)});
     message.deliver.push_back(task.deliver ? 1 : 0);
     for (const auto& [index, holder] : task.inputs) {
-      message.inputs.push_back(datum(index, run));
+      message.inputs.push_back(datum(index, run, session));
       message.input_bytes.push_back(task.input_bytes);
       message.input_holder.push_back(PeerId{holder});
     }

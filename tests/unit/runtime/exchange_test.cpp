@@ -200,14 +200,18 @@ struct ExchangeTest : testing::Test, ExchangeEvents {
            std::memcmp(buffer->bytes().data(), expected.data(), datum_bytes) == 0;
   }
 
-  void on_fetched(DatumId, std::uint64_t, bool, bool) override { outcomes += "+"; }
+  void on_fetched(DatumId id, std::uint64_t, bool, bool) override {
+    outcomes += "+";
+    fetched.push_back(id);
+  }
   void on_fetch_failed(DatumId, PeerId, const std::string&) override { outcomes += "-"; }
-  void on_asked(PeerId, std::uint64_t, DatumId) override {}
+  void on_asked(PeerId, std::uint64_t, DatumId, const protocol::Urgency&) override {}
   void on_unasked(PeerId, std::uint64_t) override {}
   void on_loans_wanted(PeerId) override {}
   void on_pushed(DatumId, std::uint64_t, bool) override { outcomes += "p"; }
 
   std::string outcomes;
+  std::vector<DatumId> fetched;
   Loop loop{Loop::Options{}};
   std::shared_ptr<store::Arena> arena = std::make_shared<store::Arena>(64 << 20);
   DataTable table;
@@ -431,15 +435,29 @@ TEST_F(ExchangeTest, DiscardsWhatIsPushedAndHasChanged) {
 
 /// Gives whatever it is asked for.
 struct Giver : ExchangeEvents {
-  explicit Giver(Loop& on) : loop(on) {}
+  explicit Giver(Loop& on) : loop(on) {
+    exchange.set_self(them);
+    loop.add_turn_hook([this] {
+      exchange.flush();
+      return false;
+    });
+  }
   void on_fetched(DatumId, std::uint64_t, bool, bool) override {}
   void on_fetch_failed(DatumId, PeerId, const std::string&) override {}
-  void on_asked(PeerId peer, std::uint64_t request, DatumId id) override {
-    exchange.answer(peer, request, id);
+  void on_asked(PeerId peer, std::uint64_t request, DatumId id,
+                const protocol::Urgency& urgency) override {
+    exchange.answer(peer, request, id, urgency);
   }
   void on_unasked(PeerId, std::uint64_t) override {}
   void on_loans_wanted(PeerId) override {}
   void on_pushed(DatumId, std::uint64_t, bool) override {}
+
+  void keep(const DatumId& id) {
+    const Bytes content = content_of(id);
+    auto buffer = store::Buffer::allocate(arena, content.size());
+    std::memcpy(buffer.writable().data(), content.data(), content.size());
+    table.put(id, std::move(buffer));
+  }
 
   protocol::PeerInfo info() const {
     protocol::PeerInfo info{them, "giver", exchange.endpoint()};
@@ -458,17 +476,7 @@ struct Giver : ExchangeEvents {
 TEST_F(ExchangeTest, GetsManyDataThatMayComeInPiecesWhileOthersAreAbandoned) {
   constexpr std::uint32_t count = 24;
   Giver giver(loop);
-  giver.exchange.set_self(them);
-  loop.add_turn_hook([&giver] {
-    giver.exchange.flush();
-    return false;
-  });
-  for (std::uint32_t i = 0; i < count; ++i) {
-    const Bytes content = content_of(datum(i));
-    auto buffer = store::Buffer::allocate(giver.arena, content.size());
-    std::memcpy(buffer.writable().data(), content.data(), content.size());
-    giver.table.put(datum(i), std::move(buffer));
-  }
+  for (std::uint32_t i = 0; i < count; ++i) giver.keep(datum(i));
   exchange.know_peer(giver.info());
   loop.dispatch([this] {
     for (std::uint32_t i = 0; i < count; ++i) exchange.start_fetch(datum(i), them);
@@ -487,6 +495,40 @@ TEST_F(ExchangeTest, GetsManyDataThatMayComeInPiecesWhileOthersAreAbandoned) {
   EXPECT_EQ(outcomes, std::string(expected, '+'));
   for (std::uint32_t i = 0; i < count; i += 2) EXPECT_TRUE(is_right(i)) << i;
 }
+
+/// Asks for many data, and last for one more; the position in which that comes.
+struct Urgent : ExchangeTest {
+  std::size_t position_of(const DatumId& last, const protocol::Urgency& urgency) {
+    constexpr std::uint32_t count = 24;
+    Giver giver(loop);
+    for (std::uint32_t i = 0; i < count; ++i) giver.keep(datum(i));
+    giver.keep(last);
+    exchange.know_peer(giver.info());
+    loop.dispatch([&] {
+      for (std::uint32_t i = 0; i < count; ++i) {
+        exchange.start_fetch(datum(i), them, false, {.run = 1, .rank = 10 + i});
+      }
+      exchange.start_fetch(last, them, false, urgency);
+    });
+    EXPECT_TRUE(
+        loop.drive_until([&] { return fetched.size() > count; }, now() + Duration::seconds(20)));
+    return static_cast<std::size_t>(std::ranges::find(fetched, last) - fetched.begin());
+  }
+};
+
+TEST_F(Urgent, DataOfASmallRunDoNotWaitForWhatAnotherSessionHasAskedForBefore) {
+  EXPECT_LE(position_of({{SessionId{2}, 1}, 0}, {.run = 1, .rank = 99}), 7u);
+}
+
+TEST_F(Urgent, DataOfMoreUrgentTasksComeBeforeOthersOfTheirSession) {
+  EXPECT_LE(position_of(datum(77), {.run = 1, .rank = 0}), 7u);
+}
+
+TEST_F(Urgent, DataOfLessUrgentTasksComeLast) {
+  EXPECT_GE(position_of(datum(77), {.run = 2, .rank = 0}), 20u);
+}
+
+TEST_F(Urgent, ResultsGetAShareOfTheirSession) { EXPECT_LE(position_of(datum(77), {}), 7u); }
 
 }  // namespace
 }  // namespace ashlar::runtime

@@ -34,8 +34,9 @@ struct End : ExchangeEvents {
   }
   void on_fetched(DatumId, std::uint64_t, bool, bool) override { outcomes += "+"; }
   void on_fetch_failed(DatumId, PeerId, const std::string&) override { outcomes += "-"; }
-  void on_asked(PeerId peer, std::uint64_t request, DatumId id) override {
-    exchange.answer(peer, request, id);
+  void on_asked(PeerId peer, std::uint64_t request, DatumId id,
+                const protocol::Urgency& urgency) override {
+    exchange.answer(peer, request, id, urgency);
   }
   void on_unasked(PeerId, std::uint64_t) override {}
   void on_loans_wanted(PeerId) override {}

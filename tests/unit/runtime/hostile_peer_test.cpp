@@ -35,7 +35,9 @@ class Heard : public ExchangeEvents {
   void on_fetch_failed(DatumId datum, PeerId peer, const std::string&) override {
     note("failed " + std::to_string(datum.index) + " at " + std::to_string(peer.value));
   }
-  void on_asked(PeerId, std::uint64_t, DatumId) override { note("asked"); }
+  void on_asked(PeerId, std::uint64_t, DatumId, const protocol::Urgency&) override {
+    note("asked");
+  }
   void on_unasked(PeerId, std::uint64_t) override { note("unasked"); }
   void on_loans_wanted(PeerId) override { note("loans wanted"); }
   void on_pushed(DatumId, std::uint64_t, bool) override { note("pushed"); }

@@ -191,6 +191,7 @@ TEST(AssignTasksCodec, RefusesEveryMismatchOfColumns) {
       [](Assign& a) { a.outputs.pop_back(); },
       [](Assign& a) { a.output_bytes.push_back(1); },
       [](Assign& a) { a.params.pop_back(); },
+      [](Assign& a) { a.priority.push_back(1); },
   };
   for (std::size_t i = 0; i < mistakes.size(); ++i) {
     Assign assign = two_tasks();
@@ -247,6 +248,9 @@ TEST(SizesCodec, RefuseDataLargerThanAnyMachine) {
 TEST(PeerCodec, RefusesColumnsOfDifferentLengths) {
   using namespace protocol;
   EXPECT_NE(error_of<PeerMessage>(Fetch{{1, 2}, {DatumId{{SessionId{1}, 2}, 3}}}), "");
+  const DatumId id{{SessionId{1}, 2}, 3};
+  EXPECT_NE(error_of<PeerMessage>(Fetch{{1, 2}, {id, id}, {Urgency{}}}), "");
+  EXPECT_EQ(error_of<PeerMessage>(Fetch{{1, 2}, {id, id}, {Urgency{}, Urgency{-1, 2, 3}}}), "");
   EXPECT_NE(error_of<PeerMessage>(FetchInPlace{0, {1, 2}, {0}, {8, 8}}), "");
   EXPECT_NE(error_of<PeerMessage>(FetchInPlace{0, {1, 2}, {0, 8}, {8}}), "");
 }

@@ -231,6 +231,8 @@ void RandomMessages::fill(protocol::AssignTasks& out) {
   out.output_bytes = sizes(outputs);
   if (outputs > 0) out.output_bytes[0] = graph::TaskGraph::dynamic_bytes;
   if (coin()) out.template_number = u32();
+  if (coin())
+    out.priority = list<std::int32_t>(n, [&] { return static_cast<std::int32_t>(u32()); });
 }
 
 void RandomMessages::fill(protocol::RevokeTasks& out) {
@@ -267,6 +269,10 @@ void RandomMessages::fill(protocol::MemoryShort& out) {
 void RandomMessages::fill(protocol::Fetch& out) {
   const std::size_t n = count();
   out = {list<std::uint64_t>(n, [&] { return u64(); }), ids(n)};
+  if (!coin()) return;
+  out.urgency = list<protocol::Urgency>(n, [&] {
+    return protocol::Urgency{static_cast<std::int32_t>(u32()), u32(), u32()};
+  });
 }
 
 void RandomMessages::fill(protocol::FetchInPlace& out) {
