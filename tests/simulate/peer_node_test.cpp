@@ -28,7 +28,9 @@ class Node : public PeerNode {
     keep(datum, chunk);
     came[datum] = world_.now;
   }
-  void fetch_failed(const DatumId& datum, PeerId) override { world_.fail(name_of(datum)); }
+  void fetch_failed(const DatumId& datum, PeerId, const std::string&) override {
+    world_.fail(name_of(datum));
+  }
   void asked(PeerId peer, std::uint64_t request, const DatumId& datum,
              const protocol::Urgency& urgency) override {
     answer(peer, request, datum, urgency);
