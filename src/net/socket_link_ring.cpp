@@ -12,7 +12,7 @@
 namespace ashlar::net {
 
 namespace {
-constexpr std::size_t gathered_frames_max = 64;
+constexpr std::size_t gathered_frames_max = 16;
 }  // namespace
 
 // ---- changing over -----------------------------------------------------------------------------

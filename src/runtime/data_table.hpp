@@ -2,53 +2,61 @@
 
 #include <cstdint>
 #include <optional>
-#include <unordered_map>
 #include <utility>
 #include <vector>
 
 #include "base/ids.hpp"
 #include "store/buffer.hpp"
+#include "worker/id_table.hpp"
 
 namespace ashlar::runtime {
-
-struct DatumIdHash {
-  std::size_t operator()(const DatumId& id) const noexcept {
-    std::uint64_t x = (std::uint64_t{id.run.session.value} << 32) ^ id.run.number;
-    x = x * 0x9E3779B97F4A7C15u + id.index;
-    x ^= x >> 32;
-    return x * 0xD6E8FEB86659FD93u;
-  }
-};
 
 /// The data in this process's store: which buffer each datum is. Only on the loop's turn.
 class DataTable {
  public:
-  /// The buffer, or none.
+  /// The buffer, or none; valid until the next change.
   const store::Buffer* find(const DatumId& id) const {
-    const auto it = data_.find(id);
-    return it == data_.end() ? nullptr : &it->second;
+    const std::uint32_t slot = slots_.find(id);
+    return slot == worker::no_slot ? nullptr : &data_[slot].buffer;
   }
-  void put(const DatumId& id, store::Buffer buffer) { data_[id] = std::move(buffer); }
-  void drop(const DatumId& id) { data_.erase(id); }
+  void put(const DatumId& id, store::Buffer buffer) {
+    std::uint32_t slot = slots_.find(id);
+    if (slot == worker::no_slot) {
+      slot = data_.add();
+      data_[slot].id = id;
+      slots_.insert(id, slot);
+    }
+    data_[slot].buffer = std::move(buffer);
+  }
+  void drop(const DatumId& id) { take(id); }
   std::optional<store::Buffer> take(const DatumId& id) {
-    const auto it = data_.find(id);
-    if (it == data_.end()) return std::nullopt;
-    std::optional<store::Buffer> buffer(std::move(it->second));
-    data_.erase(it);
+    const std::uint32_t slot = slots_.find(id);
+    if (slot == worker::no_slot) return std::nullopt;
+    std::optional<store::Buffer> buffer(std::move(data_[slot].buffer));
+    data_.remove(slot);
+    slots_.erase(id);
     return buffer;
   }
   /// Those that lie in other processes' memory.
   std::vector<DatumId> leased() const {
     std::vector<DatumId> found;
-    for (const auto& [id, buffer] : data_) {
-      if (buffer && !buffer.is_own()) found.push_back(id);
+    for (std::uint32_t slot = 0; slot < data_.slot_count(); ++slot) {
+      const Entry& entry = data_[slot];
+      if (entry.is_used && entry.buffer && !entry.buffer.is_own()) found.push_back(entry.id);
     }
     return found;
   }
   std::size_t size() const { return data_.size(); }
 
  private:
-  std::unordered_map<DatumId, store::Buffer, DatumIdHash> data_;
+  struct Entry {
+    bool is_used = false;
+    DatumId id;
+    store::Buffer buffer;
+  };
+
+  worker::Pool<Entry> data_;
+  worker::IdTable slots_;  ///< in data_
 };
 
 }  // namespace ashlar::runtime

@@ -233,8 +233,7 @@ Exchange::Given Exchange::given(DatumId datum) const {
 }
 
 std::vector<DatumId> Exchange::take_read() {
-  const std::lock_guard lock(read_->mutex);
-  return std::exchange(read_->data, {});
+  return read_->data.take();
 }
 
 void Exchange::give(PeerLink& link, std::uint64_t number, DatumId datum, bool is_push,
@@ -278,12 +277,8 @@ void Exchange::give(PeerLink& link, std::uint64_t number, DatumId datum, bool is
 
 /// Sends large data whose turn it is.
 void Exchange::send_next() {
-  std::vector<PeerId> sent_to;
-  {
-    const std::lock_guard lock(read_->mutex);
-    sent_to.swap(read_->sent_to);
-  }
-  for (const PeerId peer : sent_to) turns_.end(peer);
+  takes_turns_ = true;
+  for (const PeerId peer : read_->sent_to.take()) turns_.end(peer);
   while (auto next = turns_.begin_next(now())) {
     const auto link = next->link.lock();
     const auto bytes = next->data->buffer.bytes();
@@ -352,13 +347,8 @@ void Exchange::push(PeerId peer, DatumId datum) {
 
 void Exchange::flush() {
   closed_.clear();
-  send_next();
-  std::vector<std::pair<std::weak_ptr<PeerLink>, std::uint64_t>> leases;
-  {
-    std::lock_guard lock(returned_->mutex);
-    leases.swap(returned_->leases);
-  }
-  for (const auto& [weak, lease] : leases) {
+  if (takes_turns_) send_next();
+  for (const auto& [weak, lease] : returned_->leases.take()) {
     const auto link = weak.lock();
     if (!link || link->is_closed_) continue;
     link->returning_.requests.push_back(lease);

@@ -4,7 +4,6 @@
 #include <functional>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <set>
 #include <string>
 #include <utility>
@@ -166,6 +165,7 @@ class Exchange {
   std::shared_ptr<Returned> returned_;
   std::shared_ptr<Read> read_;
   worker::SendTurns<Answer> turns_;
+  bool takes_turns_ = false;  ///< something large was to go to another host since the start
   std::vector<std::weak_ptr<PeerLink>> gathered_on_;  ///< have something for the turn's end
   std::uint64_t bytes_sent_ = 0;
   std::uint64_t bytes_received_ = 0;

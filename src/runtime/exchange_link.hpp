@@ -9,7 +9,6 @@
 #include <deque>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <span>
 #include <string>
@@ -19,6 +18,7 @@
 
 #include "runtime/clock.hpp"
 #include "runtime/exchange.hpp"
+#include "runtime/mailbox.hpp"
 #include "runtime/token.hpp"
 #include "wire/codec.hpp"
 #include "worker/worker_engine.hpp"
@@ -28,15 +28,13 @@ namespace ashlar::runtime {
 
 /// Leases dropped by any thread, to be returned on the loop's turn.
 struct Exchange::Returned {
-  std::mutex mutex;
-  std::vector<std::pair<std::weak_ptr<PeerLink>, std::uint64_t>> leases;
+  Mailbox<std::pair<std::weak_ptr<PeerLink>, std::uint64_t>> leases;
 };
 
 /// Data that others have read, noted by whichever thread lets go of them.
 struct Exchange::Read {
-  std::mutex mutex;
-  std::vector<DatumId> data;
-  std::vector<PeerId> sent_to;  ///< whose turn has ended
+  Mailbox<DatumId> data;
+  Mailbox<PeerId> sent_to;  ///< whose turn has ended
 };
 
 /// A buffer that somebody elsewhere reads; in the end it is noted, when the buffer is let go.
@@ -46,9 +44,7 @@ struct Exchange::Given {
     Notice(Notice&&) noexcept = default;
     Notice& operator=(Notice&&) = delete;
     ~Notice() {
-      if (!read) return;
-      const std::lock_guard lock(read->mutex);
-      read->data.push_back(datum);
+      if (read) read->data.put(datum);
     }
 
     std::shared_ptr<Read> read;
@@ -65,10 +61,7 @@ struct Exchange::Sending {
       : read(std::move(where)), peer(to), data(std::move(what)) {}
   Sending(const Sending&) = delete;
   Sending& operator=(const Sending&) = delete;
-  ~Sending() {
-    const std::lock_guard lock(read->mutex);
-    read->sent_to.push_back(peer);
-  }
+  ~Sending() { read->sent_to.put(peer); }
 
   std::shared_ptr<Read> read;
   PeerId peer;
@@ -394,7 +387,7 @@ class Exchange::PeerLink : public net::LinkEvents,
     if (it == asked_.end()) return std::nullopt;
     const DatumId datum = it->second;
     asked_.erase(it);
-    coming_.erase(request);
+    if (!coming_.empty()) coming_.erase(request);
     const auto fetching = exchange_.fetching_.find(datum);
     const bool is_copied = fetching != exchange_.fetching_.end() && fetching->second.is_copied;
     exchange_.fetching_.erase(datum);
@@ -421,8 +414,7 @@ class Exchange::PeerLink : public net::LinkEvents,
 
   void accept_in_place(DatumId datum, std::uint64_t lease, std::span<const std::byte> place) {
     auto give_back = [returned = exchange_.returned_, link = weak_from_this(), lease] {
-      std::lock_guard lock(returned->mutex);
-      returned->leases.emplace_back(link, lease);
+      returned->leases.put({link, lease});
     };
     exchange_.table_.put(datum, store::Buffer::leased(mapped_, place, std::move(give_back)));
   }

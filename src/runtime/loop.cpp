@@ -25,10 +25,11 @@ constexpr Instant never{std::numeric_limits<std::int64_t>::max()};
 /// Hooks may feed each other (scheduler and driver in one process): rounds of them in one turn.
 constexpr int hook_rounds_max = 8;
 
-/// Looking at memory costs little, at sockets and timers a system call; so does yielding, which is
-/// for those who share the core.
-constexpr int quick_turns_max = 16;
-constexpr int polls_per_yield = 64;
+/// Looking at memory costs little, reading the clock somewhat more, looking at sockets and timers a
+/// system call; so does yielding, which is for those who share the core.
+constexpr int quick_turns_max = 64;
+constexpr int polls_per_clock = 8;
+constexpr int polls_per_yield = 256;
 /// A poll that takes longer lost the core to another thread meanwhile. When that happens again
 /// soon, polling pauses for a while.
 constexpr Duration poll_max = Duration::microseconds(20);
@@ -92,6 +93,7 @@ void Loop::stop() {
 bool Loop::is_in_turn() const { return current_loop == this; }
 
 void Loop::wake() {
+  is_called_ = true;
   boost::asio::post(io_, [] {});
 }
 
@@ -120,7 +122,6 @@ void Loop::release() {
     std::lock_guard lock(mutex_);
     has_holder_ = false;
     ++releases_;
-    if (std::exchange(has_polled_, false)) last_poll_ = now();
     if (guests_waiting_ == 0 && is_standby_asleep_) {
       is_standby_asleep_ = false;
       wake_standby = true;
@@ -142,16 +143,18 @@ void Loop::stand_in() {
 
 bool Loop::turn(Poll poll) {
   InTurn mark(this);
-  has_polled_ = true;
   links_.look();
   bool did_anything = links_.poll();
   // Whoever waits pays for each system call: one event is enough, and better one from memory.
-  if (poll == Poll::all || ++quick_turns_ >= quick_turns_max) {
+  const bool is_whole = poll == Poll::all || ++quick_turns_ >= quick_turns_max;
+  if (is_whole) {
     quick_turns_ = 0;
     links_.listen();
     did_anything = (poll == Poll::all ? io_.poll() : io_.poll_one()) > 0 || did_anything;
   }
-  return run_hooks() || did_anything;
+  const bool is_called = is_called_.load(std::memory_order_relaxed) && is_called_.exchange(false);
+  if (!is_whole && !did_anything && !is_called) return false;
+  return run_hooks() || did_anything || is_called;
 }
 
 bool Loop::run_hooks() {
@@ -161,8 +164,8 @@ bool Loop::run_hooks() {
     is_busy = false;
     for (auto& hook : hooks_) is_busy = hook() || is_busy;
     did_anything = did_anything || is_busy;
+    links_.flush();  // others wait for it
   }
-  links_.flush();
   return did_anything;
 }
 
@@ -183,9 +186,11 @@ bool Loop::try_turn() {
   if (is_in_turn() || !try_acquire()) return false;
   const Released at_end(*this);
   turn();
+  last_poll_ = now();
   return true;
 }
 
+/// Something came, after so long.
 void Loop::note_gap(Duration gap) {
   const Duration cap{4 * options_.spin.ns};
   usual_gap_ = {(3 * usual_gap_.ns + std::min(gap.ns, cap.ns)) / 4};
@@ -218,9 +223,11 @@ void Loop::wait_for_events(Instant deadline) {
     Instant time = begin;
     for (int polls = 1; time < end; ++polls) {
       if (turn(Poll::quick) || is_wanted_) {
-        note_gap(now() - begin);
+        last_poll_ = now();
+        note_gap(last_poll_ - begin);
         return;
       }
+      if (polls % polls_per_clock != 0) continue;
       if (polls % polls_per_yield == 0) std::this_thread::yield();
       const Instant before = std::exchange(time, now());
       if (time - before <= poll_max) continue;
@@ -228,6 +235,7 @@ void Loop::wait_for_events(Instant deadline) {
       time = now();
     }
   }
+  last_poll_ = begin;
   if (turn() || is_wanted_) return;
   prepare_rest();
   if (!links_.await()) {
@@ -238,8 +246,10 @@ void Loop::wait_for_events(Instant deadline) {
       io_.run_one_for(std::chrono::nanoseconds(left));
     }
   }
-  turn(Poll::quick);  // what woke this thread comes first
-  note_gap(now() - begin);
+  is_called_ = true;  // by what woke this thread, which comes first
+  turn(Poll::quick);
+  last_poll_ = now();
+  note_gap(last_poll_ - begin);
 }
 
 bool Loop::drive_until(const std::function<bool()>& done, Instant deadline) {

@@ -26,7 +26,8 @@ namespace ashlar::runtime {
 /// background thread waits a moment (`linger`) for the guest's return before it takes over.
 ///
 /// A turn runs ready handlers, then the turn hooks (engines step on what the handlers collected,
-/// links flush). Threads: members may be called from any thread unless they say otherwise.
+/// links flush). Whoever polls runs the hooks when something came, or wake() was called, and else
+/// now and then. Threads: members may be called from any thread unless they say otherwise.
 class Loop {
  public:
   struct Options {
@@ -120,13 +121,13 @@ class Loop {
   bool is_stand_in_wanted_ = false;
   std::atomic<bool> is_stopping_{false};
   std::uint64_t releases_ = 0;
-  Instant last_poll_;
+  Instant last_poll_;  ///< changed by who has the turn; read without it when nobody has
   std::atomic<int> guests_waiting_{0};
   std::atomic<bool> is_wanted_{false};  ///< the background holder should let go
+  std::atomic<bool> is_called_{false};  ///< by wake(), since the hooks ran
 
   Duration usual_gap_;       ///< smoothed time between events, capped; only with the turn
   Instant no_spin_before_;   ///< only with the turn
-  bool has_polled_ = false;  ///< who has the turn, since it took it
   int quick_turns_ = 0;      ///< since sockets and timers were looked at; only with the turn
   Instant crowded_;          ///< when polling last lost the core; only with the turn
   std::thread thread_;

@@ -117,14 +117,9 @@ void Spiller::end_use(std::uint64_t copy, Result result) {
       file_.drop(entry->second.copy);
       entries_.erase(entry);
     }
-    done_.push_back(std::move(result));
   }
+  done_.put(std::move(result));
   on_done_();
-}
-
-std::vector<Spiller::Result> Spiller::take_done() {
-  const std::lock_guard lock(mutex_);
-  return std::exchange(done_, {});
 }
 
 }  // namespace ashlar::runtime

@@ -11,6 +11,7 @@
 #include <thread>
 #include <vector>
 
+#include "runtime/mailbox.hpp"
 #include "store/arena.hpp"
 #include "store/buffer.hpp"
 #include "store/spill_file.hpp"
@@ -46,7 +47,7 @@ class Spiller {
   /// Frees the copy's space, once nothing is done with it.
   void drop(std::uint64_t copy);
 
-  std::vector<Result> take_done();
+  std::vector<Result> take_done() { return done_.take(); }
 
  private:
   /// A thread that does one thing after the other.
@@ -79,9 +80,9 @@ class Spiller {
   std::shared_ptr<store::Arena> arena_;
   store::SpillFile file_;
   std::function<void()> on_done_;
-  std::mutex mutex_;  ///< protects the following
-  std::map<std::uint64_t, Entry> entries_;
-  std::vector<Result> done_;
+  std::mutex mutex_;
+  std::map<std::uint64_t, Entry> entries_;  ///< under the mutex
+  Mailbox<Result> done_;
   Queue writes_, reads_;  ///< last: their threads end first
 };
 

@@ -25,6 +25,7 @@ constexpr auto tick_interval = std::chrono::milliseconds(100);
 constexpr Duration silence_max = Duration::seconds(10);
 /// What is done is told in batches, when tasks are short.
 constexpr Duration report_delay = Duration::microseconds(100);
+constexpr Duration report_delay_max = Duration::milliseconds(1);
 /// A slot reports what it has finished before the next task when this long has passed.
 constexpr Duration report_interval = Duration::microseconds(50);
 /// The limit holds for what the engine has set aside. The store needs addresses beyond it: for gaps
@@ -86,6 +87,7 @@ WorkerShell::Options following_reads(WorkerShell::Options options) {
   options.limits.untracked_bytes = options.exchange.inline_bytes;
   options.limits.taken_bytes = store::Arena::block_bytes;
   options.limits.report_delay = report_delay;
+  options.limits.report_delay_max = report_delay_max;
   options.limits.can_spill = options.spill.has_value();
   return options;
 }

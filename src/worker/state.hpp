@@ -248,6 +248,7 @@ struct WorkerEngine::State {
   void told(const protocol::PeerInfo& message);
   void told(const protocol::PeerGone& message);
   void told(const protocol::AssignTasks& message);
+  void accept(protocol::AssignTasks assigned);
   void told(const protocol::RevokeTasks& message);
   void told(const protocol::FreeData& message);
   void told(const protocol::Relocate& message);

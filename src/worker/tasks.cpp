@@ -231,7 +231,7 @@ void WorkerEngine::State::admit() {
       fail_for_memory(slot, needed);
       continue;
     }
-    if (make_room(needed, key_of(slot), slot)) {
+    if (fits(needed) || make_room(needed, key_of(slot), slot)) {
       pop_ready();
       start(slot);
       continue;

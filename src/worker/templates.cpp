@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <memory>
+#include <utility>
 
 #include "worker/state.hpp"
 
@@ -42,7 +43,7 @@ void WorkerEngine::State::told(const protocol::RunTemplate& message) {
     again.input_holder[i] = message.input_holder[next];
     ++next;
   }
-  told(again);
+  accept(std::move(again));
 }
 
 void WorkerEngine::State::told(const protocol::DropTemplates& message) {

@@ -251,15 +251,18 @@ void WorkerEngine::State::told(const protocol::PeerGone& message) {
   peers.erase(message.peer);
 }
 
-void WorkerEngine::State::told(const protocol::AssignTasks& message) {
-  if (!is_consistent(message)) {
+void WorkerEngine::State::told(const protocol::AssignTasks& message) { accept(message); }
+
+void WorkerEngine::State::accept(protocol::AssignTasks assigned) {
+  if (!is_consistent(assigned)) {
     ++counters.odd_messages;
     return;
   }
-  if (is_leaving || message.task.empty()) return;
-  keep_template(message);
+  if (is_leaving || assigned.task.empty()) return;
+  keep_template(assigned);
   const std::uint32_t batch = batches.add();
-  batches[batch].message = message;
+  batches[batch].message = std::move(assigned);
+  const protocol::AssignTasks& message = batches[batch].message;
   if (!message.driver.is_none()) peers[message.driver].is_driver = true;
   scratch.clear();
   Task task;

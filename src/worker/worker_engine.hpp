@@ -235,10 +235,11 @@ struct Limits {
   /// A revoked task that still runs holds its slot after so long: the scheduler is told.
   Duration revoked_wait = Duration::milliseconds(50);
   /// How long what is done may wait to be told together with more, while tasks that take no longer
-  /// go on: a message costs this process and the scheduler more than such a task. And how much of
-  /// it.
-  Duration report_delay = {};
-  std::uint32_t reports_held_max = 256;
+  /// go on: a message costs this process and the scheduler more than such a task, and may wake the
+  /// scheduler on a core that some worker uses. Up to the second value while more tasks are left
+  /// here than there is to tell: nobody runs out of work for it. And how much of it.
+  Duration report_delay = {}, report_delay_max = {};
+  std::uint32_t reports_held_max = 1024;
   /// Dropped data remembered, so that requests for them are refused at once; looked up for each new
   /// datum, so no more than stay in a core's cache.
   std::uint32_t dropped_remembered = 8192;

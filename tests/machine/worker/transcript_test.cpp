@@ -44,6 +44,23 @@ TEST(WorkerTranscript, ReportsOfShortTasksWaitForCompany) {
   EXPECT_EQ(rig.ended(5), "done 4 5") << "the last one";
 }
 
+TEST(WorkerTranscript, ReportsWaitLongerWhileMoreIsLeftToDoThanThereIsToTell) {
+  Rig rig(1, 1000,
+          {.report_delay = Duration::microseconds(100),
+           .report_delay_max = Duration::microseconds(500)});
+  rig.told(assignment({{0, {}, {0}, 1, 0, 10, 1000},
+                       {1, {{0, self}}, {1}, 1, 1, 10, 1000},
+                       {2, {{1, self}}, {2}, 1, 2, 10, 1000},
+                       {3, {{2, self}}, {3}, 1, 3, 10, 1000}}));
+  EXPECT_EQ(rig.ended(0), "start 1");
+  EXPECT_EQ(rig.engine.report_due(), Instant{500'000});
+  EXPECT_EQ(rig.later(Duration::microseconds(200)), "");
+  EXPECT_EQ(rig.ended(1), "start 2; done 0 1") << "two of four are left, and it is late for them";
+  EXPECT_EQ(rig.ended(2), "start 3");
+  EXPECT_EQ(rig.engine.report_due(), Instant{300'000});
+  EXPECT_EQ(rig.ended(3), "done 2 3") << "the last one";
+}
+
 TEST(WorkerTranscript, ATemplateRunsAgainWithOtherData) {
   Rig rig;
   auto kept = assignment({{0, {{7, 3}}, {0}, 1, 0, 10, 1000}, {1, {{0, self}}, {1}}});

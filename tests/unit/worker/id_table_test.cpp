@@ -18,7 +18,7 @@ TEST(IdTable, AgreesWithAMapUnderRandomUse) {
     std::map<DatumId, std::uint32_t> model;
     for (int i = 0; i < 4000; ++i) {
       const DatumId id = datum(static_cast<std::uint32_t>(random.below(3)),
-                               static_cast<std::uint32_t>(random.below(300) * 1024));
+                               static_cast<std::uint32_t>(random.below(300) << (10 * random.below(2))));
       const auto known = model.find(id);
       ASSERT_EQ(table.find(id), known == model.end() ? no_slot : known->second);
       if (known == model.end()) {
