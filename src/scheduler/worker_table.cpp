@@ -181,7 +181,8 @@ std::span<const PeerIndex> WorkerTable::members_on(const Pool& pool, std::uint32
 }
 
 bool WorkerTable::is_below(const Peer& peer, double windows) const {
-  if (peer.assigned - std::min(peer.beside, peer.slots) < 2 * peer.slots) return true;
+  const std::uint32_t in_window = peer.assigned - std::min(peer.beside, peer.slots);
+  if (in_window < 2 * peer.slots) return true;
   return peer.assigned < limits_.window_tasks * windows &&
          static_cast<double>(peer.queued_ns) <
              static_cast<double>(limits_.window_time.ns) * peer.slots * windows;
