@@ -194,7 +194,7 @@ bool Core::place_task(Run& run, std::uint32_t task) {
     return true;
   }
   if (is_root) take_root(run, pool, worker);
-  assign(run, task, worker, there_ns);
+  assign(run, task, worker, there_ns, is_beside_window(run, task, worker, there_ns));
   return true;
 }
 
@@ -205,6 +205,25 @@ std::uint32_t Core::reachable_owner(const Run& run, std::uint32_t task, const Po
   const auto own = workers_.members_on(pool, owner);
   const bool is_any = std::ranges::any_of(own, [&](PeerIndex peer) { return !is_barred(peer); });
   return is_any ? owner : no_host;
+}
+
+/// Whether the task is to be assigned beside the worker's window, which it would keep from others:
+/// since what it reads is made elsewhere, later than its turn comes, or since its host owns it and
+/// links are so slow that its inputs should come early. Short tasks are not looked at: their number
+/// is not what bounds a window.
+bool Core::is_beside_window(const Run& run, std::uint32_t task, PeerIndex worker,
+                            std::int64_t task_ns) const {
+  if (2 * task_ns < limits_.window_time.ns) return false;
+  std::int64_t made_ns = 0;
+  double bytes = 0;
+  for (const std::uint32_t name : run.graph->inputs_of(task)) {
+    const DataRef ref = run.resolve(name);
+    if (datum(ref).primary != worker) made_ns = std::max(made_ns, unmade_ns(ref));
+    bytes += static_cast<double>(placement::known_bytes(datum(ref)));
+  }
+  if (made_ns > workers_.load_ns(worker)) return true;
+  return run.owner_of(task) == workers_.at(worker).host &&
+         1e9 * bytes / links_.receiving(worker) > static_cast<double>(task_ns);
 }
 
 /// For how long an available datum will not be made yet: not beyond what its worker has to do.
@@ -302,14 +321,16 @@ void Core::take_root(Run& run, const Pool& pool, PeerIndex worker) {
   recent_root_worker_ = worker;
 }
 
-void Core::assign(Run& run, std::uint32_t task, PeerIndex worker, std::int64_t task_ns) {
+void Core::assign(Run& run, std::uint32_t task, PeerIndex worker, std::int64_t task_ns,
+                  bool is_beside) {
   leave_home(run, task);
   TaskRecord& record = run.tasks.edit(task);
   ++record.attempt;
   record.worker = worker;
   record.expected_ns = expected_on(worker, task_ns);
   const std::uint32_t requirement = run.tasks.classes()[record.task_class].requirement;
-  workers_.take(worker, workers_.requirement(requirement), record.expected_ns);
+  record.is_beside = is_beside;
+  workers_.take(worker, workers_.requirement(requirement), record.expected_ns, is_beside);
   record.due = now_ + Duration{workers_.load_ns(worker)};
   const std::uint32_t reuse = reuse_for(run, task, worker);
   record.takes_over = reuse != graph::TaskGraph::no_input;

@@ -106,6 +106,7 @@ class Core {
   Run& run_at(std::uint32_t slot) { return *runs_[slot]; }
   const Run& run_at(std::uint32_t slot) const { return *runs_[slot]; }
   Datum& datum(DataRef ref) { return runs_[ref.run]->data[ref.index]; }
+  const Datum& datum(DataRef ref) const { return runs_[ref.run]->data[ref.index]; }
   DatumId id_of(DataRef ref) const { return {runs_[ref.run]->id, ref.index}; }
   Session& session_of(const Run& run) { return sessions_.at(run.id.session); }
   Run& adopt(std::unique_ptr<Run> run);
@@ -288,7 +289,9 @@ class Core {
   void predict_by_class(const Run& run, std::uint32_t task);
   std::uint64_t expected_on(PeerIndex worker, std::int64_t task_ns) const;
   void take_root(Run& run, const Pool& pool, PeerIndex worker);
-  void assign(Run& run, std::uint32_t task, PeerIndex worker, std::int64_t task_ns);
+  bool is_beside_window(const Run& run, std::uint32_t task, PeerIndex worker,
+                        std::int64_t task_ns) const;
+  void assign(Run& run, std::uint32_t task, PeerIndex worker, std::int64_t task_ns, bool is_beside);
   void describe(Run& run, std::uint32_t task, const Placed& placed, protocol::AssignTasks& message);
   std::uint32_t reuse_for(Run& run, std::uint32_t task, PeerIndex worker);
 

@@ -188,7 +188,7 @@ void Core::check_run(const Run& run) const {
 void Core::check_uses() const {
   std::map<DataRef, std::uint32_t> uses;
   std::map<std::uint32_t, std::uint64_t> outside;
-  std::vector<std::uint32_t> assigned(workers_.size(), 0);
+  std::vector<std::uint32_t> assigned(workers_.size(), 0), beside(workers_.size(), 0);
   std::vector<std::int64_t> queued(workers_.size(), 0), kept(workers_.size(), 0),
       home(workers_.size(), 0);
   std::size_t kept_count = 0;
@@ -211,6 +211,7 @@ void Core::check_uses() const {
       if (record.is_at_home) home[record.worker] += static_cast<std::int64_t>(record.expected_ns);
       if (record.state != TaskState::assigned) continue;
       ++assigned[record.worker];
+      beside[record.worker] += record.is_beside ? 1 : 0;
       queued[record.worker] += static_cast<std::int64_t>(record.expected_ns);
     }
   }
@@ -245,6 +246,7 @@ void Core::check_uses() const {
   }
   for (PeerIndex p = 0; p < workers_.size(); ++p) {
     ASHLAR_CHECK(workers_.at(p).assigned == assigned[p], workers_.at(p).name);
+    ASHLAR_CHECK(workers_.at(p).beside == beside[p], workers_.at(p).name);
     ASHLAR_CHECK(workers_.at(p).queued_ns == queued[p], workers_.at(p).name);
     ASHLAR_CHECK(workers_.at(p).kept_ns == kept[p], workers_.at(p).name);
     ASHLAR_CHECK(workers_.at(p).home_ns == home[p], workers_.at(p).name);

@@ -291,7 +291,8 @@ void Core::move(Run& run, std::uint32_t task, const Choice& choice) {
   transition(run, task, TaskState::waiting);
   transition(run, task, TaskState::assignable);
   run.decisions[task].note(choice, now_ - run.submitted);
-  assign(run, task, to, predicted_ns(run, task, class_of(to)));
+  const std::int64_t task_ns = predicted_ns(run, task, class_of(to));
+  assign(run, task, to, task_ns, is_beside_window(run, task, to, task_ns));
   ++counters_.tasks_stolen;
   ++run.rebalance.stolen;
 }

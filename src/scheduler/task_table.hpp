@@ -37,7 +37,8 @@ struct TaskRecord {
   std::uint32_t blocked = 0;
   std::uint16_t task_class = 0;
   TaskState state = TaskState::waiting;
-  std::uint8_t killed : 5 = 0;  ///< workers that died while it may have been running
+  std::uint8_t killed : 4 = 0;  ///< workers that died while it may have been running
+  bool is_beside : 1 = false;   ///< assigned beside its worker's window
   bool is_at_home : 1 = false;  ///< assignable: `worker` has the buffer that it may take over
   bool is_kept : 1 = false;     ///< assignable, but kept back for `worker`, which is full
   bool takes_over : 1 = false;  ///< was told to take over an input's buffer

@@ -120,6 +120,7 @@ bool Core::give_to_twin(Run& run, std::uint32_t task) {
   record.worker = twin.worker;
   record.attempt = twin.attempt;
   record.expected_ns = twin.expected_ns;
+  record.is_beside = false;
   return true;
 }
 

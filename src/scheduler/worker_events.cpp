@@ -151,7 +151,8 @@ std::int64_t Core::average_time(const Run& run, std::uint32_t task, std::int64_t
 void Core::free_worker(Run& run, std::uint32_t task) {
   const TaskRecord& record = run.tasks.at(task);
   const std::uint32_t requirement = run.tasks.classes()[record.task_class].requirement;
-  workers_.give_back(record.worker, workers_.requirement(requirement), record.expected_ns);
+  workers_.give_back(record.worker, workers_.requirement(requirement), record.expected_ns,
+                     record.is_beside);
   freed_.push_back(record.worker);
 }
 

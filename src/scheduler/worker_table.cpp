@@ -181,7 +181,8 @@ std::span<const PeerIndex> WorkerTable::members_on(const Pool& pool, std::uint32
 }
 
 bool WorkerTable::is_below(const Peer& peer, double windows) const {
-  if (peer.assigned < 2 * peer.slots) return true;
+  const std::uint32_t in_window = peer.assigned - std::min(peer.beside, peer.slots);
+  if (in_window < 2 * peer.slots) return true;
   return peer.assigned < limits_.window_tasks * windows &&
          static_cast<double>(peer.queued_ns) <
              static_cast<double>(limits_.window_time.ns) * peer.slots * windows;
@@ -205,10 +206,11 @@ std::int64_t WorkerTable::load_ns(PeerIndex worker) const {
   return (peer.queued_ns + dispatch_ns * peer.assigned) / peer.slots;
 }
 
-void WorkerTable::take(PeerIndex worker, const Requirement& requirement,
-                       std::uint64_t expected_ns) {
+void WorkerTable::take(PeerIndex worker, const Requirement& requirement, std::uint64_t expected_ns,
+                       bool is_beside) {
   Peer& peer = peers_[worker];
   ++peer.assigned;
+  peer.beside += is_beside ? 1 : 0;
   peer.queued_ns += static_cast<std::int64_t>(expected_ns);
   for (const auto& [resource, amount] : requirement.resources) {
     peer.resources_free[resource] -= amount;
@@ -223,9 +225,10 @@ void WorkerTable::take_all(PeerIndex worker, std::uint32_t tasks, std::int64_t e
 }
 
 void WorkerTable::give_back(PeerIndex worker, const Requirement& requirement,
-                            std::uint64_t expected_ns) {
+                            std::uint64_t expected_ns, bool is_beside) {
   Peer& peer = peers_[worker];
   --peer.assigned;
+  peer.beside -= is_beside ? 1 : 0;
   peer.queued_ns -= static_cast<std::int64_t>(expected_ns);
   for (const auto& [resource, amount] : requirement.resources) {
     peer.resources_free[resource] += amount;

@@ -54,6 +54,7 @@ struct Peer {
   std::vector<std::int64_t> resources_free;    ///< by resource id, in millionths
   std::vector<std::int64_t> resources_total;
   std::uint32_t assigned = 0;
+  std::uint32_t beside = 0;  ///< of these, tasks beside its window
   std::vector<Given> given;  ///< what is assigned, in that order, and some that is no more
   Instant busy_since;        ///< what runs, runs since then or longer
   std::uint64_t done = 0;    ///< tasks
@@ -180,11 +181,14 @@ class WorkerTable {
   /// Names of classes, by number.
   const std::vector<std::string>& classes() const { return classes_; }
 
-  void take(PeerIndex worker, const Requirement& requirement, std::uint64_t expected_ns);
+  /// `is_beside`: the task does not count in the worker's window, as far as it has slots for such.
+  void take(PeerIndex worker, const Requirement& requirement, std::uint64_t expected_ns,
+            bool is_beside = false);
   /// Takes many tasks that need no resources.
   void take_all(PeerIndex worker, std::uint32_t tasks, std::int64_t expected_ns);
   /// Gives back what take() took; settle() then makes the room visible.
-  void give_back(PeerIndex worker, const Requirement& requirement, std::uint64_t expected_ns);
+  void give_back(PeerIndex worker, const Requirement& requirement, std::uint64_t expected_ns,
+                 bool is_beside = false);
   void settle();
   void set_held(PeerIndex worker, std::uint32_t slots);
   /// Some slot is not held by a task that was taken back.

@@ -100,6 +100,29 @@ TEST(Suite, ASlowNetworkIsLearntFromTheRunBefore) {
   }
 }
 
+/// Mean ratio to the bound over some seeds.
+double mean_ratio(Shape shape, std::uint32_t tasks, const Site& site) {
+  constexpr std::uint64_t seeds = 5;
+  double sum = 0;
+  for (std::uint64_t seed = 1; seed <= seeds; ++seed) {
+    const auto program = std::make_shared<const Program>(make_program(shape, tasks, seed));
+    const Trial trial = try_policy(program, site, PolicyKind::least_loaded, seed);
+    EXPECT_EQ(trial.problem, "");
+    sum += trial.ratio;
+  }
+  return sum / seeds;
+}
+
+TEST(Suite, TasksThatWaitForASlowWorkerDoNotKeepTheOtherOneIdle) {
+  // 1.22 when the fast one's window is full of them.
+  EXPECT_LT(mean_ratio(Shape::tree, 120, sites(2)[2]), 1.17);
+}
+
+TEST(Suite, InputsOfOwnedTasksComeEarlyOnASlowNetwork) {
+  // 1.58 when they are asked for with two tasks left for each slot.
+  EXPECT_LT(mean_ratio(Shape::matmul, 480, sites(8)[4]), 1.52);
+}
+
 TEST(Suite, AProgramHasTheMachineToItself) {
   // Lost data of the program before it would be made again first: 1.4 is the bound for starting
   // anew when the worker vanishes.
