@@ -57,6 +57,11 @@ void WorkerEngine::State::uncount(Datum& datum) {
   --peers[datum.holder].fetches_counted;
 }
 
+bool WorkerEngine::State::may_copy_from(PeerId id) const {
+  const Peer& peer = peers.at(id);
+  return now >= peer.retry_at && peer.fetches_counted < limits.fetches_per_peer;
+}
+
 /// The most urgent of the session's queued fetches that may start, of those that take memory here
 /// or of the others; or null.
 const FetchKey* WorkerEngine::State::next_fetch(SessionId session, bool takes) const {
@@ -64,11 +69,8 @@ const FetchKey* WorkerEngine::State::next_fetch(SessionId session, bool takes) c
   for (auto queue = fetch_queues.lower_bound({session, PeerId{0}});
        queue != fetch_queues.end() && queue->first.first == session; ++queue) {
     const PeerId holder = queue->first.second;
-    if (now < peers.at(holder).retry_at) continue;
     const bool is_off = is_off_host(holder);
-    const bool may_start =
-        takes ? peers.at(holder).fetches_counted < limits.fetches_per_peer : !is_off;
-    if (!may_start) continue;
+    if (takes ? !may_copy_from(holder) : is_off || now < peers.at(holder).retry_at) continue;
     for (const FetchKey& key : queue->second) {
       if (best != nullptr && *best < key) break;
       if ((is_off || data[data_table.find(key.id)].is_copied) != takes) continue;
@@ -103,7 +105,7 @@ std::uint32_t WorkerEngine::State::next_fetch_by_use() const {
   std::uint32_t best = no_slot;
   UseKey best_use;
   for (const auto& [key, queue] : fetch_queues) {
-    if (peers.at(key.second).fetches_counted >= limits.fetches_per_peer) continue;
+    if (!may_copy_from(key.second)) continue;
     for (const FetchKey& fetch : queue) {
       const std::uint32_t slot = data_table.find(fetch.id);
       if (!takes_memory(data[slot], key.second)) continue;

@@ -382,6 +382,7 @@ struct WorkerEngine::State {
   void pump_fetches();
   void pump_loans();
   void pump_copies();
+  bool may_copy_from(PeerId id) const;
   const FetchKey* next_fetch(SessionId session, bool takes) const;
   std::uint32_t next_fetch(const FairTurns<SessionId>& turns, bool takes) const;
   std::pair<UseKey, std::uint32_t> first_use(const Datum& datum) const;

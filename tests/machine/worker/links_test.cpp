@@ -60,6 +60,18 @@ TEST_F(Links, OneThatFailsAgainIsTriedMoreAndMoreSeldom) {
   EXPECT_EQ(rig.later(Duration::milliseconds(1)), "fetch 0@2; fetch 1@2");
 }
 
+TEST_F(Links, OneThatFailsIsNotTriedBeforeItsTimeWhenMemoryIsShortEither) {
+  Rig small(1, 100);
+  small.told(peer_info(2, "there"));
+  small.told(peer_info(3, "elsewhere"));
+  EXPECT_EQ(small.told(assignment({{5, {{0, 2}}, {}}})), "fetch 0@2");
+  EXPECT_EQ(small({FetchFailed{datum(0), PeerId{2}, "refused"}}), "fetch 0@2");
+  EXPECT_EQ(small({FetchFailed{datum(0), PeerId{2}, "refused"}}), "");
+  Assigned large{6, {{1, 3}, {2, 3}}, {}, 1, 1};
+  large.input_bytes = 45;
+  EXPECT_EQ(small.told(assignment({large})), "fetch 1@3") << "there is no room for the other input";
+}
+
 TEST_F(Links, OneThatGoesOnFailingIsToldOnce) {
   EXPECT_EQ(rig.told(assignment({{5, {{0, 2}}, {10}}})), "fetch 0@2");
   std::string told;
