@@ -186,7 +186,9 @@ class CompiledGraph {
   std::shared_ptr<detail::GraphData> data_;
 };
 
-/// One run of a graph. Copies are handles of the same run.
+/// One run of a graph. Copies are handles of the same run. As long as one of them lives, or a
+/// Future of done(), so do the values that were bound to inputs: what a worker that dies has made
+/// of them can be made again.
 class GraphRun {
  public:
   /// Not for programs: the outputs wanted, ascending, their data in the same order, and a datum

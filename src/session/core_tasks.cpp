@@ -44,7 +44,7 @@ GraphRun Core::run(detail::GraphData& data, bool is_compiled) {
   std::vector<detail::DatumHandle> outputs(submitted.outputs.begin(), submitted.outputs.end());
   const std::shared_ptr<const std::vector<std::uint32_t>> wanted(frozen, &frozen->wanted);
   return GraphRun(&data, wanted, std::move(outputs),
-                  std::make_shared<RunEnd>(shared_from_this(), submitted.run));
+                  std::make_shared<RunEnd>(shared_from_this(), submitted.run, std::move(kept)));
 }
 
 }  // namespace ashlar::session

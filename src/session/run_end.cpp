@@ -4,8 +4,8 @@
 
 namespace ashlar::session {
 
-RunEnd::RunEnd(std::shared_ptr<Core> core, RunHandle run)
-    : core_(std::move(core)), run_(std::move(run)) {}
+RunEnd::RunEnd(std::shared_ptr<Core> core, RunHandle run, std::vector<OutputHandle> inputs)
+    : core_(std::move(core)), run_(std::move(run)), inputs_(std::move(inputs)) {}
 
 bool RunEnd::is_ready() const { return run_->is_finished || core_->is_disconnected(); }
 

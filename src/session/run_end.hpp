@@ -3,6 +3,7 @@
 #include <ashlar/detail/session_core.hpp>
 
 #include <memory>
+#include <vector>
 
 #include "session/core.hpp"
 
@@ -11,7 +12,9 @@ namespace ashlar::session {
 /// The end of a run, as a datum without bytes. Threads: any.
 class RunEnd : public detail::Datum {
  public:
-  RunEnd(std::shared_ptr<Core> core, RunHandle run);
+  /// `inputs`: what the run was given; kept as long as this, so that it can be read again where
+  /// what a lost worker made is made again.
+  RunEnd(std::shared_ptr<Core> core, RunHandle run, std::vector<OutputHandle> inputs = {});
 
   bool is_ready() const override;
   bool wait(std::chrono::nanoseconds timeout) override;
@@ -24,6 +27,7 @@ class RunEnd : public detail::Datum {
  private:
   std::shared_ptr<Core> core_;
   RunHandle run_;
+  std::vector<OutputHandle> inputs_;
 };
 
 }  // namespace ashlar::session
