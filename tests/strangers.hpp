@@ -1,13 +1,13 @@
 #pragma once
 
 #include <gtest/gtest.h>
-#include <netinet/in.h>
 #include <sys/socket.h>
 
 #include <cstddef>
 #include <cstdint>
 #include <vector>
 
+#include "loopback.hpp"
 #include "net/socket.hpp"
 
 namespace ashlar::net {
@@ -16,14 +16,11 @@ namespace ashlar::net {
 class Strangers {
  public:
   void come(std::uint16_t port, int count) {
-    sockaddr_in there{};
-    there.sin_family = AF_INET;
-    there.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    there.sin_port = htons(port);
+    const sockaddr_in there = loopback(port);
     for (int i = 0; i < count; ++i) {
       sockets_.emplace_back(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-      ASSERT_EQ(::connect(sockets_.back().get(), reinterpret_cast<sockaddr*>(&there), sizeof there),
-                0);
+      const auto* const any = reinterpret_cast<const sockaddr*>(&there);
+      ASSERT_EQ(::connect(sockets_.back().get(), any, sizeof there), 0);
     }
   }
   void leave(std::size_t which) { sockets_[which] = Descriptor(); }

@@ -1,7 +1,6 @@
 #pragma once
 
 #include <gtest/gtest.h>
-#include <netinet/in.h>
 #include <poll.h>
 #include <sys/socket.h>
 
@@ -12,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "loopback.hpp"
 #include "net/socket.hpp"
 
 namespace ashlar::net {
@@ -20,18 +20,12 @@ using Bytes = std::vector<std::byte>;
 
 /// Two ends of a TCP connection.
 inline std::pair<Descriptor, Descriptor> tcp_pair() {
-  Descriptor listener(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  const LoopbackListener listener(1);
   Descriptor one(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t size = sizeof address;
-  auto* any = reinterpret_cast<sockaddr*>(&address);
-  EXPECT_EQ(::bind(listener.get(), any, size), 0);
-  EXPECT_EQ(::listen(listener.get(), 1), 0);
-  EXPECT_EQ(::getsockname(listener.get(), any, &size), 0);
-  EXPECT_EQ(::connect(one.get(), any, size), 0);
-  return {std::move(one), Descriptor(::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC))};
+  const sockaddr_in there = loopback(listener.port);
+  EXPECT_EQ(::connect(one.get(), reinterpret_cast<const sockaddr*>(&there), sizeof there), 0);
+  Descriptor other(::accept4(listener.socket.get(), nullptr, nullptr, SOCK_CLOEXEC));
+  return {std::move(one), std::move(other)};
 }
 
 /// Passes bytes on between two sockets, and keeps those of the first one.

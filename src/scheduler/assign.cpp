@@ -214,16 +214,20 @@ std::uint32_t Core::reachable_owner(const Run& run, std::uint32_t task, const Po
 bool Core::is_beside_window(const Run& run, std::uint32_t task, PeerIndex worker,
                             std::int64_t task_ns) const {
   if (2 * task_ns < limits_.window_time.ns) return false;
+  const std::uint32_t host = workers_.at(worker).host;
   std::int64_t made_ns = 0;
-  double bytes = 0;
+  double moved_bytes = 0;
   for (const std::uint32_t name : run.graph->inputs_of(task)) {
     const DataRef ref = run.resolve(name);
-    if (datum(ref).primary != worker) made_ns = std::max(made_ns, unmade_ns(ref));
-    bytes += static_cast<double>(placement::known_bytes(datum(ref)));
+    const Datum& input = datum(ref);
+    if (input.primary != worker) made_ns = std::max(made_ns, unmade_ns(ref));
+    if (workers_.at(input.primary).host == host) continue;
+    moved_bytes += static_cast<double>(placement::known_bytes(input));
   }
   if (made_ns > workers_.load_ns(worker)) return true;
-  return run.owner_of(task) == workers_.at(worker).host &&
-         1e9 * bytes / links_.receiving(worker) > static_cast<double>(task_ns);
+  const double moving_ns = 1e9 * moved_bytes / links_.receiving(worker);  // for all slots in turn
+  return run.owner_of(task) == host &&
+         moving_ns * workers_.at(worker).slots > static_cast<double>(task_ns);
 }
 
 /// For how long an available datum will not be made yet: not beyond what its worker has to do.

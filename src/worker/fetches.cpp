@@ -156,8 +156,10 @@ void WorkerEngine::State::pump_copies() {
       fail_for_memory(waiters[datum.first_waiter].task, taken);
       continue;
     }
-    if (is_short) lacks_fetch_room = true;
-    if (is_short) return;
+    if (is_short) {
+      lacks_fetch_room = true;
+      return;
+    }
     is_short = true;
   }
 }

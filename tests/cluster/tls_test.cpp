@@ -2,7 +2,6 @@
 #include <ashlar/error.hpp>
 
 #include <gtest/gtest.h>
-#include <netinet/in.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -14,6 +13,7 @@
 #include <string>
 
 #include "certificates.hpp"
+#include "loopback.hpp"
 #include "net/address.hpp"
 #include "runtime/clock.hpp"
 #include "runtime/loop.hpp"
@@ -108,18 +108,10 @@ TEST_F(EncryptedSession, WithCertificatesNeverGoesOnInPlainText) {
 
 /// As another program does that waits for what it understands.
 TEST_F(EncryptedSession, AHandshakeThatIsNeverFinishedIsNamedAsSuch) {
-  const int silent = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  sockaddr_in any{};
-  any.sin_family = AF_INET;
-  any.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t size = sizeof any;
-  ASSERT_EQ(::bind(silent, reinterpret_cast<sockaddr*>(&any), size), 0);
-  ASSERT_EQ(::listen(silent, 1), 0);
-  ASSERT_EQ(::getsockname(silent, reinterpret_cast<sockaddr*>(&any), &size), 0);
-  address = "tcp://127.0.0.1:" + std::to_string(ntohs(any.sin_port));
+  const net::LoopbackListener silent(1);
+  address = "tcp://127.0.0.1:" + std::to_string(silent.port);
   const std::string why =
       refusal(options_of(authority.issue("program")), std::chrono::milliseconds(100));
-  ::close(silent);
   EXPECT_TRUE(has(why, address + ": TLS: the handshake was not finished within 100 ms")) << why;
   EXPECT_TRUE(has(why, "the right address and port?")) << why;
   EXPECT_TRUE(has(why, "--tls-cert")) << why;

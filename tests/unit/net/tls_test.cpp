@@ -347,6 +347,7 @@ TEST_F(TlsTest, UnixSocketsStayPlain) {
   start();
   left->send(frame_of("hello"));
   run_until([&] { return at_right.controls.size() == 1; });
+  EXPECT_EQ(at_right.controls, std::vector<std::string>{"hello"}) << "without a key at this end";
 }
 
 }  // namespace

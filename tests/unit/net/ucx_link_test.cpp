@@ -7,6 +7,7 @@
 #include <atomic>
 #include <fstream>
 
+#include "loopback.hpp"
 #include "net/socket.hpp"
 #include "unit/net/net_fixture.hpp"
 
@@ -186,10 +187,7 @@ struct OddUcxPeer : Net, UcxEndpoint::User {
       right = link;
       right->start(seen);
     });
-    sockaddr_in there{};
-    there.sin_family = AF_INET;
-    there.sin_port = htons(listener->address().port);
-    there.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    sockaddr_in there = loopback(listener->address().port);
     odd = UcxEndpoint::connect(UcxWorker::of(io), reinterpret_cast<sockaddr*>(&there), sizeof there,
                                "odd");
     odd->attach(*this);

@@ -11,6 +11,7 @@
 #include <mutex>
 #include <thread>
 
+#include "loopback.hpp"
 #include "net/checksum.hpp"
 #include "net/frame_reader.hpp"
 #include "runtime/clock.hpp"
@@ -72,29 +73,20 @@ class OddPeer {
   using Script = std::function<Reply(std::uint64_t request, const DatumId& id, int attempt)>;
 
   explicit OddPeer(Script script) : script_(std::move(script)) {
-    listener_ = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    socklen_t size = sizeof address;
-    EXPECT_EQ(::bind(listener_, reinterpret_cast<sockaddr*>(&address), size), 0);
-    EXPECT_EQ(::listen(listener_, 8), 0);
-    ::getsockname(listener_, reinterpret_cast<sockaddr*>(&address), &size);
-    port_ = ntohs(address.sin_port);
     thread_ = std::thread([this] { accept(); });
   }
   ~OddPeer() {
-    ::shutdown(listener_, SHUT_RDWR);
+    ::shutdown(listener_.socket.get(), SHUT_RDWR);
     {
       const std::lock_guard lock(mutex_);
       if (connection_ >= 0) ::shutdown(connection_, SHUT_RDWR);
     }
     thread_.join();
-    ::close(listener_);
   }
 
   protocol::PeerInfo info() const {
-    return {them, "odd", {"elsewhere", "", "tcp://127.0.0.1:" + std::to_string(port_), {}}};
+    return {
+        them, "odd", {"elsewhere", "", "tcp://127.0.0.1:" + std::to_string(listener_.port), {}}};
   }
 
  private:
@@ -110,7 +102,7 @@ class OddPeer {
   };
 
   void accept() {
-    for (int socket; (socket = ::accept(listener_, nullptr, nullptr)) >= 0;) {
+    for (int socket; (socket = ::accept(listener_.socket.get(), nullptr, nullptr)) >= 0;) {
       connect(socket);
       serve(socket);
       connect(-1);
@@ -169,8 +161,7 @@ class OddPeer {
   }
 
   Script script_;
-  int listener_ = -1;
-  std::uint16_t port_ = 0;
+  const net::LoopbackListener listener_{8};
   int attempts_ = 0;
   std::mutex mutex_;
   int connection_ = -1;  ///< guarded by mutex_

@@ -10,6 +10,7 @@
 
 #include "base/random.hpp"
 #include "certificates.hpp"
+#include "loopback.hpp"
 #include "net/address.hpp"
 #include "runtime/clock.hpp"
 #include "runtime/exchange.hpp"
@@ -74,34 +75,22 @@ class Process : public ExchangeEvents {
 class SpoilingWay {
  public:
   SpoilingWay(const std::string& to, int times) : to_(net::Address::parse(to)), times_(times) {
-    sockaddr_in address = loopback(0);
-    socklen_t size = sizeof address;
-    EXPECT_EQ(::bind(listener_.get(), reinterpret_cast<sockaddr*>(&address), size), 0);
-    EXPECT_EQ(::listen(listener_.get(), 8), 0);
-    ::getsockname(listener_.get(), reinterpret_cast<sockaddr*>(&address), &size);
-    port_ = ntohs(address.sin_port);
     thread_ = std::thread([this] { run(); });
   }
   ~SpoilingWay() {
-    ::shutdown(listener_.get(), SHUT_RDWR);
+    ::shutdown(listener_.socket.get(), SHUT_RDWR);
     thread_.join();
   }
 
-  std::string address() const { return "tcp://127.0.0.1:" + std::to_string(port_); }
+  std::string address() const { return "tcp://127.0.0.1:" + std::to_string(listener_.port); }
   int connections() const { return connections_; }
 
  private:
-  static sockaddr_in loopback(std::uint16_t port) {
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    address.sin_port = htons(port);
-    return address;
-  }
   void run() {
-    for (int near; (near = ::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC)) >= 0;) {
+    for (int near;
+         (near = ::accept4(listener_.socket.get(), nullptr, nullptr, SOCK_CLOEXEC)) >= 0;) {
       net::Descriptor far(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-      const sockaddr_in there = loopback(to_.port);
+      const sockaddr_in there = net::loopback(to_.port);
       EXPECT_EQ(::connect(far.get(), reinterpret_cast<const sockaddr*>(&there), sizeof there), 0);
       const std::size_t flipped = ++connections_ > times_ ? SIZE_MAX : 1'000'000;
       wires_.push_back(std::make_unique<net::Wire>(std::move(far), net::Descriptor(near), flipped));
@@ -110,8 +99,7 @@ class SpoilingWay {
 
   net::Address to_;
   int times_;
-  net::Descriptor listener_{::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
-  std::uint16_t port_ = 0;
+  const net::LoopbackListener listener_{8};
   std::atomic<int> connections_{0};
   std::vector<std::unique_ptr<net::Wire>> wires_;
   std::thread thread_;
