@@ -157,7 +157,8 @@ TEST(Simulation, TightMemoryWithFaultsEnds) {
 
 TEST(Simulation, WithADiskNothingFailsForWantOfMemory) {
   // Room for the largest task, and what cannot go to disk beside it.
-  const Outcome sum = run_seeds({.workers = 4, .memory_limit = 900'000, .drivers = 2}, 200);
+  const Outcome sum = run_seeds(
+      {.workers = 4, .memory_limit = 900'000, .drivers = 2, .runs = 4, .tasks_max = 100}, 100);
   EXPECT_EQ(sum.runs_failed, 0u);
   EXPECT_GT(sum.spilled_bytes, 0u);
   EXPECT_GT(sum.loaded_bytes, 0u);
