@@ -6,6 +6,9 @@ namespace ashlar::net {
 struct SendingRate {
   double bytes_per_second = 0;
   bool is_lower_bound = false;  ///< there was not enough to send
+  /// A long way on which the connection waits for room in a buffer, at either end, much of the
+  /// time: several connections have more of them.
+  bool is_held_up = false;
 };
 
 /// Of a TCP socket.

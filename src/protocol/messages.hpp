@@ -62,6 +62,8 @@ struct Hello {
   bool returns_loans = false;   ///< on peer links: LoansWanted may be sent
   bool reads_checksums = true;  ///< frames sent to it may have checksums
   bool takes_pieces = true;     ///< on peer links: FetchPiece may be sent
+  bool opens_lanes = true;      ///< on peer links: LanesWanted may be sent
+  bool is_lane = false;         ///< on peer links: a further lane of the link that there is
   /// Workers: positions in `kernels` of those without side effects, which may run twice.
   std::vector<std::uint32_t> repeatable;
   friend bool operator==(const Hello&, const Hello&) = default;
@@ -562,8 +564,9 @@ struct LoansWanted {
   friend bool operator==(const LoansWanted&, const LoansWanted&) = default;
 };
 
-/// Some of a datum's bytes, in order; they follow this control message in the same frame, as they
-/// are or compressed (an LZ4 block). In place of FetchBytes where the network is slow.
+/// Some of a datum's bytes, in order on each lane; they follow this control message in the same
+/// frame, as they are or compressed (an LZ4 block). In place of FetchBytes where the network is
+/// slow, or a link has lanes.
 struct FetchPiece {
   static constexpr std::uint64_t bytes_max = std::uint64_t{1} << 20;
   std::uint64_t request = 0;
@@ -574,8 +577,14 @@ struct FetchPiece {
   friend bool operator==(const FetchPiece&, const FetchPiece&) = default;
 };
 
+/// One connection does not carry what the way would, since the way is long: the one that asks is to
+/// connect further lanes (Hello::is_lane), on which pieces of answers come, too.
+struct LanesWanted {
+  friend bool operator==(const LanesWanted&, const LanesWanted&) = default;
+};
+
 using PeerMessage =
     std::variant<Fetch, FetchCancel, ArenaShared, FetchInPlace, FetchBytes, FetchRefused,
-                 PushInPlace, PushBytes, LeaseReturned, LoansWanted, FetchPiece>;
+                 PushInPlace, PushBytes, LeaseReturned, LoansWanted, FetchPiece, LanesWanted>;
 
 }  // namespace ashlar::protocol

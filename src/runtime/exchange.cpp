@@ -232,9 +232,7 @@ Exchange::Given Exchange::given(DatumId datum) const {
   return {{is_followed ? read_ : nullptr, datum}, buffer == nullptr ? store::Buffer() : *buffer};
 }
 
-std::vector<DatumId> Exchange::take_read() {
-  return read_->data.take();
-}
+std::vector<DatumId> Exchange::take_read() { return read_->data.take(); }
 
 void Exchange::give(PeerLink& link, std::uint64_t number, DatumId datum, bool is_push,
                     const protocol::Urgency& urgency) {
@@ -282,6 +280,7 @@ void Exchange::send_next() {
   while (auto next = turns_.begin_next(now())) {
     const auto link = next->link.lock();
     const auto bytes = next->data->buffer.bytes();
+    link->want_lanes();
     auto sending = std::make_shared<Sending>(read_, link->peer_, std::move(next->data));
     if (link->wants_pieces(bytes)) {
       link->send_in_pieces(next->request, bytes, std::move(sending));

@@ -68,7 +68,8 @@ struct Exchange::Sending {
   std::shared_ptr<Given> data;
 };
 
-/// One link to a peer: what was asked on it, what was given on it.
+/// One link to a peer: what was asked on it, what was given on it; or a further lane of one, on
+/// which only pieces of what was asked on the link come.
 class Exchange::PeerLink : public net::LinkEvents,
                            public std::enable_shared_from_this<Exchange::PeerLink> {
  public:
@@ -78,33 +79,10 @@ class Exchange::PeerLink : public net::LinkEvents,
         is_outgoing_(is_outgoing),
         hello_timer_(exchange.loop_.io()) {}
 
-  void connected(std::shared_ptr<net::Link> link) {
-    link_ = std::move(link);
-    is_local_ = link_->is_local();
-    if (!is_local_) exchange_.log_.debug("linked with a peer at " + link_->peer_name());
-    link_->start(*this);
-    if (is_outgoing_) {
-      protocol::Hello hello;
-      hello.role = protocol::Role::peer;
-      hello.peer = exchange_.self_;
-      hello.token = exchange_.options_.token;
-      hello.returns_loans = true;
-      link_->trust();
-      link_->send({wire::encode(wire::Handshake(std::move(hello))), {}, {}, -1});
-    }
-    if (is_ready()) send_waiting();
-  }
-
+  /// It can be used from now on: greets, or waits to be greeted.
+  void connected(std::shared_ptr<net::Link> link);
   /// Who connects and says nothing does not stay.
-  void expect_hello() {
-    const int limit = exchange_.options_.introduction_ms;
-    hello_timer_.expires_after(std::chrono::milliseconds(limit));
-    hello_timer_.async_wait([weak = weak_from_this(), limit](const auto& error) {
-      const auto self = weak.lock();
-      if (error || !self || self->is_greeted_ || self->is_closed_) return;
-      self->link_->close("introduced nobody for " + std::to_string(limit) + " ms");
-    });
-  }
+  void expect_hello();
 
   /// A remote peer says first whether it reads checksums.
   bool is_ready() const { return link_ && (is_local_ || is_greeted_); }
@@ -143,6 +121,10 @@ class Exchange::PeerLink : public net::LinkEvents,
       link_->close("bad message: " + decoded.error);
       return {};
     }
+    if (is_lane() && !std::holds_alternative<protocol::FetchPiece>(*decoded.message)) {
+      link_->close("bad message: on a lane come only pieces");
+      return {};
+    }
     payload_sink_ = {};
     payload_bytes_ = payload_bytes;
     descriptor_ = std::move(owned);
@@ -173,20 +155,25 @@ class Exchange::PeerLink : public net::LinkEvents,
     if (is_closed_) return;
     is_closed_ = true;
     const auto self = shared_from_this();
+    if (is_lane()) return lane_closed(reason);
     const std::string who =
         is_greeted_ || !link_ ? "peer " + std::to_string(peer_.value) : link_->peer_name();
     const std::string what = "link to " + who + " closed: " + reason;
-    const bool is_spoiled = link_ && link_->is_spoiled();
+    if (link_ && link_->is_spoiled()) {
+      is_spoiled_ = true;
+      // Where nothing was being received, what was to come next counts.
+      spoiled_request_ = request_being_received();
+      if (spoiled_request_ == 0 && !asked_.empty()) spoiled_request_ = asked_.begin()->first;
+    }
     // Of a peer that cannot be reached it is said once.
     const bool is_again = is_outgoing_ && !is_greeted_ && !exchange_.failing_.insert(peer_).second;
-    const bool is_usual = is_local_ || is_again || (is_greeted_ && !is_spoiled);
+    const bool is_usual = is_local_ || is_again || (is_greeted_ && !is_spoiled_);
     const auto level = is_usual ? telemetry::LogLevel::debug : telemetry::LogLevel::warning;
     const bool is_stranger = !is_greeted_ && !is_outgoing_;
     is_stranger ? exchange_.strangers_.write(now(), level, what)
                 : exchange_.log_.write(level, what);
     hello_timer_.cancel();
-    const bool is_receiving = payload_ && payload_kind_ != PayloadKind::push;
-    if (!is_receiving && !asked_.empty()) payload_request_ = asked_.begin()->first;
+    close_lanes(reason);
     leases_.clear();
     payload_ = {};
     coming_.clear();
@@ -211,7 +198,13 @@ class Exchange::PeerLink : public net::LinkEvents,
     }
   }
 
-  /// Whether a datum is to go in pieces: they may be compressed.
+  bool is_lane() const { return link_it_belongs_to_ != this; }
+  /// The peer is asked to connect lanes if that would help.
+  void want_lanes();
+  /// It has asked for them.
+  void open_lanes();
+
+  /// Whether a datum is to go in pieces: they may be compressed, and go on all lanes.
   bool wants_pieces(std::span<const std::byte> bytes) const;
   /// Sends a datum in pieces, after those that are going.
   void send_in_pieces(std::uint64_t request, std::span<const std::byte> bytes,
@@ -228,6 +221,7 @@ class Exchange::PeerLink : public net::LinkEvents,
   bool has_shared_arena_ = false;
   bool returns_loans_ = false;  ///< the peer understands LoansWanted
   bool takes_pieces_ = false;   ///< likewise FetchPiece
+  bool opens_lanes_ = false;    ///< likewise LanesWanted
   std::shared_ptr<net::Link> link_;
   boost::asio::steady_timer hello_timer_;
   std::vector<net::Frame> waiting_;         ///< until it is ready
@@ -238,51 +232,6 @@ class Exchange::PeerLink : public net::LinkEvents,
   protocol::LeaseReturned returning_;       ///< likewise
 
  private:
-  void greet(std::span<const std::byte> control) {
-    auto decoded = wire::decode_handshake(control);
-    if (!decoded.message) return link_->close("bad handshake: " + decoded.error);
-    if (is_outgoing_) {
-      if (const auto* refusal = std::get_if<protocol::Refusal>(&*decoded.message)) {
-        return link_->close("refused: " + refusal->reason);
-      }
-      const auto* welcome = std::get_if<protocol::Welcome>(&*decoded.message);
-      if (welcome == nullptr || welcome->peer != peer_) return link_->close("not the peer meant");
-      returns_loans_ = welcome->returns_loans;
-      takes_pieces_ = welcome->takes_pieces;
-      if (welcome->reads_checksums) link_->add_checksums();
-      if (exchange_.failing_.erase(peer_) > 0) {
-        exchange_.log_.info("peer " + std::to_string(peer_.value) + " at " + link_->peer_name() +
-                            " is reached again");
-      }
-    } else {
-      const auto* hello = std::get_if<protocol::Hello>(&*decoded.message);
-      if (hello == nullptr || hello->role != protocol::Role::peer) {
-        return link_->close("expected a peer's hello");
-      }
-      const std::string why = reason_to_refuse(*hello, exchange_.options_.token);
-      if (!why.empty()) {
-        link_->send({wire::encode(wire::Handshake(protocol::Refusal{why})), {}, {}, -1});
-        link_->detach();
-        closed(why);
-        return;
-      }
-      peer_ = hello->peer;
-      returns_loans_ = hello->returns_loans;
-      takes_pieces_ = hello->takes_pieces;
-      exchange_.incoming_[peer_] = this;
-      protocol::Welcome welcome;
-      welcome.peer = exchange_.self_;
-      welcome.returns_loans = true;
-      link_->trust();
-      if (hello->reads_checksums) link_->add_checksums();
-      link_->send({wire::encode(wire::Handshake(welcome)), {}, {}, -1});
-      link_->share_memory();
-    }
-    is_greeted_ = true;
-    hello_timer_.cancel();
-    send_waiting();
-  }
-
   void handle(const protocol::Fetch& m) {
     for (std::size_t i = 0; i < m.requests.size(); ++i) {
       const protocol::Urgency urgency = m.urgency.empty() ? protocol::Urgency{} : m.urgency[i];
@@ -352,6 +301,8 @@ class Exchange::PeerLink : public net::LinkEvents,
     for (const auto request : m.requests) leases_.erase(request);
   }
 
+  void handle(const protocol::LanesWanted&) { open_lanes(); }
+
   void handle(const protocol::LoansWanted&) { exchange_.events_.on_loans_wanted(peer_); }
 
   enum class PayloadKind { answer, push, piece };
@@ -359,6 +310,7 @@ class Exchange::PeerLink : public net::LinkEvents,
   struct Coming {
     store::Buffer buffer;
     std::uint64_t came = 0;
+    std::map<std::uint64_t, std::uint64_t> begun;  ///< ends of pieces by their offsets
   };
   struct Leaving {
     std::uint64_t request = 0;
@@ -367,15 +319,29 @@ class Exchange::PeerLink : public net::LinkEvents,
     std::size_t left = 0;  ///< bytes that went
   };
 
+  void greet(std::span<const std::byte> control);
+  void greet_peer(const protocol::Hello& hello);
+  void welcomed(const protocol::Welcome& welcome);
+  bool join(PeerId peer);
+
+  void close_lanes(const std::string& reason);
+  void lane_closed(const std::string& reason);
+  PeerLink* free_lane();
+
   void begin_piece(const protocol::FetchPiece& piece);
   void finish_piece();
   void send_pieces();
-  void send_piece(Leaving& leaving);
+  void send_piece(PeerLink& lane, Leaving& leaving);
 
-  /// Of a link that has closed. Where nothing was being received, what was to come next counts.
+  /// 0: none.
+  std::uint64_t request_being_received() const {
+    return payload_ && payload_kind_ != PayloadKind::push ? payload_request_ : 0;
+  }
+
+  /// Of a link that has closed.
   Missed missed(std::uint64_t request) const {
-    if (!link_ || !link_->is_spoiled()) return Missed::link_is_gone;
-    return payload_request_ == request ? Missed::is_spoiled : Missed::link_is_spoiled;
+    if (!is_spoiled_) return Missed::link_is_gone;
+    return spoiled_request_ == request ? Missed::is_spoiled : Missed::link_is_spoiled;
   }
 
   struct Asked {
@@ -447,8 +413,10 @@ class Exchange::PeerLink : public net::LinkEvents,
                            std::to_string(peer_.value) + " at " + link_->peer_name() +
                            " have changed on their way and are discarded");
     payload_ = {};
-    coming_.erase(payload_request_);
-    if (payload_kind_ != PayloadKind::push) exchange_.spoiled(*this, payload_request_);
+    link_it_belongs_to_->coming_.erase(payload_request_);
+    if (payload_kind_ != PayloadKind::push) {
+      exchange_.spoiled(*link_it_belongs_to_, payload_request_);
+    }
   }
 
   std::shared_ptr<const store::MappedArena> mapped_;
@@ -465,6 +433,12 @@ class Exchange::PeerLink : public net::LinkEvents,
   std::map<std::uint64_t, Coming> coming_;  ///< by request: in pieces
   std::deque<Leaving> leaving_;             ///< likewise; as their turns came
   int pieces_queued_ = 0;
+
+  PeerLink* link_it_belongs_to_ = this;  ///< a lane does not outlive it, but as closed
+  std::vector<PeerLink*> lanes_;         ///< further ones
+  bool has_asked_for_lanes_ = false;
+  bool is_spoiled_ = false;            ///< it, or a lane, closed since bytes had changed
+  std::uint64_t spoiled_request_ = 0;  ///< on what was received then; or 0
 };
 
 }  // namespace ashlar::runtime

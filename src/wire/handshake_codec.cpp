@@ -23,6 +23,8 @@ void write_hello(const protocol::Hello& hello, schema::Hello::Builder out) {
   out.setReturnsLoans(hello.returns_loans);
   out.setReadsChecksums(hello.reads_checksums);
   out.setTakesPieces(hello.takes_pieces);
+  out.setOpensLanes(hello.opens_lanes);
+  out.setIsLane(hello.is_lane);
   if (!hello.authorities.empty())
     write_texts(hello.authorities, out.initAuthorities(list_size(hello.authorities.size())));
   write_column(hello.repeatable, [&](unsigned n) { return out.initRepeatable(n); });
@@ -47,6 +49,8 @@ protocol::Hello read_hello(schema::Hello::Reader in) {
   hello.returns_loans = in.getReturnsLoans();
   hello.reads_checksums = in.getReadsChecksums();
   hello.takes_pieces = in.getTakesPieces();
+  hello.opens_lanes = in.getOpensLanes();
+  hello.is_lane = in.getIsLane();
   hello.authorities = read_texts(in.getAuthorities());
   hello.repeatable = read_u32(in.getRepeatable());
   for (const std::uint32_t position : hello.repeatable)

@@ -103,6 +103,8 @@ struct Hello {
   takesPieces @15 :Bool;
   encrypts @16 :Bool;
   authorities @17 :List(Text);
+  opensLanes @18 :Bool;
+  isLane @19 :Bool;
 }
 
 struct Welcome {
@@ -475,6 +477,7 @@ struct PeerMessage {
     leaseReturned @8 :LeaseReturned;
     loansWanted @9 :LoansWanted;
     fetchPiece @10 :FetchPiece;
+    lanesWanted @11 :LanesWanted;
   }
 }
 
@@ -538,4 +541,7 @@ struct FetchPiece {
   offset @2 :UInt64;
   pieceBytes @3 :UInt64;
   isPacked @4 :Bool;
+}
+
+struct LanesWanted {
 }

@@ -1,6 +1,7 @@
 """Processes on different hosts: chunks go over TCP from arena to arena, and links are slow, lossy,
 cut, or spoil data. See hosts.py."""
 
+import collections
 import os
 import re
 import select
@@ -92,6 +93,31 @@ class Hosts(Products):
         job = self.in_the_middle(lambda: self.start_product(1536, 128))
         self.network.unplug(3)
         self.finish(job)
+
+
+class LongWay(unittest.TestCase):
+    """From a worker on host 2 to the program on host 3."""
+
+    def setUp(self):
+        self.network = Network(3)
+        self.addCleanup(self.network.close)
+        self.cluster = Cluster(self.network, ASHLAR, [2])
+
+    def connections(self):
+        """Between the two, after the program has brought much home."""
+        program = self.network.host(3).start(DRIVER, self.cluster.address, "twice",
+                                             stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.assertEqual(program.stdout.readline(), f"{128 << 20}\n")
+        lines = self.network.host(3).run("ss", "--no-header", "--tcp", "--numeric", "state",
+                                         "established", "dst", "10.77.0.2").splitlines()
+        program.communicate("\n", timeout=60)
+        self.assertEqual(program.returncode, 0)
+        return len(lines)
+
+    def test_it_is_gone_on_several_lanes(self):
+        self.assertEqual(self.connections(), 1)
+        self.network.delay(3, milliseconds=10)
+        self.assertEqual(self.connections(), 4)
 
 
 class Links(Products):

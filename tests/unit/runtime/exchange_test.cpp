@@ -12,8 +12,8 @@
 #include <thread>
 
 #include "loopback.hpp"
-#include "net/checksum.hpp"
 #include "net/frame_reader.hpp"
+#include "played_peer.hpp"
 #include "runtime/clock.hpp"
 #include "store/packing.hpp"
 #include "wire/codec.hpp"
@@ -21,40 +21,6 @@
 /// An exchange asks a peer that sends what it should not.
 namespace ashlar::runtime {
 namespace {
-
-using Bytes = std::vector<std::byte>;
-
-constexpr PeerId us{1};
-constexpr PeerId them{2};
-constexpr std::size_t datum_bytes = 300'000;
-
-DatumId datum(std::uint32_t index) { return {{SessionId{1}, 1}, index}; }
-
-Bytes content_of(const DatumId& id) {
-  Bytes bytes(datum_bytes);
-  for (std::size_t i = 0; i < bytes.size(); ++i) bytes[i] = std::byte(i * 7 + i / 256 + id.index);
-  return bytes;
-}
-
-void append(Bytes& to, const void* from, std::size_t bytes) {
-  const auto* first = static_cast<const std::byte*>(from);
-  to.insert(to.end(), first, first + bytes);
-}
-
-Bytes summed_frame(const Bytes& control, const Bytes& payload) {
-  const net::FrameHeader header{.magic = net::FrameHeader::magic_with_checksums,
-                                .control_bytes = static_cast<std::uint32_t>(control.size()),
-                                .payload_bytes = payload.size()};
-  const auto sums = net::FrameSums::of(header, net::Checksum::of(control));
-  Bytes frame;
-  append(frame, header.encode().data(), net::FrameHeader::bytes);
-  append(frame, &sums, net::FrameSums::bytes);
-  append(frame, control.data(), control.size());
-  append(frame, payload.data(), payload.size());
-  const std::uint64_t sum = net::Checksum::of(payload);
-  if (!payload.empty()) append(frame, &sum, sizeof sum);
-  return frame;
-}
 
 Bytes answer(std::uint64_t request, const DatumId& id) {
   return summed_frame(
@@ -370,11 +336,56 @@ TEST_F(ExchangeTest, FetchesAgainWhatHasAPieceThatChangedOnItsWay) {
   EXPECT_EQ(arena->allocated_bytes(), store::Arena::block_bytes(datum_bytes));
 }
 
-TEST_F(OddAnswer, PiecesThatDoNotFollowEachOther) {
+TEST_F(ExchangeTest, PiecesComeInAnyOrder) {
+  OddPeer peer([](std::uint64_t request, const DatumId& id, int) -> OddPeer::Reply {
+    Bytes bytes;
+    for (const int number : {2, 0, 1}) {
+      const Bytes frame = piece(request, id, number);
+      append(bytes, frame.data(), frame.size());
+    }
+    return {bytes};
+  });
+  fetch(peer, 1);
+  EXPECT_EQ(outcomes, "+");
+  EXPECT_TRUE(is_right(1));
+}
+
+TEST_F(OddAnswer, APieceThatCameBefore) {
+  fails_once([](std::uint64_t request, const DatumId& id) -> OddPeer::Reply {
+    Bytes bytes = piece(request, id, 2);
+    const Bytes again = piece(request, id, 2);
+    append(bytes, again.data(), again.size());
+    return {bytes};
+  });
+}
+
+/// The second one, and then one that reaches into it.
+OddPeer::Reply overlapping(std::uint64_t request, const DatumId& id, std::uint64_t offset) {
+  Bytes bytes = piece(request, id, 1);
+  const protocol::FetchPiece message{request, datum_bytes, offset, piece_bytes, false};
+  const Bytes other =
+      summed_frame(wire::encode(protocol::PeerMessage(message)), Bytes(piece_bytes));
+  append(bytes, other.data(), other.size());
+  return {bytes};
+}
+
+TEST_F(OddAnswer, APieceThatReachesIntoTheNextOne) {
+  fails_once([](std::uint64_t request, const DatumId& id) { return overlapping(request, id, 1); });
+}
+
+TEST_F(OddAnswer, APieceThatBeginsInThePreviousOne) {
+  fails_once([](std::uint64_t request, const DatumId& id) {
+    return overlapping(request, id, 2 * piece_bytes - 1);
+  });
+}
+
+TEST_F(OddAnswer, PiecesOfDataOfDifferentSizes) {
   fails_once([](std::uint64_t request, const DatumId& id) -> OddPeer::Reply {
     Bytes bytes = piece(request, id, 0);
-    const Bytes last = piece(request, id, 2);
-    append(bytes, last.data(), last.size());
+    const protocol::FetchPiece message{request, datum_bytes + 1, piece_bytes, piece_bytes, false};
+    const Bytes other =
+        summed_frame(wire::encode(protocol::PeerMessage(message)), Bytes(piece_bytes));
+    append(bytes, other.data(), other.size());
     return {bytes};
   });
 }

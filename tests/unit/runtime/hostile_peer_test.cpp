@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "net/frame_reader.hpp"
+#include "played_peer.hpp"
 #include "wire/codec.hpp"
 
 /// What a peer of the data plane may do wrong: each time the fetch fails, nothing comes into the
@@ -25,45 +26,6 @@ namespace {
 constexpr std::size_t mib = std::size_t{1} << 20;
 constexpr PeerId self{1}, other{2};
 constexpr DatumId wanted{{SessionId{0}, 1}, 7};
-
-/// What the exchange says, for the thread of the test.
-class Heard : public ExchangeEvents {
- public:
-  void on_fetched(DatumId datum, std::uint64_t bytes, bool, bool) override {
-    note("fetched " + std::to_string(datum.index) + ": " + std::to_string(bytes));
-  }
-  void on_fetch_failed(DatumId datum, PeerId peer, const std::string&) override {
-    note("failed " + std::to_string(datum.index) + " at " + std::to_string(peer.value));
-  }
-  void on_asked(PeerId, std::uint64_t, DatumId, const protocol::Urgency&) override {
-    note("asked");
-  }
-  void on_unasked(PeerId, std::uint64_t) override { note("unasked"); }
-  void on_loans_wanted(PeerId) override { note("loans wanted"); }
-  void on_pushed(DatumId, std::uint64_t, bool) override { note("pushed"); }
-
-  /// The next event, or what says that none comes.
-  std::string next() {
-    std::unique_lock lock(mutex_);
-    if (!has_come_.wait_for(lock, std::chrono::seconds(30), [&] { return !events_.empty(); })) {
-      return "nothing";
-    }
-    std::string event = std::move(events_.front());
-    events_.erase(events_.begin());
-    return event;
-  }
-
- private:
-  void note(std::string event) {
-    const std::lock_guard lock(mutex_);
-    events_.push_back(std::move(event));
-    has_come_.notify_all();
-  }
-
-  std::mutex mutex_;
-  std::condition_variable has_come_;
-  std::vector<std::string> events_;
-};
 
 /// A peer that is played byte by byte.
 class Peer {

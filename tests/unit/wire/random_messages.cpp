@@ -152,6 +152,8 @@ void RandomMessages::fill(protocol::Hello& out) {
   out.returns_loans = coin();
   out.reads_checksums = coin();
   out.takes_pieces = coin();
+  out.opens_lanes = coin();
+  out.is_lane = coin();
   for (std::uint32_t k = 0; k < out.kernels.size(); ++k)
     if (coin()) out.repeatable.push_back(k);
 }

@@ -93,6 +93,7 @@ class RandomMessages {
   void fill(protocol::PushBytes& out) { out = {datum(), size()}; }
   void fill(protocol::LeaseReturned& out);
   void fill(protocol::LoansWanted&) {}
+  void fill(protocol::LanesWanted&) {}
   void fill(protocol::FetchPiece&);
 
  private:

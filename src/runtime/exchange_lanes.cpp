@@ -1,0 +1,157 @@
+#include <chrono>
+#include <utility>
+
+#include "runtime/exchange_link.hpp"
+
+// How a link begins, and its lanes begin and end. A connection has buffers at both ends, which hold
+// what is on the way; where the way is long, they do not hold as much as it could carry.
+
+namespace ashlar::runtime {
+
+namespace {
+
+constexpr std::size_t lanes_max = 4;  // the link's first connection counted
+
+}  // namespace
+
+void Exchange::PeerLink::connected(std::shared_ptr<net::Link> link) {
+  link_ = std::move(link);
+  is_local_ = link_->is_local();
+  if (!is_local_) exchange_.log_.debug("linked with a peer at " + link_->peer_name());
+  link_->start(*this);
+  if (is_outgoing_) {
+    protocol::Hello hello;
+    hello.role = protocol::Role::peer;
+    hello.peer = exchange_.self_;
+    hello.token = exchange_.options_.token;
+    hello.returns_loans = true;
+    hello.is_lane = is_lane();
+    link_->trust();
+    link_->send({wire::encode(wire::Handshake(std::move(hello))), {}, {}, -1});
+  }
+  if (is_ready()) send_waiting();
+}
+
+void Exchange::PeerLink::expect_hello() {
+  const int limit = exchange_.options_.introduction_ms;
+  hello_timer_.expires_after(std::chrono::milliseconds(limit));
+  hello_timer_.async_wait([weak = weak_from_this(), limit](const auto& error) {
+    const auto self = weak.lock();
+    if (error || !self || self->is_greeted_ || self->is_closed_) return;
+    self->link_->close("introduced nobody for " + std::to_string(limit) + " ms");
+  });
+}
+
+void Exchange::PeerLink::greet(std::span<const std::byte> control) {
+  auto decoded = wire::decode_handshake(control);
+  if (!decoded.message) return link_->close("bad handshake: " + decoded.error);
+  if (is_outgoing_) {
+    if (const auto* refusal = std::get_if<protocol::Refusal>(&*decoded.message)) {
+      return link_->close("refused: " + refusal->reason);
+    }
+    const auto* welcome = std::get_if<protocol::Welcome>(&*decoded.message);
+    if (welcome == nullptr || welcome->peer != peer_) return link_->close("not the peer meant");
+    welcomed(*welcome);
+  } else {
+    const auto* hello = std::get_if<protocol::Hello>(&*decoded.message);
+    if (hello == nullptr || hello->role != protocol::Role::peer) {
+      return link_->close("expected a peer's hello");
+    }
+    const std::string why = reason_to_refuse(*hello, exchange_.options_.token);
+    if (!why.empty()) {
+      link_->send({wire::encode(wire::Handshake(protocol::Refusal{why})), {}, {}, -1});
+      link_->detach();
+      closed(why);
+      return;
+    }
+    if (hello->is_lane && !join(hello->peer)) return link_->close("a lane that nobody asked for");
+    greet_peer(*hello);
+  }
+  is_greeted_ = true;
+  hello_timer_.cancel();
+  send_waiting();
+  if (is_lane()) link_it_belongs_to_->send_pieces();
+}
+
+void Exchange::PeerLink::welcomed(const protocol::Welcome& welcome) {
+  returns_loans_ = welcome.returns_loans;
+  takes_pieces_ = welcome.takes_pieces;
+  if (welcome.reads_checksums) link_->add_checksums();
+  if (exchange_.failing_.erase(peer_) > 0) {
+    exchange_.log_.info("peer " + std::to_string(peer_.value) + " at " + link_->peer_name() +
+                        " is reached again");
+  }
+}
+
+void Exchange::PeerLink::greet_peer(const protocol::Hello& hello) {
+  peer_ = hello.peer;
+  returns_loans_ = hello.returns_loans;
+  takes_pieces_ = hello.takes_pieces;
+  opens_lanes_ = hello.opens_lanes;
+  if (!is_lane()) exchange_.incoming_[peer_] = this;
+  protocol::Welcome welcome;
+  welcome.peer = exchange_.self_;
+  welcome.returns_loans = true;
+  link_->trust();
+  if (hello.reads_checksums) link_->add_checksums();
+  link_->send({wire::encode(wire::Handshake(welcome)), {}, {}, -1});
+  link_->share_memory();
+}
+
+/// Becomes a lane of the link that the peer asks on.
+bool Exchange::PeerLink::join(PeerId peer) {
+  const auto link = exchange_.incoming_.find(peer);
+  const bool is_wanted = link != exchange_.incoming_.end() && link->second->has_asked_for_lanes_ &&
+                         link->second->lanes_.size() + 1 < lanes_max;
+  if (!is_wanted) return false;
+  link_it_belongs_to_ = link->second;
+  link_it_belongs_to_->lanes_.push_back(this);
+  return true;
+}
+
+void Exchange::PeerLink::want_lanes() {
+  const bool may_ask = opens_lanes_ && takes_pieces_ && !is_local_ && !has_asked_for_lanes_;
+  if (!may_ask || !link_->sending_rate().is_held_up) return;
+  has_asked_for_lanes_ = true;
+  send(protocol::LanesWanted{});
+}
+
+void Exchange::PeerLink::open_lanes() {
+  if (!is_outgoing_) throw BadInput("peer wants lanes where it has to connect them itself");
+  const auto info = exchange_.infos_.find(peer_);
+  if (is_local_ || !lanes_.empty() || info == exchange_.infos_.end()) return;
+  exchange_.log_.debug("the way to " + link_->peer_name() + " is long: opens further lanes");
+  for (std::size_t count = 1; count < lanes_max; ++count) {
+    const auto lane = std::make_shared<PeerLink>(exchange_, peer_, true);
+    lane->link_it_belongs_to_ = this;
+    lanes_.push_back(lane.get());
+    exchange_.links_.push_back(lane);
+    exchange_.connect(lane, info->second.endpoint.remote_address);
+  }
+}
+
+void Exchange::PeerLink::close_lanes(const std::string& reason) {
+  for (PeerLink* lane : std::exchange(lanes_, {})) {
+    if (lane->link_) lane->link_->detach();
+    lane->closed(reason);
+  }
+}
+
+/// What was on its way on it does not come, and nobody knows what that was: the link closes, too.
+void Exchange::PeerLink::lane_closed(const std::string& reason) {
+  hello_timer_.cancel();
+  PeerLink& link = *link_it_belongs_to_;
+  std::erase(link.lanes_, this);
+  exchange_.remove(this);
+  const std::uint64_t request = request_being_received();
+  payload_ = {};
+  if (link.is_closed_) return;
+  if (!is_greeted_) return exchange_.log_.debug("a lane could not be opened: " + reason);
+  if (link_->is_spoiled()) {
+    link.is_spoiled_ = true;
+    link.spoiled_request_ = request;
+  }
+  link.link_->close("a lane of it closed: " + reason);
+}
+
+}  // namespace ashlar::runtime
