@@ -63,7 +63,7 @@ struct Hello {
   bool reads_checksums = true;  ///< frames sent to it may have checksums
   bool takes_pieces = true;     ///< on peer links: FetchPiece may be sent
   bool opens_lanes = true;      ///< on peer links: LanesWanted may be sent
-  bool is_lane = false;         ///< on peer links: a further lane of the link that there is
+  std::uint32_t lane_of = 0;  ///< on peer links: LanesWanted::link of the link it belongs to; or 0
   /// Workers: positions in `kernels` of those without side effects, which may run twice.
   std::vector<std::uint32_t> repeatable;
   friend bool operator==(const Hello&, const Hello&) = default;
@@ -578,8 +578,9 @@ struct FetchPiece {
 };
 
 /// One connection does not carry what the way would, since the way is long: the one that asks is to
-/// connect further lanes (Hello::is_lane), on which pieces of answers come, too.
+/// connect further lanes (Hello::lane_of), on which pieces of answers come, too.
 struct LanesWanted {
+  std::uint32_t link = 0;  ///< a number of the sender's for this link; not 0
   friend bool operator==(const LanesWanted&, const LanesWanted&) = default;
 };
 

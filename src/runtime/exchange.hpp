@@ -161,6 +161,7 @@ class Exchange {
   std::set<PeerId> failing_;                       ///< the last link to them ended before it worked
   std::map<DatumId, Fetching> fetching_;
   std::uint64_t next_request_ = 1;
+  std::uint32_t next_link_ = 1;
   std::uint64_t next_lease_ = std::uint64_t{1} << 63;
   std::shared_ptr<Returned> returned_;
   std::shared_ptr<Read> read_;

@@ -12,6 +12,11 @@ namespace {
 
 constexpr std::size_t lanes_max = 4;  // the link's first connection counted
 
+// Buffers of 4 MiB last for 33 Gbit/s where the way there and back takes a millisecond. It is
+// decided anew for each tenth of a second that there was something to send.
+constexpr std::uint64_t long_way_us = 1'000;
+constexpr std::uint64_t busy_us = 100'000;
+
 }  // namespace
 
 void Exchange::PeerLink::connected(std::shared_ptr<net::Link> link) {
@@ -25,7 +30,7 @@ void Exchange::PeerLink::connected(std::shared_ptr<net::Link> link) {
     hello.peer = exchange_.self_;
     hello.token = exchange_.options_.token;
     hello.returns_loans = true;
-    hello.is_lane = is_lane();
+    hello.lane_of = link_it_belongs_to_->link_number_;
     link_->trust();
     link_->send({wire::encode(wire::Handshake(std::move(hello))), {}, {}, -1});
   }
@@ -64,7 +69,7 @@ void Exchange::PeerLink::greet(std::span<const std::byte> control) {
       closed(why);
       return;
     }
-    if (hello->is_lane && !join(hello->peer)) return link_->close("a lane that nobody asked for");
+    if (hello->lane_of != 0 && !join(*hello)) return link_->close("a lane that nobody asked for");
     greet_peer(*hello);
   }
   is_greeted_ = true;
@@ -99,9 +104,10 @@ void Exchange::PeerLink::greet_peer(const protocol::Hello& hello) {
 }
 
 /// Becomes a lane of the link that the peer asks on.
-bool Exchange::PeerLink::join(PeerId peer) {
-  const auto link = exchange_.incoming_.find(peer);
-  const bool is_wanted = link != exchange_.incoming_.end() && link->second->has_asked_for_lanes_ &&
+bool Exchange::PeerLink::join(const protocol::Hello& hello) {
+  const auto link = exchange_.incoming_.find(hello.peer);
+  const bool is_wanted = link != exchange_.incoming_.end() &&
+                         link->second->link_number_ == hello.lane_of &&
                          link->second->lanes_.size() + 1 < lanes_max;
   if (!is_wanted) return false;
   link_it_belongs_to_ = link->second;
@@ -110,17 +116,23 @@ bool Exchange::PeerLink::join(PeerId peer) {
 }
 
 void Exchange::PeerLink::want_lanes() {
-  const bool may_ask = opens_lanes_ && takes_pieces_ && !is_local_ && !has_asked_for_lanes_;
-  if (!may_ask || !link_->sending_rate().is_held_up) return;
-  has_asked_for_lanes_ = true;
-  send(protocol::LanesWanted{});
+  if (!opens_lanes_ || !takes_pieces_ || is_local_ || link_number_ != 0) return;
+  const net::SendingRate rate = link_->sending_rate();
+  const std::uint64_t busy = rate.busy_us - seen_.busy_us;
+  if (busy < busy_us) return;
+  const std::uint64_t held_up = rate.held_up_us - seen_.held_up_us;
+  seen_ = rate;
+  if (rate.way_us < long_way_us || held_up * 4 < busy) return;
+  link_number_ = exchange_.next_link_++;
+  send(protocol::LanesWanted{link_number_});
 }
 
-void Exchange::PeerLink::open_lanes() {
+void Exchange::PeerLink::open_lanes(std::uint32_t link_number) {
   if (!is_outgoing_) throw BadInput("peer wants lanes where it has to connect them itself");
   const auto info = exchange_.infos_.find(peer_);
-  if (is_local_ || !lanes_.empty() || info == exchange_.infos_.end()) return;
+  if (is_local_ || link_number_ != 0 || info == exchange_.infos_.end()) return;
   exchange_.log_.debug("the way to " + link_->peer_name() + " is long: opens further lanes");
+  link_number_ = link_number;
   for (std::size_t count = 1; count < lanes_max; ++count) {
     const auto lane = std::make_shared<PeerLink>(exchange_, peer_, true);
     lane->link_it_belongs_to_ = this;

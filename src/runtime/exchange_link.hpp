@@ -161,10 +161,10 @@ class Exchange::PeerLink : public net::LinkEvents,
     const std::string what = "link to " + who + " closed: " + reason;
     if (link_ && link_->is_spoiled()) {
       is_spoiled_ = true;
-      // Where nothing was being received, what was to come next counts.
       spoiled_request_ = request_being_received();
-      if (spoiled_request_ == 0 && !asked_.empty()) spoiled_request_ = asked_.begin()->first;
     }
+    // Where nothing was being received, what was to come next counts.
+    if (spoiled_request_ == 0 && !asked_.empty()) spoiled_request_ = asked_.begin()->first;
     // Of a peer that cannot be reached it is said once.
     const bool is_again = is_outgoing_ && !is_greeted_ && !exchange_.failing_.insert(peer_).second;
     const bool is_usual = is_local_ || is_again || (is_greeted_ && !is_spoiled_);
@@ -202,7 +202,7 @@ class Exchange::PeerLink : public net::LinkEvents,
   /// The peer is asked to connect lanes if that would help.
   void want_lanes();
   /// It has asked for them.
-  void open_lanes();
+  void open_lanes(std::uint32_t link_number);
 
   /// Whether a datum is to go in pieces: they may be compressed, and go on all lanes.
   bool wants_pieces(std::span<const std::byte> bytes) const;
@@ -301,7 +301,7 @@ class Exchange::PeerLink : public net::LinkEvents,
     for (const auto request : m.requests) leases_.erase(request);
   }
 
-  void handle(const protocol::LanesWanted&) { open_lanes(); }
+  void handle(const protocol::LanesWanted& m) { open_lanes(m.link); }
 
   void handle(const protocol::LoansWanted&) { exchange_.events_.on_loans_wanted(peer_); }
 
@@ -322,7 +322,7 @@ class Exchange::PeerLink : public net::LinkEvents,
   void greet(std::span<const std::byte> control);
   void greet_peer(const protocol::Hello& hello);
   void welcomed(const protocol::Welcome& welcome);
-  bool join(PeerId peer);
+  bool join(const protocol::Hello& hello);
 
   void close_lanes(const std::string& reason);
   void lane_closed(const std::string& reason);
@@ -413,8 +413,8 @@ class Exchange::PeerLink : public net::LinkEvents,
                            std::to_string(peer_.value) + " at " + link_->peer_name() +
                            " have changed on their way and are discarded");
     payload_ = {};
-    link_it_belongs_to_->coming_.erase(payload_request_);
     if (payload_kind_ != PayloadKind::push) {
+      link_it_belongs_to_->coming_.erase(payload_request_);
       exchange_.spoiled(*link_it_belongs_to_, payload_request_);
     }
   }
@@ -436,9 +436,10 @@ class Exchange::PeerLink : public net::LinkEvents,
 
   PeerLink* link_it_belongs_to_ = this;  ///< a lane does not outlive it, but as closed
   std::vector<PeerLink*> lanes_;         ///< further ones
-  bool has_asked_for_lanes_ = false;
-  bool is_spoiled_ = false;            ///< it, or a lane, closed since bytes had changed
-  std::uint64_t spoiled_request_ = 0;  ///< on what was received then; or 0
+  std::uint32_t link_number_ = 0;        ///< of LanesWanted, once it was sent
+  net::SendingRate seen_;                ///< when it was last decided whether lanes would help
+  bool is_spoiled_ = false;              ///< it, or a lane, closed since bytes had changed
+  std::uint64_t spoiled_request_ = 0;    ///< on what was received then; or 0
 };
 
 }  // namespace ashlar::runtime

@@ -134,6 +134,7 @@ void Exchange::PeerLink::finish_piece() {
   PeerLink& link = *link_it_belongs_to_;
   const auto coming = link.coming_.find(piece_.request);
   if (coming == link.coming_.end()) return;
+  if (!buffer) return link_->close("bad message: a piece that was not asked for when it began");
   const auto place = buffer.writable().subspan(piece_.offset, piece_.piece_bytes);
   if (piece_.is_packed && !store::unpack(packed_, place)) {
     return link_->close("bad message: a piece that cannot be unpacked");

@@ -24,7 +24,7 @@ void write_hello(const protocol::Hello& hello, schema::Hello::Builder out) {
   out.setReadsChecksums(hello.reads_checksums);
   out.setTakesPieces(hello.takes_pieces);
   out.setOpensLanes(hello.opens_lanes);
-  out.setIsLane(hello.is_lane);
+  out.setLaneOf(hello.lane_of);
   if (!hello.authorities.empty())
     write_texts(hello.authorities, out.initAuthorities(list_size(hello.authorities.size())));
   write_column(hello.repeatable, [&](unsigned n) { return out.initRepeatable(n); });
@@ -50,7 +50,7 @@ protocol::Hello read_hello(schema::Hello::Reader in) {
   hello.reads_checksums = in.getReadsChecksums();
   hello.takes_pieces = in.getTakesPieces();
   hello.opens_lanes = in.getOpensLanes();
-  hello.is_lane = in.getIsLane();
+  hello.lane_of = in.getLaneOf();
   hello.authorities = read_texts(in.getAuthorities());
   hello.repeatable = read_u32(in.getRepeatable());
   for (const std::uint32_t position : hello.repeatable)

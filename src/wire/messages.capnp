@@ -104,7 +104,7 @@ struct Hello {
   encrypts @16 :Bool;
   authorities @17 :List(Text);
   opensLanes @18 :Bool;
-  isLane @19 :Bool;
+  laneOf @19 :UInt32;
 }
 
 struct Welcome {
@@ -544,4 +544,5 @@ struct FetchPiece {
 }
 
 struct LanesWanted {
+  link @0 :UInt32;
 }

@@ -63,7 +63,9 @@ struct Writer {
     write_column(returned.requests, [&](unsigned n) { return to.initRequests(n); });
   }
   void operator()(const protocol::LoansWanted&) { out.initLoansWanted(); }
-  void operator()(const protocol::LanesWanted&) { out.initLanesWanted(); }
+  void operator()(const protocol::LanesWanted& wanted) {
+    out.initLanesWanted().setLink(wanted.link);
+  }
   void operator()(const protocol::FetchPiece& piece) {
     auto to = out.initFetchPiece();
     to.setRequest(piece.request);
@@ -138,8 +140,11 @@ protocol::PeerMessage read(schema::PeerMessage::Reader in) {
       return protocol::LeaseReturned{.requests = read_u64(in.getLeaseReturned().getRequests())};
     case PeerMessage::LOANS_WANTED:
       return protocol::LoansWanted{};
-    case PeerMessage::LANES_WANTED:
-      return protocol::LanesWanted{};
+    case PeerMessage::LANES_WANTED: {
+      const protocol::LanesWanted wanted{.link = in.getLanesWanted().getLink()};
+      require(wanted.link != 0, "lanes of link 0");
+      return wanted;
+    }
     case PeerMessage::FETCH_PIECE: {
       const auto from = in.getFetchPiece();
       const protocol::FetchPiece piece{.request = from.getRequest(),

@@ -153,7 +153,7 @@ void RandomMessages::fill(protocol::Hello& out) {
   out.reads_checksums = coin();
   out.takes_pieces = coin();
   out.opens_lanes = coin();
-  out.is_lane = coin();
+  out.lane_of = u32();
   for (std::uint32_t k = 0; k < out.kernels.size(); ++k)
     if (coin()) out.repeatable.push_back(k);
 }

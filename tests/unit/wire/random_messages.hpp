@@ -93,7 +93,9 @@ class RandomMessages {
   void fill(protocol::PushBytes& out) { out = {datum(), size()}; }
   void fill(protocol::LeaseReturned& out);
   void fill(protocol::LoansWanted&) {}
-  void fill(protocol::LanesWanted&) {}
+  void fill(protocol::LanesWanted& out) {
+    out.link = 1 + static_cast<std::uint32_t>(random_.below(1000));
+  }
   void fill(protocol::FetchPiece&);
 
  private:
