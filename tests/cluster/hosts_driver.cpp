@@ -1,7 +1,7 @@
 // A program on another host than its workers: brings an array home, sends one out, and prints how
 // many bytes moved on hosts and between them. With a second argument, "counting" or "random",
 // brings one larger array home that can be compressed or not, and prints its bytes; "twice" brings
-// 128 MiB home in small and in large chunks, and waits for a line before it ends. A third one is the
+// 32 MiB home in small and in large chunks, and waits for a line before it ends. A third one is the
 // transport.
 #include <ashlar/ashlar.hpp>
 
@@ -29,7 +29,7 @@ int bring(ashlar::Session& session, const std::string& content) {
 }
 
 int bring_twice(ashlar::Session& session) {
-  constexpr std::int64_t n = 1 << 24;
+  constexpr std::int64_t n = 1 << 22;
   ashlar::HostArray arrays[2];
   for (const int i : {0, 1}) {
     const std::int64_t chunk = i == 0 ? 1 << 18 : 1 << 21;
