@@ -12,6 +12,7 @@ constexpr Duration silence_max = Duration::seconds(10);     // then all were los
 /// A sample ends when nothing is under way any more, or after so many times what is: what is half
 /// through is little then.
 constexpr std::uint32_t rounds = 4;
+constexpr std::uint32_t few = 4;  // samples
 
 }  // namespace
 
@@ -69,11 +70,11 @@ void LinkModel::start_sample(Link& link, Instant now) {
 void LinkModel::learn(Rate& rate, double sample, bool is_shared) const {
   if (rate.samples == 0) rate.rate = usual();
   rate.samples = std::min(rate.samples + 1, 1000u);
-  const bool is_new = rate.samples < 4;
+  const bool is_new = rate.samples < few;
   const double most = is_new ? 8 : 2;
   const double change = std::log(std::clamp(sample / rate.rate, 1 / most, most));
   double weight = std::max(1.0 / rate.samples, change > 0 ? 0.25 : 0.05);
-  if (change < 0 && is_shared && !is_new) weight = 0.01;
+  if (change < 0 && is_shared && common_.samples >= few) weight = 0.01;
   rate.rate *= std::exp(weight * change);
 }
 

@@ -3,6 +3,7 @@
 #include <ashlar/error.hpp>
 
 #include <sched.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -117,6 +118,13 @@ void check_memory(std::uint64_t bytes) {
   if (bytes <= most) return;
   throw BadInput("a worker with " + std::to_string(bytes) + " bytes of memory: ask for at most " +
                  std::to_string(most) + "; 0 takes what the machine has");
+}
+
+void allow_all_descriptors() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 std::uint64_t usable_memory() {

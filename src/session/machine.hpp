@@ -21,6 +21,10 @@ void check_memory(std::uint64_t bytes);
 /// Keeps this process on these cores. Does nothing where the system refuses.
 void bind_to_cores(const std::vector<int>& cores);
 
+/// Lets this process open as many files and connections as it is ever allowed to: each process of a
+/// cluster has connections to many others. For programs of Ashlar's own.
+void allow_all_descriptors();
+
 /// Bytes this process may use: the smaller of the host's memory and its cgroup's limit.
 std::uint64_t usable_memory();
 

@@ -15,6 +15,7 @@
 #include "runtime/scheduler_shell.hpp"
 #include "runtime/stop_signals.hpp"
 #include "session/event_log.hpp"
+#include "session/machine.hpp"
 #include "session/tls.hpp"
 #include "telemetry/log.hpp"
 
@@ -27,6 +28,7 @@ constexpr Duration farewell_max = Duration::seconds(2);
 
 int run_scheduler(const SchedulerOptions& given) {
   ::signal(SIGPIPE, SIG_IGN);
+  allow_all_descriptors();
   telemetry::Log log({telemetry::log_level(given.log_level), given.log_file, "scheduler"});
   runtime::Loop loop({});
   runtime::SchedulerShell::Options options;

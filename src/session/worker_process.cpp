@@ -146,6 +146,7 @@ int serve_scheduler(const WorkerOptions& given, const Tasks& tasks) {
   check_threads(1, given.slots);
   check_memory(given.memory_limit);
   prefer_errors_to_signals();
+  allow_all_descriptors();
   kernels::blas_use_one_thread();
   const kernels::Registry registry = make_registry(tasks);
   char host[256] = {};

@@ -2,6 +2,7 @@
 
 import os
 import re
+import resource
 import signal
 import socket
 import subprocess
@@ -209,6 +210,14 @@ class Works(unittest.TestCase):
                 cluster.workers[0].send_signal(stop)
                 self.assertEqual(cluster.workers[0].wait(timeout=30), 0)
                 self.assertIsNone(cluster.workers[1].poll())
+
+    def test_they_may_open_as_much_as_they_are_ever_allowed_to(self):
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(soft, hard - 1), hard))
+        self.addCleanup(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
+        with Cluster(workers=1) as cluster:
+            for process in (cluster.scheduler, *cluster.workers):
+                self.assertEqual(resource.prlimit(process.pid, resource.RLIMIT_NOFILE), (hard, hard))
 
     def test_an_event_log_replays_to_the_same_actions(self):
         with tempfile.TemporaryDirectory() as folder:

@@ -88,6 +88,20 @@ TEST(LinkModel, AReceiverIsNotTakenForSlowBecauseItsSenderHasOthersToServe) {
   EXPECT_GT(links.receiving(2), 1.2e8) << "an eighth of it came";
 }
 
+TEST(LinkModel, NorIsOneThatIsNewToItWhereTheUsualIsKnown) {
+  LinkModel links{1e9};
+  Instant now;
+  fetch(links, 1, 9, 2e8, 20, now);
+  const Instant began = now;
+  for (PeerIndex to = 2; to < 9; ++to) links.begin(1, to, began);
+  // They come one after the other: the last one has waited for all.
+  for (PeerIndex to = 2; to < 9; ++to) {
+    now = now + Duration::seconds(chunk / 2e8);
+    links.end(1, to, {chunk, began}, now);
+  }
+  for (PeerIndex to = 2; to < 8; ++to) EXPECT_GT(links.receiving(to), 1.8e8) << to;
+}
+
 TEST(LinkModel, WhatCameBeforeASampleIsNotCountedInIt) {
   LinkModel links{1e9};
   Instant now;
