@@ -232,7 +232,9 @@ Exchange::Given Exchange::given(DatumId datum) const {
   return {{is_followed ? read_ : nullptr, datum}, buffer == nullptr ? store::Buffer() : *buffer};
 }
 
-std::vector<DatumId> Exchange::take_read() { return read_->data.take(); }
+std::vector<DatumId> Exchange::take_read() {
+  return read_->data.take();
+}
 
 void Exchange::give(PeerLink& link, std::uint64_t number, DatumId datum, bool is_push,
                     const protocol::Urgency& urgency) {
@@ -280,9 +282,10 @@ void Exchange::send_next() {
   while (auto next = turns_.begin_next(now())) {
     const auto link = next->link.lock();
     const auto bytes = next->data->buffer.bytes();
-    link->want_lanes();
+    const net::SendingRate rate = link->link_->sending_rate();
+    link->want_lanes(rate);
     auto sending = std::make_shared<Sending>(read_, link->peer_, std::move(next->data));
-    if (link->wants_pieces(bytes)) {
+    if (link->wants_pieces(bytes, rate)) {
       link->send_in_pieces(next->request, bytes, std::move(sending));
     } else {
       link->send(protocol::FetchBytes{next->request, bytes.size()}, bytes, std::move(sending));

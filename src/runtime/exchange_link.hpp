@@ -199,13 +199,13 @@ class Exchange::PeerLink : public net::LinkEvents,
   }
 
   bool is_lane() const { return link_it_belongs_to_ != this; }
-  /// The peer is asked to connect lanes if that would help.
-  void want_lanes();
+  /// The peer is asked to connect lanes if that would help, as the link's rate says.
+  void want_lanes(const net::SendingRate& rate);
   /// It has asked for them.
   void open_lanes(std::uint32_t link_number);
 
   /// Whether a datum is to go in pieces: they may be compressed, and go on all lanes.
-  bool wants_pieces(std::span<const std::byte> bytes) const;
+  bool wants_pieces(std::span<const std::byte> bytes, const net::SendingRate& rate) const;
   /// Sends a datum in pieces, after those that are going.
   void send_in_pieces(std::uint64_t request, std::span<const std::byte> bytes,
                       std::shared_ptr<const void> owner);

@@ -46,10 +46,10 @@ class Exchange::PeerLink::Piece {
   std::vector<std::byte> packed_;
 };
 
-bool Exchange::PeerLink::wants_pieces(std::span<const std::byte> bytes) const {
+bool Exchange::PeerLink::wants_pieces(std::span<const std::byte> bytes,
+                                      const net::SendingRate& rate) const {
   if (is_local_ || !takes_pieces_ || bytes.size() <= piece_bytes) return false;
   if (!lanes_.empty()) return true;
-  const net::SendingRate rate = link_->sending_rate();
   return rate.bytes_per_second <= 0 || store::pays_to_pack(bytes, rate.bytes_per_second);
 }
 
@@ -81,8 +81,8 @@ Exchange::PeerLink* Exchange::PeerLink::free_lane() {
 void Exchange::PeerLink::send_piece(PeerLink& lane, Leaving& leaving) {
   const auto whole = leaving.bytes;
   const auto part = whole.subspan(leaving.left, std::min(piece_bytes, whole.size() - leaving.left));
-  want_lanes();
   const net::SendingRate rate = lane.link_->sending_rate();
+  if (lanes_.empty()) want_lanes(rate);
   const double bytes_per_second = rate.bytes_per_second * static_cast<double>(1 + lanes_.size());
   std::vector<std::byte> packed;
   if (bytes_per_second > 0 && !rate.is_lower_bound && store::pays_to_pack(part, bytes_per_second)) {

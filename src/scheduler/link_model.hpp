@@ -14,8 +14,8 @@ namespace ashlar::scheduler {
 ///
 /// A transfer may have waited for something else, or for the other end, so that it shows what an
 /// end can do at least: what is higher counts for more than what is lower, and what is lower for
-/// less yet while the other end had more under way. No sample changes a value by more than a
-/// factor of eight at first, and of two later.
+/// less yet while the other end had more under way, unless nothing is known of any end. No sample
+/// changes a value by more than a factor of eight at first, and of two later.
 class LinkModel {
  public:
   explicit LinkModel(double assumed) : assumed_(assumed) {}

@@ -4,13 +4,14 @@
 
 #include <atomic>
 #include <filesystem>
-#include <limits>
+#include <functional>
 #include <string>
 #include <vector>
 
+#include "exchange_end.hpp"
 #include "net/sending_rate.hpp"
 #include "played_peer.hpp"
-#include "runtime/exchange.hpp"
+#include "runtime/clock.hpp"
 
 namespace ashlar::net {
 
@@ -30,27 +31,16 @@ namespace {
 constexpr std::size_t bytes = 3'000'000;
 constexpr std::uint32_t count = 8;
 
-std::byte byte_of(const DatumId& id, std::size_t position) {
-  return std::byte(position * 7 + position / 256 + id.index);
+Bytes large(std::uint32_t index) {
+  Bytes content(bytes);
+  for (std::size_t i = 0; i < bytes; ++i) content[i] = std::byte(i * 7 + i / 256 + index);
+  return content;
 }
 
-/// One end, with a loop of its own.
-class End : public ExchangeEvents {
- public:
-  explicit End(PeerId self) {
-    exchange.set_self(self);
-    loop.add_turn_hook([this] { return exchange.flush(), false; });
-    loop.start();
-  }
-  ~End() override { loop.stop(); }
-
-  protocol::PeerInfo info() const {
-    protocol::PeerInfo info;
-    info.peer = exchange.self();
-    info.endpoint.host_identity = "elsewhere";
-    info.endpoint.remote_address = exchange.endpoint().remote_address;
-    return info;
-  }
+/// One with a loop and a thread of its own.
+struct Process {
+  explicit Process(PeerId self) : end(loop, self, log) { loop.start(); }
+  ~Process() { loop.stop(); }
 
   void on_turn(const std::function<void()>& f) {
     std::atomic<bool> is_done{false};
@@ -61,26 +51,12 @@ class End : public ExchangeEvents {
     wait_for([&] { return is_done.load(); });
   }
   void wait_for(const std::function<bool()>& holds) {
-    loop.drive_until(holds, Instant{std::numeric_limits<std::int64_t>::max()});
+    ASSERT_TRUE(loop.drive_until(holds, now() + Duration::seconds(60)));
   }
 
-  void on_fetched(DatumId, std::uint64_t, bool, bool) override { ++fetched; }
-  void on_fetch_failed(DatumId, PeerId, const std::string&) override { ++failed; }
-  void on_asked(PeerId peer, std::uint64_t request, DatumId id,
-                const protocol::Urgency& urgency) override {
-    exchange.answer(peer, request, id, urgency);
-  }
-  void on_unasked(PeerId, std::uint64_t) override {}
-  void on_loans_wanted(PeerId) override {}
-  void on_pushed(DatumId, std::uint64_t, bool) override {}
-
-  Loop loop{Loop::Options{}};
-  std::shared_ptr<store::Arena> arena = std::make_shared<store::Arena>(64 << 20);
-  DataTable table;
   telemetry::Log log;
-  Exchange exchange{loop, arena, table, *this, log, {.token = "", .listen_host = "127.0.0.1"}};
-  std::atomic<std::uint32_t> fetched = 0;
-  std::atomic<std::uint32_t> failed = 0;
+  Loop loop{Loop::Options{}};
+  End end;
 };
 
 /// Connected TCP sockets of this process.
@@ -101,68 +77,57 @@ class LanesWanted : public testing::Test {
   LanesWanted() {
     net::told = {.bytes_per_second = 1e9, .is_lower_bound = false, .way_us = 10'000};
     holder_.on_turn([this] {
-      for (std::uint32_t i = 0; i < count; ++i) {
-        store::Buffer buffer = store::Buffer::allocate(holder_.arena, bytes);
-        const auto place = buffer.writable();
-        for (std::size_t k = 0; k < bytes; ++k) place[k] = byte_of(datum(i), k);
-        holder_.table.put(datum(i), std::move(buffer));
-      }
+      for (std::uint32_t i = 0; i < count; ++i) holder_.end.keep(datum(i), large(i));
     });
-    asker_.on_turn([this] { asker_.exchange.know_peer(holder_.info()); });
+    asker_.on_turn([this] { asker_.end.exchange.know_peer(holder_.end.info()); });
   }
 
   void begin_fetching() {
-    asker_.fetched = asker_.failed = 0;
+    asker_.end.fetched = asker_.end.failed = 0;
     asker_.on_turn([this] {
       for (std::uint32_t i = 0; i < count; ++i) {
-        asker_.table.drop(datum(i));
-        asker_.exchange.start_fetch(datum(i), them);
+        asker_.end.table.drop(datum(i));
+        asker_.end.exchange.start_fetch(datum(i), them);
       }
     });
   }
   void end_fetching() {
-    asker_.wait_for([this] { return asker_.fetched + asker_.failed == count; });
+    asker_.wait_for([this] { return asker_.end.fetched + asker_.end.failed == count; });
     asker_.on_turn([this] {
-      std::uint32_t here = 0;
-      for (std::uint32_t i = 0; i < count; ++i) here += is_right(i) ? 1 : 0;
-      EXPECT_EQ(here, asker_.fetched);
+      std::uint32_t right = 0;
+      for (std::uint32_t i = 0; i < count; ++i) right += asker_.end.has(datum(i), large(i)) ? 1 : 0;
+      EXPECT_EQ(right, asker_.end.fetched);
     });
-  }
-  bool is_right(std::uint32_t index) const {
-    const store::Buffer* buffer = asker_.table.find(datum(index));
-    if (buffer == nullptr || buffer->size() != bytes) return false;
-    for (std::size_t k = 0; k < bytes; ++k) {
-      if (buffer->bytes()[k] != byte_of(datum(index), k)) return false;
-    }
-    return true;
   }
   void fetch() {
     begin_fetching();
     end_fetching();
-    EXPECT_EQ(asker_.failed, 0u);
+    EXPECT_EQ(asker_.end.failed, 0u);
+  }
+  void expect_four_lanes() {
+    asker_.wait_for([] { return connections().size() == four_lanes; });
+  }
+  void hold_up() {
+    holder_.on_turn([] { net::told.held_up_us = net::told.busy_us + (std::uint64_t{1} << 40); });
   }
 
-  End holder_{them};
-  End asker_{us};
+  static constexpr std::size_t one_link = 2;  // both ends are here
+  static constexpr std::size_t four_lanes = 8;
+  Process holder_{them};
+  Process asker_{us};
 };
 
-constexpr std::size_t one_link = 2;  // both ends are here
-constexpr std::size_t four_lanes = 8;
-
 TEST_F(LanesWanted, WhereBuffersHoldUpALongWay) {
-  holder_.on_turn([] { net::told.held_up_us = std::uint64_t{1} << 40; });
+  hold_up();
   fetch();
-  asker_.wait_for([] { return connections().size() == four_lanes; });
+  expect_four_lanes();
   fetch();
   EXPECT_EQ(connections().size(), four_lanes);
-  EXPECT_GT(holder_.exchange.bytes_sent(), 2 * count * bytes - 1);
 }
 
 TEST_F(LanesWanted, NotWhereTheWayIsShort) {
-  holder_.on_turn([] {
-    net::told.held_up_us = std::uint64_t{1} << 40;
-    net::told.way_us = 999;
-  });
+  hold_up();
+  holder_.on_turn([] { net::told.way_us = 999; });
   for (int i = 0; i < 3; ++i) fetch();
   EXPECT_EQ(connections().size(), one_link);
 }
@@ -178,39 +143,40 @@ TEST_F(LanesWanted, ForWhatIsHeldUpNow) {
   EXPECT_EQ(connections().size(), one_link);
   holder_.on_turn([] { net::told.held_up_us = 1'000'000; });
   fetch();
-  asker_.wait_for([] { return connections().size() == four_lanes; });
+  expect_four_lanes();
 }
 
 TEST_F(LanesWanted, ForCompressedPiecesToo) {
-  holder_.on_turn([] {
-    net::told.bytes_per_second = 1e6;
-    net::told.held_up_us = std::uint64_t{1} << 40;
-  });
+  holder_.on_turn([] { net::told.bytes_per_second = 1e6; });
+  hold_up();
   for (int i = 0; i < 3; ++i) fetch();
-  asker_.wait_for([] { return connections().size() == four_lanes; });
+  expect_four_lanes();
+  asker_.on_turn([this] {
+    EXPECT_LT(asker_.end.exchange.bytes_received(), 3 * count * bytes) << "nothing was compressed";
+  });
 }
 
 TEST_F(LanesWanted, AndWhicheverEndsWhatIsMissingComesWhenAskedForAgain) {
   for (std::size_t lane = 0; lane < four_lanes; ++lane) {
     SCOPED_TRACE(lane);
-    holder_.on_turn([] { net::told.held_up_us = net::told.busy_us + (std::uint64_t{1} << 40); });
+    hold_up();
     fetch();
-    asker_.wait_for([] { return connections().size() == four_lanes; });
+    expect_four_lanes();
     begin_fetching();
-    ::shutdown(connections()[lane], SHUT_RDWR);
+    EXPECT_EQ(::shutdown(connections().at(lane), SHUT_RDWR), 0);
     end_fetching();
     fetch();
   }
 }
 
 TEST_F(LanesWanted, AndAllEndWithThePeer) {
-  holder_.on_turn([] { net::told.held_up_us = std::uint64_t{1} << 40; });
+  hold_up();
   fetch();
-  asker_.wait_for([] { return connections().size() == four_lanes; });
+  expect_four_lanes();
   begin_fetching();
-  holder_.on_turn([this] { holder_.exchange.forget_peer(us); });
+  holder_.on_turn([this] { holder_.end.exchange.forget_peer(us); });
   end_fetching();
-  asker_.on_turn([this] { asker_.exchange.forget_peer(them); });
+  asker_.on_turn([this] { asker_.end.exchange.forget_peer(them); });
   asker_.wait_for([] { return connections().empty(); });
 }
 

@@ -18,65 +18,6 @@ namespace {
 constexpr std::size_t lanes = 3;  // further ones
 constexpr std::uint64_t piece_bytes = 100'000;
 
-/// One connection to the exchange, played byte by byte.
-class Connection {
- public:
-  explicit Connection(int socket) : socket_(socket) {}
-
-  /// As one that was connected to: takes the Hello and welcomes.
-  protocol::Hello welcome() {
-    auto hello = std::get<protocol::Hello>(wire::decode_handshake(receive()).message.value());
-    protocol::Welcome welcome;
-    welcome.peer = them;
-    send(summed_frame(wire::encode(wire::Handshake(welcome)), {}));
-    is_welcomed_ = true;
-    return hello;
-  }
-  std::uint64_t take_request() {
-    const auto message = wire::decode_peer(receive()).message.value();
-    return std::get<protocol::Fetch>(message).requests.at(0);
-  }
-
-  void send(std::span<const std::byte> bytes) {
-    while (!bytes.empty()) {
-      const long count = ::send(socket_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
-      if (count <= 0) return;  // the exchange has hung up, as some tests want
-      bytes = bytes.subspan(static_cast<std::size_t>(count));
-    }
-  }
-  void send(const protocol::PeerMessage& message) { send(summed_frame(wire::encode(message), {})); }
-
-  void hang_up() { socket_ = {}; }
-  bool is_hung_up_on() {
-    std::byte some[4096];
-    long count = 0;
-    while ((count = ::recv(socket_.get(), some, sizeof some, 0)) > 0) {
-    }
-    return count == 0 || errno == ECONNRESET;
-  }
-
- private:
-  /// The control part of the next frame. The first one has no checksums.
-  Bytes receive() {
-    Bytes head = receive(net::FrameHeader::bytes);
-    const auto header = net::FrameHeader::decode(std::span(head).first<net::FrameHeader::bytes>());
-    if (is_welcomed_) receive(net::FrameSums::bytes);
-    return receive(header.control_bytes);
-  }
-  Bytes receive(std::size_t count) {
-    Bytes bytes(count);
-    for (std::size_t done = 0; done < count;) {
-      const long came = ::recv(socket_.get(), bytes.data() + done, count - done, 0);
-      if (came <= 0) throw std::runtime_error("the exchange says nothing");
-      done += static_cast<std::size_t>(came);
-    }
-    return bytes;
-  }
-
-  store::FileDescriptor socket_;
-  bool is_welcomed_ = false;
-};
-
 Bytes piece(std::uint64_t request, std::uint64_t number) {
   const Bytes whole = content_of(datum(7));
   const auto part = std::span(whole).subspan(number * piece_bytes, piece_bytes);
@@ -183,6 +124,13 @@ TEST_F(Lanes, AreOpenedOnce) {
   for (Connection& connection : connections_) EXPECT_TRUE(connection.is_hung_up_on());
   ::shutdown(listener_.socket.get(), SHUT_RDWR);
   EXPECT_EQ(::accept(listener_.socket.get(), nullptr, nullptr), -1) << "nobody else has connected";
+}
+
+TEST_F(Lanes, AreDoneWithoutWhenTheyCannotBeConnected) {
+  ::shutdown(listener_.socket.get(), SHUT_RDWR);
+  connections_[0].send(protocol::LanesWanted{17});
+  for (const std::uint64_t number : {0, 1, 2}) connections_[0].send(piece(request_, number));
+  expect_right();
 }
 
 TEST_F(Lanes, WithOneTheLinkEnds) {

@@ -11,6 +11,7 @@
 #include <mutex>
 #include <thread>
 
+#include "exchange_end.hpp"
 #include "loopback.hpp"
 #include "net/frame_reader.hpp"
 #include "played_peer.hpp"
@@ -435,50 +436,10 @@ TEST_F(ExchangeTest, DiscardsWhatIsPushedAndHasChanged) {
   EXPECT_EQ(table.find(datum(9)), nullptr);
 }
 
-/// Gives whatever it is asked for.
-struct Giver : ExchangeEvents {
-  explicit Giver(Loop& on) : loop(on) {
-    exchange.set_self(them);
-    loop.add_turn_hook([this] {
-      exchange.flush();
-      return false;
-    });
-  }
-  void on_fetched(DatumId, std::uint64_t, bool, bool) override {}
-  void on_fetch_failed(DatumId, PeerId, const std::string&) override {}
-  void on_asked(PeerId peer, std::uint64_t request, DatumId id,
-                const protocol::Urgency& urgency) override {
-    exchange.answer(peer, request, id, urgency);
-  }
-  void on_unasked(PeerId, std::uint64_t) override {}
-  void on_loans_wanted(PeerId) override {}
-  void on_pushed(DatumId, std::uint64_t, bool) override {}
-
-  void keep(const DatumId& id) {
-    const Bytes content = content_of(id);
-    auto buffer = store::Buffer::allocate(arena, content.size());
-    std::memcpy(buffer.writable().data(), content.data(), content.size());
-    table.put(id, std::move(buffer));
-  }
-
-  protocol::PeerInfo info() const {
-    protocol::PeerInfo info{them, "giver", exchange.endpoint()};
-    info.endpoint.host_identity = "elsewhere";
-    return info;
-  }
-
-  Loop& loop;
-  std::shared_ptr<store::Arena> arena = std::make_shared<store::Arena>(64 << 20);
-  DataTable table;
-  telemetry::Log log;
-  Exchange exchange{loop,  arena, table,
-                    *this, log,   {.token = {}, .tls = {}, .listen_host = "127.0.0.1"}};
-};
-
 TEST_F(ExchangeTest, GetsManyDataThatMayComeInPiecesWhileOthersAreAbandoned) {
   constexpr std::uint32_t count = 24;
-  Giver giver(loop);
-  for (std::uint32_t i = 0; i < count; ++i) giver.keep(datum(i));
+  End giver(loop, them, log);
+  for (std::uint32_t i = 0; i < count; ++i) giver.keep(datum(i), content_of(datum(i)));
   exchange.know_peer(giver.info());
   loop.dispatch([this] {
     for (std::uint32_t i = 0; i < count; ++i) exchange.start_fetch(datum(i), them);
@@ -502,9 +463,9 @@ TEST_F(ExchangeTest, GetsManyDataThatMayComeInPiecesWhileOthersAreAbandoned) {
 struct Urgent : ExchangeTest {
   std::size_t position_of(const DatumId& last, const protocol::Urgency& urgency) {
     constexpr std::uint32_t count = 24;
-    Giver giver(loop);
-    for (std::uint32_t i = 0; i < count; ++i) giver.keep(datum(i));
-    giver.keep(last);
+    End giver(loop, them, log);
+    for (std::uint32_t i = 0; i < count; ++i) giver.keep(datum(i), content_of(datum(i)));
+    giver.keep(last, content_of(last));
     exchange.know_peer(giver.info());
     loop.dispatch([&] {
       for (std::uint32_t i = 0; i < count; ++i) {

@@ -6,15 +6,10 @@
 #include <unistd.h>
 
 #include <atomic>
-#include <chrono>
-#include <condition_variable>
-#include <cstring>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
 
-#include "net/frame_reader.hpp"
 #include "played_peer.hpp"
 #include "wire/codec.hpp"
 
@@ -24,7 +19,6 @@ namespace ashlar::runtime {
 namespace {
 
 constexpr std::size_t mib = std::size_t{1} << 20;
-constexpr PeerId self{1}, other{2};
 constexpr DatumId wanted{{SessionId{0}, 1}, 7};
 
 /// A peer that is played byte by byte.
@@ -43,86 +37,43 @@ class Peer {
 
   protocol::PeerInfo info() const {
     protocol::PeerInfo info;
-    info.peer = other;
+    info.peer = them;
     info.endpoint.remote_address = name_;
     return info;
   }
 
   /// Accepts the link and greets; returns the number of the first request on it.
   std::uint64_t take_request() {
-    link_ = store::FileDescriptor(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC));
-    EXPECT_TRUE(
-        std::holds_alternative<protocol::Hello>(wire::decode_handshake(receive()).message.value()));
-    protocol::Welcome welcome;
-    welcome.peer = other;
-    send(wire::encode(wire::Handshake(welcome)));
-    const auto message = wire::decode_peer(receive()).message.value();
-    return std::get<protocol::Fetch>(message).requests.at(0);
+    link_.emplace(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC), true);
+    link_->welcome();
+    return link_->take_request();
   }
 
-  /// A frame whose header promises so many bytes of payload; as many of them follow as `payload`
-  /// has.
-  void send(const std::vector<std::byte>& control, std::uint64_t payload_bytes = 0,
-            std::size_t payload = 0) {
-    net::FrameHeader header;
-    header.control_bytes = static_cast<std::uint32_t>(control.size());
-    header.payload_bytes = payload_bytes;
-    const auto head = header.encode();
-    std::vector<std::byte> bytes(head.begin(), head.end());
-    bytes.insert(bytes.end(), control.begin(), control.end());
-    bytes.resize(bytes.size() + payload, std::byte{5});
-    for (std::size_t done = 0; done < bytes.size();) {
-      const ssize_t n = ::send(link_.get(), bytes.data() + done, bytes.size() - done, MSG_NOSIGNAL);
-      if (n <= 0) return;  // the exchange has hung up, as some tests want
-      done += static_cast<std::size_t>(n);
-    }
-  }
+  /// Its header promises so many bytes of payload; as many of them follow as `payload` has.
   void send(const protocol::PeerMessage& message, std::uint64_t payload_bytes = 0,
             std::size_t payload = 0) {
-    send(wire::encode(message), payload_bytes, payload);
+    Bytes bytes = plain_frame(wire::encode(message), payload_bytes);
+    bytes.resize(bytes.size() + payload, std::byte{5});
+    link_->send(std::span<const std::byte>(bytes));
   }
-  void hang_up() { link_ = {}; }
-
-  /// Whether the exchange closes the link, whatever it still sends.
-  bool is_hung_up_on() {
-    std::byte some[4096];
-    ssize_t n = 0;
-    while ((n = ::recv(link_.get(), some, sizeof some, 0)) > 0) {
-    }
-    return n == 0 || errno == ECONNRESET;
-  }
+  void hang_up() { link_->hang_up(); }
+  bool is_hung_up_on() { return link_->is_hung_up_on(); }
 
  private:
-  /// The control part of the next frame.
-  std::vector<std::byte> receive() {
-    std::array<std::byte, net::FrameHeader::bytes> head;
-    receive(head);
-    std::vector<std::byte> control(net::FrameHeader::decode(head).control_bytes);
-    receive(control);
-    return control;
-  }
-  void receive(std::span<std::byte> into) {
-    while (!into.empty()) {
-      const ssize_t n = ::recv(link_.get(), into.data(), into.size(), 0);
-      ASSERT_GT(n, 0) << "the exchange says nothing";
-      into = into.subspan(static_cast<std::size_t>(n));
-    }
-  }
-
   store::FileDescriptor listener_;
-  store::FileDescriptor link_;
+  std::optional<Connection> link_;
   std::string name_;
 };
 
 class HostilePeer : public testing::Test {
  protected:
   HostilePeer() {
-    exchange_.set_self(self);
+    exchange_.set_self(us);
     loop_.add_turn_hook([this] { return exchange_.flush(), false; });
     loop_.start();
     on_turn([this] {
       exchange_.know_peer(peer_.info());
-      exchange_.start_fetch(wanted, other);
+      exchange_.start_fetch(wanted, them);
     });
     request_ = peer_.take_request();
   }

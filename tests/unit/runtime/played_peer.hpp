@@ -2,12 +2,15 @@
 #pragma once
 
 #include <gtest/gtest.h>
+#include <sys/socket.h>
 
 #include <chrono>
 #include <condition_variable>
 #include <cstddef>
 #include <cstdint>
 #include <mutex>
+#include <span>
+#include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
@@ -15,6 +18,7 @@
 #include "net/checksum.hpp"
 #include "net/frame_reader.hpp"
 #include "runtime/exchange.hpp"
+#include "wire/codec.hpp"
 
 namespace ashlar::runtime {
 
@@ -51,6 +55,81 @@ inline Bytes summed_frame(const Bytes& control, const Bytes& payload) {
   if (!payload.empty()) append(frame, &sum, sizeof sum);
   return frame;
 }
+
+/// Its header promises so many bytes of payload.
+inline Bytes plain_frame(const Bytes& control, std::uint64_t payload_bytes) {
+  net::FrameHeader header;
+  header.control_bytes = static_cast<std::uint32_t>(control.size());
+  header.payload_bytes = payload_bytes;
+  Bytes frame;
+  append(frame, header.encode().data(), net::FrameHeader::bytes);
+  append(frame, control.data(), control.size());
+  return frame;
+}
+
+/// One connection to the exchange, played byte by byte.
+class Connection {
+ public:
+  /// `is_local`: frames have no checksums.
+  explicit Connection(int socket, bool is_local = false) : socket_(socket), is_local_(is_local) {}
+
+  /// As one that was connected to: takes the Hello and welcomes.
+  protocol::Hello welcome() {
+    auto hello = std::get<protocol::Hello>(wire::decode_handshake(receive()).message.value());
+    protocol::Welcome welcome;
+    welcome.peer = them;
+    send(frame(wire::encode(wire::Handshake(welcome))));
+    is_welcomed_ = true;
+    return hello;
+  }
+  std::uint64_t take_request() {
+    const auto message = wire::decode_peer(receive()).message.value();
+    return std::get<protocol::Fetch>(message).requests.at(0);
+  }
+
+  void send(std::span<const std::byte> bytes) {
+    while (!bytes.empty()) {
+      const long count = ::send(socket_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
+      if (count <= 0) return;  // the exchange has hung up, as some tests want
+      bytes = bytes.subspan(static_cast<std::size_t>(count));
+    }
+  }
+  void send(const protocol::PeerMessage& message) { send(frame(wire::encode(message))); }
+
+  void hang_up() { socket_ = {}; }
+  bool is_hung_up_on() {
+    std::byte some[4096];
+    long count = 0;
+    while ((count = ::recv(socket_.get(), some, sizeof some, 0)) > 0) {
+    }
+    return count == 0 || errno == ECONNRESET;
+  }
+
+ private:
+  Bytes frame(const Bytes& control) const {
+    return is_local_ ? plain_frame(control, 0) : summed_frame(control, {});
+  }
+  /// The control part of the next frame. Between hosts the first one has no checksums.
+  Bytes receive() {
+    Bytes head = receive(net::FrameHeader::bytes);
+    const auto header = net::FrameHeader::decode(std::span(head).first<net::FrameHeader::bytes>());
+    if (is_welcomed_ && !is_local_) receive(net::FrameSums::bytes);
+    return receive(header.control_bytes);
+  }
+  Bytes receive(std::size_t count) {
+    Bytes bytes(count);
+    for (std::size_t done = 0; done < count;) {
+      const long came = ::recv(socket_.get(), bytes.data() + done, count - done, 0);
+      if (came <= 0) throw std::runtime_error("the exchange says nothing");
+      done += static_cast<std::size_t>(came);
+    }
+    return bytes;
+  }
+
+  store::FileDescriptor socket_;
+  bool is_local_;
+  bool is_welcomed_ = false;
+};
 
 /// What the exchange says, for the thread of the test.
 class Heard : public ExchangeEvents {
