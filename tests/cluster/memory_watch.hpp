@@ -27,6 +27,20 @@ inline std::uint64_t field(const std::string& status, const std::string& name) {
   return at == std::string::npos ? 0 : std::stoull(status.substr(at + name.size() + 1)) * 1024;
 }
 
+constexpr const char* arena_name = "ashlar-arena";
+
+/// The file that holds the arena of a process: the one it maps to write. For a moment it has its
+/// peers' open, too, whose arenas it maps to read.
+inline ino_t arena_of(const std::string& process) {
+  std::ifstream maps(process + "/maps");
+  std::string addresses, rights, offset, device, name;
+  for (ino_t file = 0; maps >> addresses >> rights >> offset >> device >> file;) {
+    std::getline(maps, name);
+    if (rights == "rw-s" && name.find(arena_name) != std::string::npos) return file;
+  }
+  return 0;
+}
+
 /// What a process of a session takes: its own pages, and those of the arena that it shares, whoever
 /// maps them.
 inline std::uint64_t memory_of(int pid) {
@@ -34,18 +48,18 @@ inline std::uint64_t memory_of(int pid) {
   std::ifstream file(process + "/status");
   std::stringstream status;
   status << file.rdbuf();
-  std::uint64_t total = field(status.str(), "RssAnon") + field(status.str(), "RssFile");
+  const std::uint64_t own = field(status.str(), "RssAnon") + field(status.str(), "RssFile");
+  const ino_t arena = arena_of(process);
   std::error_code gone;
   for (const auto& entry : std::filesystem::directory_iterator(process + "/fd", gone)) {
     const std::string target = std::filesystem::read_symlink(entry.path(), gone).string();
-    if (target.find("ashlar-arena") == std::string::npos) continue;
     struct stat info = {};
-    if (::stat(entry.path().c_str(), &info) == 0) {
-      // A peer's arena is mapped read-only, through a descriptor that is closed again.
-      total += static_cast<std::uint64_t>(info.st_blocks) * 512;
+    if (target.find(arena_name) == std::string::npos) continue;
+    if (::stat(entry.path().c_str(), &info) == 0 && info.st_ino == arena) {
+      return own + static_cast<std::uint64_t>(info.st_blocks) * 512;
     }
   }
-  return total;
+  return own;
 }
 
 /// Looks at processes, the workers if none are named, a hundred times a second.
