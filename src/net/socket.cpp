@@ -90,12 +90,29 @@ long send_parts(int socket, std::span<iovec> parts, int descriptor) {
   return sent < 0 ? -errno : sent;
 }
 
+namespace {
+
+/// A way that has gone without a word would else be noticed after a quarter of an hour by who
+/// sends, and never by who waits for what the other one is to send.
+void give_up_soon(int socket) {
+  constexpr int quiet_s = 3, between_s = 2, probes = 3, unanswered_ms = 10'000;
+  const int on = 1;
+  ::setsockopt(socket, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+  ::setsockopt(socket, IPPROTO_TCP, TCP_KEEPIDLE, &quiet_s, sizeof quiet_s);
+  ::setsockopt(socket, IPPROTO_TCP, TCP_KEEPINTVL, &between_s, sizeof between_s);
+  ::setsockopt(socket, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof probes);
+  ::setsockopt(socket, IPPROTO_TCP, TCP_USER_TIMEOUT, &unanswered_ms, sizeof unanswered_ms);
+}
+
+}  // namespace
+
 void tune_link_socket(int socket) {
   ::fcntl(socket, F_SETFL, ::fcntl(socket, F_GETFL) | O_NONBLOCK);
   ::fcntl(socket, F_SETFD, FD_CLOEXEC);
   if (!is_local_socket(socket)) {
     const int on = 1;
     ::setsockopt(socket, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    give_up_soon(socket);
     return;  // TCP sizes its buffers itself
   }
   const int bytes = 4 << 20;

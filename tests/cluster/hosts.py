@@ -144,11 +144,12 @@ class Network:
                         "tcp flags & (syn | ack) == syn reject with tcp reset"):
             self.host(asker).run("nft", command)
 
-    def drop(self, asker, asked):
-        """What the one host sends to the other vanishes."""
+    def drop(self, asker, asked, after_kilobytes=0):
+        """What the one host sends to the other vanishes, once it has sent so much."""
         for command in ("add table ip vanish",
+                        f"add quota ip vanish left {{ over {after_kilobytes} kbytes }}",
                         "add chain ip vanish out { type filter hook output priority 0; }",
-                        f"add rule ip vanish out ip daddr 10.77.0.{asked} drop"):
+                        f"add rule ip vanish out ip daddr 10.77.0.{asked} quota name left drop"):
             self.host(asker).run("nft", command)
 
     def unplug(self, number):

@@ -2,6 +2,7 @@
 cut, or spoil data. See hosts.py."""
 
 import collections
+import functools
 import os
 import re
 import select
@@ -230,6 +231,12 @@ class Cut(Products):
 
     def test_packets_between_two_of_three_hosts_vanish(self):
         self.start_cluster([1, 2, 3], apart=[(2, 3)], cut=Network.drop)
+        self.finish(self.start())
+
+    def test_packets_between_two_hosts_vanish_in_mid_transfer(self):
+        # Both reach the scheduler all the time, so that nobody but their systems notices.
+        self.start_cluster([1, 2, 3], apart=[(2, 3)],
+                           cut=functools.partial(Network.drop, after_kilobytes=300))
         self.finish(self.start())
 
     def test_the_only_two_hosts_cannot_reach_each_other(self):
