@@ -11,6 +11,7 @@ namespace ashlar::scheduler {
 /// One round. Afterwards no worker has room while tasks are kept for it.
 void Core::place() {
   ++round_;
+  workers_.follow_usual_time();
   workers_.take_also_opened(freed_);
   let_go_where_room();
   do {
@@ -171,6 +172,7 @@ bool Core::place_task(Run& run, std::uint32_t task) {
   }
   const std::int64_t task_ns = predicted_ns(run, task);
   predict_by_class(run, task);
+  workers_.note_task(task_ns);
   const Pool& pool = workers_.pool(workers_.pool_of(wanted.requirement));
   find_barred(run, task);
   const bool is_root = inputs_.empty();
@@ -194,7 +196,7 @@ bool Core::place_task(Run& run, std::uint32_t task) {
     return true;
   }
   if (is_root) take_root(run, pool, worker);
-  assign(run, task, worker, there_ns, is_beside_window(run, task, worker, there_ns));
+  assign(run, task, choice, there_ns, is_beside_window(run, task, worker, there_ns));
   return true;
 }
 
@@ -209,11 +211,10 @@ std::uint32_t Core::reachable_owner(const Run& run, std::uint32_t task, const Po
 
 /// Whether the task is to be assigned beside the worker's window, which it would keep from others:
 /// since what it reads is made elsewhere, later than its turn comes, or since its host owns it and
-/// links are so slow that its inputs should come early. Short tasks are not looked at: their number
-/// is not what bounds a window.
+/// links are so slow that its inputs should come early. Short tasks are not looked at.
 bool Core::is_beside_window(const Run& run, std::uint32_t task, PeerIndex worker,
                             std::int64_t task_ns) const {
-  if (2 * task_ns < limits_.window_time.ns) return false;
+  if (is_short(task_ns)) return false;
   const std::uint32_t host = workers_.at(worker).host;
   std::int64_t made_ns = 0;
   double moved_bytes = 0;
@@ -230,12 +231,20 @@ bool Core::is_beside_window(const Run& run, std::uint32_t task, PeerIndex worker
          moving_ns * workers_.at(worker).slots > static_cast<double>(task_ns);
 }
 
-/// For how long an available datum will not be made yet: not beyond what its worker has to do.
+/// A worker's window holds many such tasks: when they run is told by its queue, not by their
+/// inputs.
+bool Core::is_short(std::int64_t task_ns) const { return 2 * task_ns < limits_.window_time.ns; }
+
+/// For how long an available datum will not be made yet; by a short task, not beyond what its
+/// worker has to do.
 std::int64_t Core::unmade_ns(DataRef ref) const {
   const Run& run = run_at(ref.run);
   const Datum& d = run.data[ref.index];
   if (d.is_made) return 0;
-  const std::int64_t due_ns = (run.tasks.at(run.producer[ref.index]).due - now_).ns;
+  const TaskRecord& maker = run.tasks.at(run.producer[ref.index]);
+  const std::int64_t due_ns = (maker.due - now_).ns;
+  if (!is_short(static_cast<std::int64_t>(maker.expected_ns)))
+    return std::max<std::int64_t>(due_ns, 0);
   return std::clamp(due_ns, std::int64_t{0}, workers_.load_ns(d.primary));
 }
 
@@ -325,8 +334,9 @@ void Core::take_root(Run& run, const Pool& pool, PeerIndex worker) {
   recent_root_worker_ = worker;
 }
 
-void Core::assign(Run& run, std::uint32_t task, PeerIndex worker, std::int64_t task_ns,
+void Core::assign(Run& run, std::uint32_t task, const Choice& choice, std::int64_t task_ns,
                   bool is_beside) {
+  const PeerIndex worker = choice.worker;
   leave_home(run, task);
   TaskRecord& record = run.tasks.edit(task);
   ++record.attempt;
@@ -335,7 +345,8 @@ void Core::assign(Run& run, std::uint32_t task, PeerIndex worker, std::int64_t t
   const std::uint32_t requirement = run.tasks.classes()[record.task_class].requirement;
   record.is_beside = is_beside;
   workers_.take(worker, workers_.requirement(requirement), record.expected_ns, is_beside);
-  record.due = now_ + Duration{workers_.load_ns(worker)};
+  const bool waits = choice.due_ns > 0 && !is_short(task_ns);
+  record.due = now_ + Duration{waits ? choice.due_ns : workers_.load_ns(worker)};
   const std::uint32_t reuse = reuse_for(run, task, worker);
   record.takes_over = reuse != graph::TaskGraph::no_input;
   transition(run, task, TaskState::assigned);

@@ -289,9 +289,11 @@ class Core {
   void predict_by_class(const Run& run, std::uint32_t task);
   std::uint64_t expected_on(PeerIndex worker, std::int64_t task_ns) const;
   void take_root(Run& run, const Pool& pool, PeerIndex worker);
+  bool is_short(std::int64_t task_ns) const;
   bool is_beside_window(const Run& run, std::uint32_t task, PeerIndex worker,
                         std::int64_t task_ns) const;
-  void assign(Run& run, std::uint32_t task, PeerIndex worker, std::int64_t task_ns, bool is_beside);
+  void assign(Run& run, std::uint32_t task, const Choice& choice, std::int64_t task_ns,
+              bool is_beside);
   void describe(Run& run, std::uint32_t task, const Placed& placed, protocol::AssignTasks& message);
   std::uint32_t reuse_for(Run& run, std::uint32_t task, PeerIndex worker);
 

@@ -48,6 +48,9 @@ struct Choice {
   PeerIndex other = no_peer;   ///< the next best that it was compared with
   std::int64_t finish_ns = 0;  ///< when the task would be done, from now; 0: nobody asked
   std::int64_t other_ns = 0;   ///< the same on the other one
+  /// When its outputs may be expected, from now, as far as that follows from what others were
+  /// promised; what waits for links is not promised. 0: nobody asked.
+  std::int64_t due_ns = 0;
 };
 
 /// A choice as it is remembered, one for each task.

@@ -292,7 +292,7 @@ void Core::move(Run& run, std::uint32_t task, const Choice& choice) {
   transition(run, task, TaskState::assignable);
   run.decisions[task].note(choice, now_ - run.submitted);
   const std::int64_t task_ns = predicted_ns(run, task, class_of(to));
-  assign(run, task, to, task_ns, is_beside_window(run, task, to, task_ns));
+  assign(run, task, choice, task_ns, is_beside_window(run, task, to, task_ns));
   ++counters_.tasks_stolen;
   ++run.rebalance.stolen;
 }

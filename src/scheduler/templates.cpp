@@ -120,7 +120,7 @@ void Core::place_as_before(Run& run, Template& kept) {
   for (std::uint32_t rank = run.best_ready_rank(); rank != RankSet::none;
        rank = run.best_ready_rank()) {
     const std::uint32_t task = run.tasks.task_of_rank(rank);
-    assign(run, task, kept.where[task], predicted_ns(run, task), false);
+    assign(run, task, {.worker = kept.where[task]}, predicted_ns(run, task), false);
   }
   for (Template::Part& part : kept.parts) {
     protocol::AssignTasks& message = outbox_.assignment(part.worker, run.id);

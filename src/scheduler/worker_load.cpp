@@ -51,6 +51,22 @@ void WorkerTable::observe_speed(PeerIndex worker, double ratio, Instant now) {
   Peer& peer = peers_[worker];
   peer.speed.observe(ratio, peer.load.stretch(), now);
   peer.slowness = peer.speed.slowness();
+  mark_dirty(worker);
+}
+
+void WorkerTable::note_task(std::int64_t task_ns) {
+  const double weight = 1.0 / static_cast<double>(std::max<std::size_t>(64, usable_count_));
+  mean_ns_ += weight * (static_cast<double>(task_ns) - mean_ns_);
+}
+
+void WorkerTable::follow_usual_time() {
+  const auto usual = static_cast<double>(usual_ns_);
+  if (mean_ns_ <= 1.5 * usual && usual <= 1.5 * mean_ns_) return;
+  usual_ns_ = static_cast<std::int64_t>(mean_ns_);
+  for (PeerIndex worker = 0; worker < peers_.size(); ++worker) {
+    if (peers_[worker].is_worker) mark_dirty(worker);
+  }
+  settle();
 }
 
 void WorkerTable::forget_load(PeerIndex worker) {

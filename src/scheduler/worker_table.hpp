@@ -165,10 +165,20 @@ class WorkerTable {
   bool has_resources(PeerIndex worker, const Requirement& requirement) const;
   /// Queued time per slot, as a key for comparison.
   std::int64_t load_ns(PeerIndex worker) const;
-  /// The same, for choosing: with what its host has to do besides.
-  std::int64_t rank_ns(PeerIndex worker) const { return load_ns(worker) + peers_[worker].heat_ns; }
+  /// The same, for choosing: with what its host has to do besides, and what a usual task takes
+  /// there, by its speed to a quarter: a slow worker that is idle is not better than a fast one
+  /// that soon will be, and equal ones keep their order.
+  std::int64_t rank_ns(PeerIndex worker) const {
+    const Peer& peer = peers_[worker];
+    const auto quarters = static_cast<std::int64_t>(4 * peer.slowness + 0.5);
+    return load_ns(worker) + peer.heat_ns + quarters * usual_ns_ / 4;
+  }
 
   // worker_load.cpp
+  /// A task is placed that takes so long on the average worker.
+  void note_task(std::int64_t task_ns);
+  /// Brings ranks up to date when usual tasks have become longer or shorter by half.
+  void follow_usual_time();
   /// Takes a worker's heartbeat in.
   void hear(PeerIndex worker, const protocol::Heartbeat& beat, bool has_work, Instant now);
   /// The worker's tasks took so many times what the average worker takes.
@@ -220,6 +230,8 @@ class WorkerTable {
   void forget_load(PeerIndex worker);
 
   Limits limits_;
+  double mean_ns_ = 0;         ///< predicted, of the tasks placed lately
+  std::int64_t usual_ns_ = 0;  ///< about that, as ranks have it
   std::vector<Peer> peers_;
   std::map<PeerId, PeerIndex> index_;
   std::map<std::string, std::uint32_t> hosts_, kernels_, resources_;

@@ -104,7 +104,7 @@ class LeastLoaded final : public Policy {
     const PeerIndex recent = question.recent;
     return recent != no_peer && idle != no_peer && is_possible(view, question, recent) &&
            view.workers.has_room(recent) &&
-           view.workers.rank_ns(recent) <= view.workers.rank_ns(idle) + view.limits.wake_up.ns;
+           view.workers.busy_ns(recent) <= view.workers.busy_ns(idle) + view.limits.wake_up.ns;
   }
 
   /// A few workers of different speeds: the least loaded one need not be the first to finish, so
@@ -125,6 +125,7 @@ class LeastLoaded final : public Policy {
     std::int64_t start_ns;    ///< when it could start, were its inputs there
     std::int64_t finish_ns;   ///< when it would be done
     std::int64_t waiting_ns;  ///< of that, for its inputs
+    std::int64_t due_ns;      ///< when it would be done if links were free
   };
 
   Choice best_candidate(const View& view, const Question& question) {
@@ -170,7 +171,8 @@ class LeastLoaded final : public Policy {
     const bool is_buffer = buffer != nullptr && buffer->primary == best->worker;
     Choice choice{.worker = best->worker,
                   .reason = is_buffer ? Reason::buffer : Reason::first_to_finish,
-                  .finish_ns = best->finish_ns};
+                  .finish_ns = best->finish_ns,
+                  .due_ns = best->due_ns};
     if (other != nullptr) {
       choice.other = other->worker;
       choice.other_ns = other->finish_ns;
@@ -260,7 +262,8 @@ class LeastLoaded final : public Policy {
     const std::int64_t sent = far_count > 0 ? made + links_free_ns(view, worker) : made;
     const std::int64_t start = std::max(queue, sent);
     return {worker, start, start + static_cast<std::int64_t>(moving + running + pressure),
-            static_cast<std::int64_t>(moving)};
+            static_cast<std::int64_t>(moving),
+            std::max(queue, made) + static_cast<std::int64_t>(moving + running)};
   }
 
   /// Grows from nothing at 80 % of the memory limit to ten windows of work at the limit.
