@@ -324,7 +324,9 @@ bool Core::is_read_on(DataRef ref, PeerIndex worker) {
   bool is_read = false;
   for_consumers(ref, [&](const Run& run, std::uint32_t task) {
     const TaskRecord& record = run.tasks.at(task);
+    const Placed* twin = find_twin(run, task);
     is_read |= record.state == TaskState::assigned && record.worker == worker;
+    is_read |= twin != nullptr && twin->worker == worker;
   });
   return is_read;
 }

@@ -101,7 +101,7 @@ TEST(Simulation, WorkersMayDieAtAnyTime) {
 }
 
 TEST(Simulation, LinksBetweenWorkersMayBeCut) {
-  const Outcome sum = run_seeds({.workers = 4, .hosts = 4, .runs = 4, .cuts = 3}, 300);
+  const Outcome sum = run_seeds({.workers = 4, .hosts = 4, .runs = 4, .cuts = 3}, 900);
   EXPECT_EQ(sum.runs_failed, 0u) << "there is always somebody who can make it";
   EXPECT_GT(sum.data_compared, 0u);
 }
