@@ -165,13 +165,14 @@ class WorkerTable {
   bool has_resources(PeerIndex worker, const Requirement& requirement) const;
   /// Queued time per slot, as a key for comparison.
   std::int64_t load_ns(PeerIndex worker) const;
-  /// The same, for choosing: with what its host has to do besides, and what a usual task takes
-  /// there, by its speed to a quarter: a slow worker that is idle is not better than a fast one
-  /// that soon will be, and equal ones keep their order.
+  /// The same, with what its host has to do besides.
+  std::int64_t busy_ns(PeerIndex worker) const { return load_ns(worker) + peers_[worker].heat_ns; }
+  /// The same, for choosing: with what a usual task takes there, by its speed to a quarter. A slow
+  /// worker that is idle is not better than a fast one that soon will be, and equal ones keep their
+  /// order.
   std::int64_t rank_ns(PeerIndex worker) const {
-    const Peer& peer = peers_[worker];
-    const auto quarters = static_cast<std::int64_t>(4 * peer.slowness + 0.5);
-    return load_ns(worker) + peer.heat_ns + quarters * usual_ns_ / 4;
+    const auto quarters = static_cast<std::int64_t>(4 * peers_[worker].slowness + 0.5);
+    return busy_ns(worker) + quarters * usual_ns_ / 4;
   }
 
   // worker_load.cpp
