@@ -172,7 +172,6 @@ bool Core::place_task(Run& run, std::uint32_t task) {
   }
   const std::int64_t task_ns = predicted_ns(run, task);
   predict_by_class(run, task);
-  workers_.note_task(task_ns);
   const Pool& pool = workers_.pool(workers_.pool_of(wanted.requirement));
   find_barred(run, task);
   const bool is_root = inputs_.empty();
@@ -196,6 +195,7 @@ bool Core::place_task(Run& run, std::uint32_t task) {
     return true;
   }
   if (is_root) take_root(run, pool, worker);
+  workers_.note_task(task_ns);
   assign(run, task, choice, there_ns, is_beside_window(run, task, worker, there_ns));
   return true;
 }
@@ -235,6 +235,13 @@ bool Core::is_beside_window(const Run& run, std::uint32_t task, PeerIndex worker
 /// inputs.
 bool Core::is_short(std::int64_t task_ns) const { return 2 * task_ns < limits_.window_time.ns; }
 
+/// In how long a task that was assigned just now is expected to be done: of one that reads nothing,
+/// which may begin at once, when its worker's queue is through.
+std::int64_t Core::promised_ns(const Choice& choice, const TaskRecord& record) const {
+  const bool is_queued = is_short(static_cast<std::int64_t>(record.expected_ns));
+  return is_queued || choice.due_ns == 0 ? workers_.load_ns(record.worker) : choice.due_ns;
+}
+
 /// For how long an available datum will not be made yet; by a short task, not beyond what its
 /// worker has to do.
 std::int64_t Core::unmade_ns(DataRef ref) const {
@@ -243,9 +250,9 @@ std::int64_t Core::unmade_ns(DataRef ref) const {
   if (d.is_made) return 0;
   const TaskRecord& maker = run.tasks.at(run.producer[ref.index]);
   const std::int64_t due_ns = (maker.due - now_).ns;
-  if (!is_short(static_cast<std::int64_t>(maker.expected_ns)))
-    return std::max<std::int64_t>(due_ns, 0);
-  return std::clamp(due_ns, std::int64_t{0}, workers_.load_ns(d.primary));
+  const bool is_queued = is_short(static_cast<std::int64_t>(maker.expected_ns));
+  const std::int64_t most_ns = is_queued ? workers_.load_ns(d.primary) : due_ns;
+  return std::max(std::min(due_ns, most_ns), std::int64_t{0});
 }
 
 placement::View Core::view() const { return {workers_, replicas_, links_, kept_, limits_}; }
@@ -345,8 +352,7 @@ void Core::assign(Run& run, std::uint32_t task, const Choice& choice, std::int64
   const std::uint32_t requirement = run.tasks.classes()[record.task_class].requirement;
   record.is_beside = is_beside;
   workers_.take(worker, workers_.requirement(requirement), record.expected_ns, is_beside);
-  const bool waits = choice.due_ns > 0 && !is_short(task_ns);
-  record.due = now_ + Duration{waits ? choice.due_ns : workers_.load_ns(worker)};
+  record.due = now_ + Duration{promised_ns(choice, record)};
   const std::uint32_t reuse = reuse_for(run, task, worker);
   record.takes_over = reuse != graph::TaskGraph::no_input;
   transition(run, task, TaskState::assigned);

@@ -290,6 +290,7 @@ class Core {
   std::uint64_t expected_on(PeerIndex worker, std::int64_t task_ns) const;
   void take_root(Run& run, const Pool& pool, PeerIndex worker);
   bool is_short(std::int64_t task_ns) const;
+  std::int64_t promised_ns(const Choice& choice, const TaskRecord& record) const;
   bool is_beside_window(const Run& run, std::uint32_t task, PeerIndex worker,
                         std::int64_t task_ns) const;
   void assign(Run& run, std::uint32_t task, const Choice& choice, std::int64_t task_ns,

@@ -175,7 +175,7 @@ bool Core::steal_from(PeerIndex victim, std::vector<Thief>& thieves) {
     const Peer& taker = workers_.at(thief->worker);
     const bool is_relief = workers_.at(victim).load.is_hot() && !taker.load.is_hot();
     counters_.tasks_relieved += is_relief;
-    move(run, task, {thief->worker, Reason::first_to_finish, victim, sooner, end});
+    move(run, task, {thief->worker, Reason::first_to_finish, victim, sooner, end, sooner});
     run.decisions[task].moved = is_relief ? Moved::hot_host : Moved::stolen;
     steals_[entry->task] = {victim, now_ + Duration{end}, entry->starts_at};
     thief->taken_ns += time_on(run, task, thief->worker) / taker.slots;

@@ -29,7 +29,7 @@ std::string_view name_of(TaskState state);
 struct TaskRecord {
   std::uint64_t path_ns = 0;      ///< longest measured chain that ends here, when done
   std::uint64_t expected_ns = 0;  ///< what it adds to its worker's queue
-  Instant due;                    ///< when it was expected to be done, as it was assigned (Choice)
+  Instant due;                    ///< when it was expected to be done, as it was assigned
   PeerIndex worker = no_peer;     ///< when assigned, kept or at home: where; done: where it ran
   Attempt attempt = 0;
   /// Inputs that neither exist nor will; of one that failed or was cancelled: which of its run's

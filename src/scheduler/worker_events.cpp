@@ -307,7 +307,8 @@ void Core::datum_missing(PeerIndex worker, DataRef ref, PeerIndex asked) {
     } else if (replica != nullptr && replica->is_actual) {
       replica->is_actual = false;
       outbox_.relocate(asked, id_of(ref), d.primary);
-    } else if (replica != nullptr && workers_.at(asked).is_worker && !is_read_on(ref, asked)) {
+    } else if (replica != nullptr && workers_.at(asked).is_worker && maker_of(ref) != asked &&
+               !is_read_on(ref, asked)) {
       // What was to read it there was taken back, and the fetch given up: it never comes.
       replicas_.remove(d, asked);
       outbox_.free(asked, id_of(ref));

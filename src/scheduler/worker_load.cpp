@@ -59,10 +59,13 @@ void WorkerTable::note_task(std::int64_t task_ns) {
   mean_ns_ += weight * (static_cast<double>(task_ns) - mean_ns_);
 }
 
+/// Not above some windows: among longer tasks may be short ones, which a fast worker that is busy
+/// for as long would hold up.
 void WorkerTable::follow_usual_time() {
+  const double mean = std::min(mean_ns_, 4.0 * static_cast<double>(limits_.window_time.ns));
   const auto usual = static_cast<double>(usual_ns_);
-  if (mean_ns_ <= 1.5 * usual && usual <= 1.5 * mean_ns_) return;
-  usual_ns_ = static_cast<std::int64_t>(mean_ns_);
+  if (mean <= 1.5 * usual && usual <= 1.5 * mean) return;
+  usual_ns_ = static_cast<std::int64_t>(mean);
   for (PeerIndex worker = 0; worker < peers_.size(); ++worker) {
     if (peers_[worker].is_worker) mark_dirty(worker);
   }

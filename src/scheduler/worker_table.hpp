@@ -165,9 +165,9 @@ class WorkerTable {
   bool has_resources(PeerIndex worker, const Requirement& requirement) const;
   /// Queued time per slot, as a key for comparison.
   std::int64_t load_ns(PeerIndex worker) const;
-  /// The same, with what its host has to do besides.
+  /// load_ns() with what its host has to do besides.
   std::int64_t busy_ns(PeerIndex worker) const { return load_ns(worker) + peers_[worker].heat_ns; }
-  /// The same, for choosing: with what a usual task takes there, by its speed to a quarter. A slow
+  /// For choosing: busy_ns() with what a usual task takes there, by its speed to a quarter. A slow
   /// worker that is idle is not better than a fast one that soon will be, and equal ones keep their
   /// order.
   std::int64_t rank_ns(PeerIndex worker) const {

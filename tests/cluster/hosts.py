@@ -145,12 +145,18 @@ class Network:
             self.host(asker).run("nft", command)
 
     def drop(self, asker, asked, after_kilobytes=0):
-        """What the one host sends to the other vanishes, once it has sent so much."""
+        """What the one host sends to the other vanishes, once so much has come."""
         for command in ("add table ip vanish",
                         f"add quota ip vanish left {{ over {after_kilobytes} kbytes }}",
-                        "add chain ip vanish out { type filter hook output priority 0; }",
-                        f"add rule ip vanish out ip daddr 10.77.0.{asked} quota name left drop"):
-            self.host(asker).run("nft", command)
+                        "add chain ip vanish arriving { type filter hook input priority 0; }",
+                        f"add rule ip vanish arriving ip saddr 10.77.0.{asker} "
+                        "quota name left counter drop"):
+            self.host(asked).run("nft", command)
+
+    def dropped(self, asked):
+        """How many packets to the host have vanished."""
+        rules = self.host(asked).run("nft", "list", "table", "ip", "vanish")
+        return int(re.search(r"counter packets (\d+)", rules).group(1))
 
     def unplug(self, number):
         self.switch.run("ip", "link", "set", f"port{number}", "down")

@@ -238,6 +238,7 @@ class Cut(Products):
         self.start_cluster([1, 2, 3], apart=[(2, 3)],
                            cut=functools.partial(Network.drop, after_kilobytes=300))
         self.finish(self.start())
+        self.assertGreater(self.network.dropped(2) + self.network.dropped(3), 0)
 
     def test_the_only_two_hosts_cannot_reach_each_other(self):
         self.start_cluster([2, 3], apart=[(2, 3)])
