@@ -232,7 +232,7 @@ class Core {
   void remove_holder(DataRef ref, PeerIndex holder);
   void forget_taken(DataRef ref, PeerIndex worker);
   void drain_unavailable();
-  void block_consumers(DataRef ref);
+  void block_consumers(DataRef ref, bool was_made);
   void revoke(Run& run, std::uint32_t task, Moved why);
   void void_tasks(PeerIndex worker, const WorkerLost& event);
   void count_killed(PeerIndex worker, std::vector<DataRef> assigned, const WorkerLost& event);

@@ -53,17 +53,19 @@ void Core::drain_unavailable() {
     const DataRef ref = unavailable_.back();
     unavailable_.pop_back();
     if (!datum(ref).is_available()) continue;
+    const bool was_made = datum(ref).is_made;
     free_copies(ref);
     lost_.push_back(ref);
-    block_consumers(ref);
+    block_consumers(ref, was_made);
   }
   is_draining_ = false;
 }
 
-void Core::block_consumers(DataRef ref) {
-  for_consumers(ref, [this](Run& run, std::uint32_t task) {
+void Core::block_consumers(DataRef ref, bool was_made) {
+  for_consumers(ref, [this, was_made](Run& run, std::uint32_t task) {
     if (!is_unfinished(run.tasks.state(task))) return;
     if (run.tasks.state(task) == TaskState::assigned) {
+      if (!was_made) run.tasks.edit(task).takes_over = false;  // it has not begun
       revoke(run, task, Moved::input_lost);
     } else if (run.tasks.state(task) == TaskState::assignable) {
       transition(run, task, TaskState::waiting);
