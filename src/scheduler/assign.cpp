@@ -69,19 +69,37 @@ KeptTasks::Entry Core::entry_of(const Run& run, std::uint32_t task) const {
   return {-std::int64_t{run.priority_of(task)}, run.sequence, run.tasks.rank(task), run.slot};
 }
 
-/// An assignable task that may take over a buffer is counted where the buffer is: whoever has such
-/// tasks of its own is not to take others, though it has nothing to do at the moment.
+/// An assignable task is counted where it will probably go: whoever has such tasks of its own is not
+/// to take others, though it has nothing to do at the moment.
 void Core::come_home(Run& run, std::uint32_t task) {
-  if (run.graph->reuse_input.empty()) return;
-  const std::uint32_t position = run.graph->reuse_input[task];
-  if (position == graph::TaskGraph::no_input) return;
+  const PeerIndex home = home_of(run, task);
+  if (home == no_peer) return;
   TaskRecord& record = run.tasks.edit(task);
-  const PeerIndex holder = datum(run.resolve(run.graph->inputs_of(task)[position])).primary;
-  if (holder == no_peer) return;  // lost just now: the task is about to wait for it
-  record.worker = holder;
-  record.expected_ns = expected_on(record.worker, predicted_ns(run, task));
+  record.worker = home;
+  record.expected_ns = expected_on(home, predicted_ns(run, task));
   record.is_at_home = true;
-  workers_.edit(record.worker).home_ns += static_cast<std::int64_t>(record.expected_ns);
+  workers_.edit(home).home_ns += static_cast<std::int64_t>(record.expected_ns);
+}
+
+/// Where the buffer is that the task may take over, or, of a task so short that a single one makes
+/// no difference, where most of its inputs are. Longer ones are looked at one by one.
+PeerIndex Core::home_of(const Run& run, std::uint32_t task) const {
+  const auto inputs = run.graph->inputs_of(task);
+  const auto holder_of = [&](std::uint32_t name) { return datum(run.resolve(name)).primary; };
+  const std::uint32_t reused =
+      run.graph->reuse_input.empty() ? graph::TaskGraph::no_input : run.graph->reuse_input[task];
+  if (reused != graph::TaskGraph::no_input) return holder_of(inputs[reused]);
+  if (predicted_ns(run, task) >= limits_.locality_slack.ns) return no_peer;
+  // Boyer and Moore's vote, and whether its winner has more than half.
+  PeerIndex most = no_peer;
+  std::size_t lead = 0;
+  for (const std::uint32_t name : inputs) {
+    const PeerIndex holder = holder_of(name);
+    if (lead == 0) most = holder;
+    lead += holder == most ? 1 : std::size_t(-1);
+  }
+  const auto held = static_cast<std::size_t>(std::ranges::count(inputs, most, holder_of));
+  return 2 * held > inputs.size() ? most : no_peer;
 }
 
 void Core::leave_home(Run& run, std::uint32_t task) {
@@ -181,7 +199,8 @@ bool Core::place_task(Run& run, std::uint32_t task) {
       {entry_of(run, task), inputs_, made_ns_, taken_over, output_bytes, task_ns, pool,
        workers_.requirement(wanted.requirement), sibling, is_root ? recent_root_worker_ : no_peer,
        run.planned.empty() ? no_peer : run.planned[task], reachable_owner(run, task, pool),
-       run.owned_left, class_ns_, barred_, is_cut_});
+       run.owned_left, class_ns_, barred_, is_cut_,
+       run.tasks.at(task).is_at_home ? run.tasks.at(task).worker : no_peer});
   const PeerIndex worker = choice.worker;
   if (worker == no_peer) {
     if (is_cut_off(pool, output_bytes)) cut_off_.push_back({run.slot, task});

@@ -33,6 +33,7 @@ Core::Core(const Limits& limits, std::uint64_t seed)
 void Core::step(std::span<const Event> events, Instant now, Actions& actions) {
   slot_time_.pass(now - now_, {workers_.usable_slots(), workers_.idle_slots(), short_slots()});
   now_ = now;
+  workers_.set_time(now);
   ++steps_;
   outbox_.begin(actions);
   for (const Event& event : events) {

@@ -272,6 +272,7 @@ class Core {
   KeptTasks::Entry entry_of(const Run& run, std::uint32_t task) const;
   void keep(Run& run, std::uint32_t task, PeerIndex worker, std::int64_t task_ns);
   void come_home(Run& run, std::uint32_t task);
+  PeerIndex home_of(const Run& run, std::uint32_t task) const;
   void leave_home(Run& run, std::uint32_t task);
   void let_go(Run& run, std::uint32_t task);
   void let_go_all(PeerIndex worker);

@@ -124,6 +124,9 @@ struct Limits {
   /// than this and a quarter of its time, or by as much as it would wait there: lesser differences
   /// come and go, moved data do not come back.
   Duration locality_slack = Duration::microseconds(500);
+  /// For how long a worker with short tasks may keep to itself what it has done. While windows are
+  /// filled, so much is presumed done: queues are compared as they are, not as they were when told.
+  Duration report_delay = Duration::milliseconds(1);
   /// What it costs to wake a worker that sleeps.
   Duration wake_up = Duration::microseconds(30);
   /// What a task costs its worker beside its time in the kernel.

@@ -39,7 +39,7 @@ struct TaskRecord {
   TaskState state = TaskState::waiting;
   std::uint8_t killed : 4 = 0;  ///< workers that died while it may have been running
   bool is_beside : 1 = false;   ///< assigned beside its worker's window
-  bool is_at_home : 1 = false;  ///< assignable: `worker` has the buffer that it may take over
+  bool is_at_home : 1 = false;  ///< assignable: will probably go to `worker`
   bool is_kept : 1 = false;     ///< assignable, but kept back for `worker`, which is full
   bool takes_over : 1 = false;  ///< was told to take over an input's buffer
 };

@@ -203,7 +203,7 @@ bool WorkerTable::has_resources(PeerIndex worker, const Requirement& requirement
 
 std::int64_t WorkerTable::load_ns(PeerIndex worker) const {
   const Peer& peer = peers_[worker];
-  return (peer.queued_ns + dispatch_ns * peer.assigned) / peer.slots;
+  return (peer.queued_ns + dispatch_ns * peer.assigned) / peer.slots - peer.progress_ns;
 }
 
 void WorkerTable::take(PeerIndex worker, const Requirement& requirement, std::uint64_t expected_ns,
@@ -228,6 +228,7 @@ void WorkerTable::give_back(PeerIndex worker, const Requirement& requirement,
                             std::uint64_t expected_ns, bool is_beside) {
   Peer& peer = peers_[worker];
   --peer.assigned;
+  peer.progress_ns = 0;
   peer.beside -= is_beside ? 1 : 0;
   peer.queued_ns -= static_cast<std::int64_t>(expected_ns);
   for (const auto& [resource, amount] : requirement.resources) {
@@ -264,6 +265,7 @@ void WorkerTable::fill_together() {
       const auto members = members_on(pools_[pool], peers_[opened].host);
       if (members.size() > filled_together_max) continue;
       for (const PeerIndex worker : members) {
+        presume_progress(worker);
         if (is_filling_[worker]) continue;
         is_filling_[worker] = true;
         update_heaps(worker);
@@ -272,6 +274,16 @@ void WorkerTable::fill_together() {
     }
   }
   opened_.clear();
+}
+
+/// The worker will have gone on since it last told what it has done.
+void WorkerTable::presume_progress(PeerIndex worker) {
+  Peer& peer = peers_[worker];
+  peer.progress_ns = 0;
+  if (peer.assigned <= peer.slots) return;
+  peer.progress_ns = std::clamp((now_ - peer.busy_since).ns, std::int64_t{0},
+                                std::min(load_ns(worker), limits_.report_delay.ns));
+  update_heaps(worker);
 }
 
 void WorkerTable::count(std::vector<bool>& which, PeerIndex worker, bool is_one,

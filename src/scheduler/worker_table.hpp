@@ -59,9 +59,10 @@ struct Peer {
   Instant busy_since;        ///< what runs, runs since then or longer
   std::uint64_t done = 0;    ///< tasks
   std::int64_t queued_ns = 0;
+  std::int64_t progress_ns = 0;    ///< per slot, presumed done of that, though not told yet
   std::uint32_t slots_held = 0;    ///< by tasks that were taken back and still run
   std::int64_t kept_ns = 0;        ///< of tasks kept for it while it is full
-  std::int64_t home_ns = 0;        ///< of assignable tasks that may take over a buffer of it
+  std::int64_t home_ns = 0;        ///< of assignable tasks that will probably come to it
   double slowness = 1;             ///< measured time over that of the average worker
   std::uint32_t worker_class = 0;  ///< equal for workers with the same kinds of resources
   WorkerSpeed speed;
@@ -100,6 +101,9 @@ struct Pool {
 class WorkerTable {
  public:
   explicit WorkerTable(const Limits& limits) : limits_(limits) {}
+
+  /// At the begin of each step.
+  void set_time(Instant now) { now_ = now; }
 
   PeerIndex add(PeerId id, const protocol::Hello& hello, bool is_worker);
   void remove(PeerIndex peer);
@@ -220,6 +224,7 @@ class WorkerTable {
   std::uint32_t intern_pool(std::vector<PeerIndex> members);
   void update_heaps(PeerIndex worker);
   void fill_together();
+  void presume_progress(PeerIndex worker);
   static void count(std::vector<bool>& which, PeerIndex worker, bool is_one, std::size_t& count);
   std::uint32_t idle_slots_of(const Peer& peer) const {
     return is_usable(peer) ? peer.slots - std::min(peer.slots, peer.assigned) : 0;
@@ -231,6 +236,7 @@ class WorkerTable {
   void forget_load(PeerIndex worker);
 
   Limits limits_;
+  Instant now_;
   double mean_ns_ = 0;         ///< predicted, of the tasks placed lately
   std::int64_t usual_ns_ = 0;  ///< about that, as ranks have it
   std::vector<Peer> peers_;

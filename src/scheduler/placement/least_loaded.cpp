@@ -255,9 +255,7 @@ class LeastLoaded final : public Policy {
     const double pressure = pressure_ns(view, question, peer) + static_cast<double>(peer.heat_ns);
     std::int64_t queue = view.workers.load_ns(worker);
     if (view.kept.has_before(worker, question.turn)) queue += peer.kept_ns / peer.slots;
-    if (question.taken_over != nullptr && question.taken_over->primary != worker) {
-      queue += peer.home_ns / peer.slots;
-    }
+    if (question.home != no_peer && question.home != worker) queue += peer.home_ns / peer.slots;
     const std::int64_t made = makers_.without(worker);
     const std::int64_t sent = far_count > 0 ? made + links_free_ns(view, worker) : made;
     const std::int64_t start = std::max(queue, sent);

@@ -48,6 +48,7 @@ struct Question {
   /// them.
   std::span<const PeerIndex> barred = {};
   bool is_cut = false;  ///< some of them cannot reach what it reads
+  PeerIndex home = no_peer;  ///< in whose Peer::home_ns it is
 
   /// Predicted on this worker.
   double ns_on(const Peer& peer) const {
