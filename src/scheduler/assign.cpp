@@ -414,11 +414,9 @@ void Core::describe(Run& run, std::uint32_t task, const Placed& placed,
   message.input_count.push_back(static_cast<std::uint32_t>(inputs.size()));
   for (std::size_t i = 0; i < inputs.size(); ++i) {
     const DataRef ref = run.resolve(inputs[i]);
-    Datum& d = datum(ref);
+    const Datum& d = datum(ref);
     const PeerIndex holder = holder_for(ref, worker);
-    if (d.primary != worker && replicas_.find(d, worker) == nullptr) {
-      expect(ref, holder, worker);
-    }
+    if (d.primary != worker) expect_for({run.slot, task}, ref, holder, worker);
     outbox_.introduce(worker, holder);
     message.inputs.push_back(id_of(ref));
     message.input_bytes.push_back(d.bytes);

@@ -209,7 +209,7 @@ class Core {
                                                std::int64_t& finish_ns);
   void move(Run& run, std::uint32_t task, const Choice& choice);
   void hand_over(Run& run, std::uint32_t task, PeerIndex from, PeerIndex to);
-  bool is_read_on(DataRef ref, PeerIndex worker);
+  bool is_read_on(DataRef ref, PeerIndex worker, DataRef but = {});
   void judge_steal(Run& run, std::uint32_t task);
   void note_stale(PeerIndex worker, const Run& run, std::uint32_t task, Attempt attempt);
   void forget_attempts(Run& run, std::uint32_t task, TaskState to);
@@ -308,6 +308,7 @@ class Core {
   Instant due_after(Instant from, const Datum& datum, PeerIndex source, PeerIndex worker) const;
   void begin_transfer(ReplicaPool::Replica& replica);
   void begin_transfers(DataRef ref);
+  void expect_for(DataRef reader, DataRef ref, PeerIndex holder, PeerIndex worker);
   void expect(DataRef ref, PeerIndex holder, PeerIndex worker);
 
   // reach.cpp

@@ -319,10 +319,11 @@ void Core::hand_over(Run& run, std::uint32_t task, PeerIndex from, PeerIndex to)
   }
 }
 
-/// Whether a task that is assigned to the worker reads the datum.
-bool Core::is_read_on(DataRef ref, PeerIndex worker) {
+/// Whether a task (by run), not `but`, that is assigned to the worker reads the datum.
+bool Core::is_read_on(DataRef ref, PeerIndex worker, DataRef but) {
   bool is_read = false;
   for_consumers(ref, [&](const Run& run, std::uint32_t task) {
+    if (DataRef{run.slot, task} == but) return;
     const TaskRecord& record = run.tasks.at(task);
     const Placed* twin = find_twin(run, task);
     is_read |= record.state == TaskState::assigned && record.worker == worker;

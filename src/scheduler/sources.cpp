@@ -99,6 +99,20 @@ Instant Core::due_after(Instant from, const Datum& d, PeerIndex source, PeerInde
   return std::max(from, now_ + std::max(sending, receiving)) + transfer_time(bytes, rate);
 }
 
+/// The worker is about to be told, with a reader (by run), to get the datum there. If it is listed,
+/// it asks somebody already, unless what was to read the datum there was taken back. Then whom it
+/// is told of must be known if that one has yet to get the datum, too: nobody waits in a circle.
+void Core::expect_for(DataRef reader, DataRef ref, PeerIndex holder, PeerIndex worker) {
+  Datum& d = datum(ref);
+  if (const ReplicaPool::Replica* listed = replicas_.find(d, worker)) {
+    const ReplicaPool::Replica* source = replicas_.find(d, holder);
+    const bool is_there = source == nullptr || source->is_actual;
+    if (is_there || listed->from == holder || is_read_on(ref, worker, reader)) return;
+    replicas_.remove(d, worker);
+  }
+  expect(ref, holder, worker);
+}
+
 /// The worker is about to be told to get the datum there.
 void Core::expect(DataRef ref, PeerIndex holder, PeerIndex worker) {
   Datum& d = datum(ref);

@@ -14,17 +14,20 @@ class Reach : public testing::Test {
   /// Named a, b, c, …, each with a resource of its name.
   void join(std::uint32_t workers) {
     for (std::uint32_t id = 1; id <= workers; ++id) {
-      const std::string name(1, static_cast<char>('a' + id - 1));
-      workers_[PeerId{id}].id = PeerId{id};
-      protocol::Hello hello;
-      hello.name = name;
-      hello.slots = 1;
-      hello.kernels = {"add"};
-      hello.endpoint.host_identity = name;
-      hello.endpoint.remote_address = "tcp://host-" + name + ":1";
-      hello.resources = {{name, 100.0}};
-      step(WorkerJoined{PeerId{id}, hello});
+      join_one(std::string(1, static_cast<char>('a' + id - 1)), id);
     }
+  }
+
+  void join_one(const std::string& name, std::uint32_t id) {
+    workers_[PeerId{id}].id = PeerId{id};
+    protocol::Hello hello;
+    hello.name = name;
+    hello.slots = 1;
+    hello.kernels = {"add"};
+    hello.endpoint.host_identity = name;
+    hello.endpoint.remote_address = "tcp://host-" + name + ":1";
+    hello.resources = {{name, 100.0}};
+    step(WorkerJoined{PeerId{id}, hello});
   }
 
   void cut(std::uint32_t a, std::uint32_t b) {
@@ -195,6 +198,29 @@ TEST_F(Reach, WhatIsPutInReachOfOneWorkerGoesThere) {
   expect_done();
   EXPECT_EQ(ran_[0], Owners{2});
   EXPECT_EQ(ran_[1], Owners{1}) << "b passes on what it made of it";
+}
+
+TEST_F(Reach, NoTwoThatAreToPassADatumOnWaitForEachOther) {
+  join(4);
+  join_one("d", 5);
+  is_idle_ = true;
+  submit(0, {{}, {}, {0, 1}, {0}}, {"", "d", "b", "c"}, {2, 3});
+  play();
+  const DatumId read{{session, 0}, 0};  // on b and c
+  ASSERT_TRUE(workers_[PeerId{1}].will_make(read));
+  ASSERT_TRUE(workers_[PeerId{4}].will_make({{session, 0}, 1}));
+  cut(1, 2);
+  step(FromWorker{PeerId{2},
+                  protocol::DataMissing{{}, {}, {PeerId{1}}, {"connection refused"}, {}}});
+  step(WorkerLost{PeerId{4}, "killed by the test", {}});
+  workers_.erase(PeerId{4});
+  play();
+  ASSERT_EQ(workers_[PeerId{2}].fetches.at(read), PeerId{3}) << "b's reader was placed anew";
+  cut(1, 3);
+  play();
+  is_idle_ = false;
+  play();
+  expect_done();
 }
 
 TEST_F(Reach, WhatCannotBeIsAnErrorThatNamesTheLink) {
