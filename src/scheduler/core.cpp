@@ -311,7 +311,7 @@ void Core::send_progress() {
 void Core::erase_unneeded_runs() {
   for (const std::uint32_t slot : erasable_) {
     Run* run = runs_[slot].get();
-    if (run == nullptr || !run->is_ended || run->pinned > 0 || run->outside_uses > 0) continue;
+    if (run == nullptr || run->is_needed()) continue;
     if (run->tasks.unfinished() == 0) erase(*run);
   }
   erasable_.clear();

@@ -250,6 +250,7 @@ class Core {
   void fail_later(const Run& run, protocol::RunOutcome outcome, ErrorKind kind, std::string text);
   void fail_task_later(const Run& run, std::uint32_t task, std::string text);
   void apply_failures();
+  bool give_up_unneeded();
   void fail_task(Run& run, std::uint32_t task, const CausePtr& cause);
   void fail(Run& run, protocol::RunOutcome outcome, const CausePtr& cause);
   void abandon_doomed(const CausePtr& cause);

@@ -20,18 +20,32 @@ void Core::fail_task_later(const Run& run, std::uint32_t task, std::string text)
 
 void Core::apply_failures() {
   recover();
-  for (std::size_t next = 0; next < failures_.size(); ++next) {
-    const Failure failure = failures_[next];
-    Run& run = run_at(failure.run);
-    if (failure.task == Failure::whole_run) {
-      fail(run, failure.outcome, failure.cause);
-    } else {
-      fail_task(run, failure.task, failure.cause);
+  do {
+    for (std::size_t next = 0; next < failures_.size(); ++next) {
+      const Failure failure = failures_[next];
+      Run& run = run_at(failure.run);
+      if (failure.task == Failure::whole_run) {
+        fail(run, failure.outcome, failure.cause);
+      } else {
+        fail_task(run, failure.task, failure.cause);
+      }
+      recover();
     }
-    recover();
-  }
-  failures_.clear();
+    failures_.clear();
+  } while (give_up_unneeded());
   for (const std::uint32_t slot : std::exchange(hurt_, {})) finish_if_done(run_at(slot));
+}
+
+/// What was being made again of runs that have ended, and that nobody needs any more, is not made.
+/// Returns whether there was any.
+bool Core::give_up_unneeded() {
+  for (const std::uint32_t slot : erasable_) {
+    const Run* run = runs_[slot].get();
+    if (run == nullptr || run->is_needed() || run->tasks.unfinished() == 0) continue;
+    fail_later(*run, protocol::RunOutcome::cancelled, ErrorKind::cancelled,
+               run->label() + ": its results are needed no more");
+  }
+  return !failures_.empty();
 }
 
 /// Ends a task for good, and all that descends from it; whatever else there is goes on.

@@ -111,6 +111,8 @@ struct Run {
   SlotAccount slot_time;         ///< of all workers: when it was submitted; ended: since then
   protocol::RebalanceStats rebalance;
 
+  /// It goes on, or its data are wanted or read.
+  bool is_needed() const { return !is_ended || pinned > 0 || outside_uses > 0; }
   std::uint32_t output_count() const { return graph ? graph->output_count() : 0; }
   /// The datum a task of this run calls `datum`.
   DataRef resolve(std::uint32_t datum) const {

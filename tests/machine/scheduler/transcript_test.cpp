@@ -317,6 +317,25 @@ TEST_F(Transcript, LostDataAreMadeAgainAndStaleReportsIgnored) {
   EXPECT_EQ(told<protocol::RunEnded>().size(), 1u);
 }
 
+TEST_F(Transcript, WhatIsMadeAgainIsGivenUpWhenNobodyNeedsItAnyMore) {
+  join(1);
+  submit(0, graph_of({{}}, {0}));
+  done(1, 0);
+  auto reader = graph_of({{2}, {0}}, {1});
+  reader->external_bytes = {8};
+  submit(1, reader, {{{session, 0}, 0}});
+  step(FromWorker{PeerId{1}, protocol::TasksDone{{session, 1}, {0, 1}, {1, 1}, {9, 9}, {}}});
+  join(2);
+  lose(1);
+  EXPECT_EQ(engine_.unfinished_tasks(), 3u);
+  step(FromDriver{session, protocol::ReleaseData{{{{session, 0}, 0}}}});
+  EXPECT_EQ(engine_.unfinished_tasks(), 3u) << "run 1 reads it";
+  step(FromDriver{session, protocol::ReleaseData{{{{session, 1}, 1}}}});
+  EXPECT_EQ(engine_.unfinished_tasks(), 0u);
+  EXPECT_EQ(sent<protocol::RevokeTasks>(2).size(), 2u);
+  EXPECT_TRUE(told<protocol::RunEnded>().empty());
+}
+
 TEST_F(Transcript, AReportSaysHowLongEachWorkerWasThere) {
   join(1);
   submit(0, graph_of({{}, {}}, {0, 1}));
