@@ -85,6 +85,8 @@ void Outbox::free(PeerIndex peer, DatumId datum) {
 void Outbox::relocate(PeerIndex worker, DatumId datum, PeerIndex holder) {
   if (!workers_.at(worker).is_alive || !workers_.at(worker).is_worker) return;
   introduce(worker, holder);
+  Gathered& before = gathered(worker);
+  if (!before.assignments.empty() || !before.templates.empty()) flush(worker, before);
   protocol::Relocate& message = gathered(worker).relocations;
   message.data.push_back(datum);
   message.holder.push_back(workers_.at(holder).id);
@@ -114,14 +116,14 @@ void Outbox::flush(PeerIndex index, Gathered& all) {
     if (!all.freed.empty()) {
       to_worker(index, protocol::FreeData{std::move(all.freed)});
     }
+    if (!all.relocations.data.empty()) {
+      to_worker(index, std::move(all.relocations));
+    }
     for (auto& message : all.assignments) {
       to_worker(index, std::move(message));
     }
     for (auto& message : all.templates) {
       to_worker(index, std::move(message));
-    }
-    if (!all.relocations.data.empty()) {
-      to_worker(index, std::move(all.relocations));
     }
   } else if (peer.is_alive && !all.freed.empty()) {
     to_driver(peer.session, protocol::PutDataUnused{std::move(all.freed)});

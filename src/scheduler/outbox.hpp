@@ -9,7 +9,8 @@
 namespace ashlar::scheduler {
 
 /// Gathers what one step says to each worker, so that it leaves in few messages. For each worker
-/// the order is: templates dropped, revocations, frees, assignments, templates run, relocations.
+/// the order is: templates dropped, revocations, frees, relocations, assignments, templates run;
+/// what is relocated after it was assigned is so in a message of its own.
 class Outbox {
  public:
   explicit Outbox(WorkerTable& workers) : workers_(workers) {}
