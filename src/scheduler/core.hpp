@@ -240,6 +240,7 @@ class Core {
   void recover();
   bool run_again(Run& run, std::uint32_t task);
   void give_up(DataRef ref, const std::string& reason);
+  DataRef taken_by(const Run& run, std::uint32_t task) const;
   void lose_taken(Run& run, std::uint32_t task);
   void fail_impossible(Run& run);
   void fail_unplaceable(Run& run);

@@ -91,15 +91,19 @@ void Core::revoke(Run& run, std::uint32_t task, Moved why) {
   lose_taken(run, task);
 }
 
+/// The input that the task, as it was assigned last, may take over; no_run: none.
+DataRef Core::taken_by(const Run& run, std::uint32_t task) const {
+  if (!run.tasks.at(task).takes_over) return {};
+  return run.resolve(run.graph->inputs_of(task)[run.graph->reuse_input[task]]);
+}
+
 /// An input that a task may have taken over, which was assigned and is no more, may be gone.
 void Core::lose_taken(Run& run, std::uint32_t task) {
-  const TaskRecord& record = run.tasks.at(task);
-  if (!record.takes_over) return;
-  const std::uint32_t position = run.graph->reuse_input[task];
-  const DataRef taken = run.resolve(run.graph->inputs_of(task)[position]);
-  if (datum(taken).primary != record.worker) return;
-  outbox_.free(record.worker, id_of(taken));
-  remove_holder(taken, record.worker);
+  const DataRef taken = taken_by(run, task);
+  const PeerIndex worker = run.tasks.at(task).worker;
+  if (taken.run == DataRef::no_run || datum(taken).primary != worker) return;
+  outbox_.free(worker, id_of(taken));
+  remove_holder(taken, worker);
 }
 
 void Core::void_tasks(PeerIndex worker, const WorkerLost& event) {

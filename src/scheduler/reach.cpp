@@ -248,8 +248,13 @@ bool Core::can_be_made_again(DataRef ref) const {
     const Run& run = run_at(at.run);
     if (!run.graph) return false;
     const std::uint32_t maker = run.producer[at.index];
-    if (is_unfinished(run.tasks.state(maker))) continue;
-    if (run.tasks.state(maker) != TaskState::done) return false;
+    const TaskState state = run.tasks.state(maker);
+    if (state == TaskState::assigned) {  // it is taken back, with what it may have taken over
+      const DataRef taken = taken_by(run, maker);
+      if (taken.run != DataRef::no_run) open.push_back(taken);
+    }
+    if (is_unfinished(state)) continue;
+    if (state != TaskState::done) return false;
     for (const std::uint32_t name : run.graph->inputs_of(maker)) {
       const DataRef input = run.resolve(name);
       if (input.run == DataRef::no_run) return false;

@@ -41,6 +41,7 @@ class Reach : public testing::Test {
               std::vector<DatumId> externals = {}, float flops = 1000) {
     auto graph = graph_of(tasks, std::move(wanted), flops);
     graph->external_bytes.assign(externals.size(), 8);
+    graph->reuse_input = reuse_input_;
     graph->constraints.push_back({});
     for (const std::string& name : where) {
       graph->constraint.push_back(static_cast<std::uint32_t>(graph->constraints.size()));
@@ -135,7 +136,8 @@ class Reach : public testing::Test {
   std::map<DatumId, std::uint64_t> put_;
   std::map<std::uint32_t, std::vector<std::uint32_t>> ran_;  ///< by task: on whom
   std::vector<protocol::RunEnded> ended_;
-  int refused_ = 0;  ///< fetches
+  std::vector<std::uint32_t> reuse_input_;  ///< of graphs that are submitted
+  int refused_ = 0;                         ///< fetches
   bool is_idle_ = false;
 };
 
@@ -233,6 +235,26 @@ TEST_F(Reach, WhatCannotBeIsAnErrorThatNamesTheLink) {
                  "(tcp://host-a:1): connection refused",
                  "firewall", "--listen", "certificates"});
   EXPECT_EQ(refused_, 1);
+}
+
+TEST_F(Reach, SoIsWhatWouldTakeWithItWhatCannotBeMadeAgain) {
+  join(2);
+  submit(0, {{}}, {"a"}, {0});
+  play();
+  constexpr std::uint32_t none = graph::TaskGraph::no_input;
+  reuse_input_ = {none, 0, none};
+  is_idle_ = true;
+  submit(1, {{3}, {0}, {1}}, {"a", "", "b"}, {2}, {{{session, 0}, 0}});
+  play();
+  ASSERT_TRUE(workers_[PeerId{1}].will_make({{session, 1}, 1}));
+  step(FromDriver{session, protocol::ReleaseData{{{{session, 0}, 0}}}});
+  workers_[PeerId{1}].run({{session, 1}, 0}, false);
+  play();
+  cut(1, 2);
+  play();
+  is_idle_ = false;
+  play();
+  expect_failed({"cannot be made again elsewhere", "worker b", "cannot fetch from worker a"});
 }
 
 TEST_F(Reach, SoIsAProgramsDataThatNoWorkerReaches) {
