@@ -295,6 +295,8 @@ void Core::on_worker(PeerIndex worker, const protocol::DataMissing& message) {
 void Core::datum_missing(PeerIndex worker, DataRef ref, PeerIndex asked) {
   Datum& d = datum(ref);
   if (!d.is_available()) return;  // its consumers were revoked, or ended
+  // It has none: it had said so of one that was freed meanwhile, before the datum was made again.
+  if (d.primary == worker && maker_of(ref) != worker) asked = worker;
   if (d.is_made && asked != no_peer) {
     // Taken at its word, and told as one who has yet to get the datum: it may need it itself.
     auto* replica = replicas_.find(d, asked);

@@ -317,6 +317,28 @@ TEST_F(Transcript, LostDataAreMadeAgainAndStaleReportsIgnored) {
   EXPECT_EQ(told<protocol::RunEnded>().size(), 1u);
 }
 
+TEST_F(Transcript, ACopyThatWasFreedAsItCameIsNotTakenForOneOfWhatIsMadeAgain) {
+  join(1);
+  join(2, {"read"});
+  auto graph = graph_of({{}, {0}}, {1});
+  graph->kernels = {"add", "read"};
+  graph->kernel = {0, 1};
+  submit(0, graph);
+  done(1, 0);
+  join(3);
+  lose(1);
+  EXPECT_EQ(sent<protocol::FreeData>(2).size(), 1u);
+  say(2, protocol::DataAcquired{{session, 0}, {{{session, 0}, 0}}, 0, 8});  // sent before that
+  done(3, 0, 2);
+  join(4);
+  lose(3);
+  say(2, protocol::DataMissing{{{{session, 0}, 0}}, {PeerId{3}}});
+  EXPECT_EQ(sent<protocol::AssignTasks>(4).size(), 1u);
+  done(4, 0, 3);
+  done(2, 1, 3);
+  EXPECT_EQ(told<protocol::RunEnded>().size(), 1u);
+}
+
 TEST_F(Transcript, WhatIsMadeAgainIsGivenUpWhenNobodyNeedsItAnyMore) {
   join(1);
   submit(0, graph_of({{}}, {0}));
