@@ -99,7 +99,10 @@ PeerIndex Core::home_of(const Run& run, std::uint32_t task) const {
     lead += holder == most ? 1 : std::size_t(-1);
   }
   const auto held = static_cast<std::size_t>(std::ranges::count(inputs, most, holder_of));
-  return 2 * held > inputs.size() ? most : no_peer;
+  if (2 * held <= inputs.size() || most == no_peer) return no_peer;
+  const std::uint32_t requirement =
+      run.tasks.classes()[run.tasks.at(task).task_class].requirement;
+  return workers_.is_usable(most) && workers_.meets(most, requirement) ? most : no_peer;
 }
 
 void Core::leave_home(Run& run, std::uint32_t task) {

@@ -113,7 +113,7 @@ struct Limits {
   double copy_bandwidth = 2.0e9;
   /// Assumed for fetching what a task lacks, beside its bytes: waiting for it, once per task …
   Duration remote_latency = Duration::microseconds(100);
-  Duration local_latency = Duration::microseconds(2);
+  Duration local_latency = Duration::microseconds(1);
   /// … and the work of each fetch from another host, or process.
   Duration fetch_work = Duration::microseconds(3);
   Duration local_fetch_work = Duration::microseconds(1);
@@ -122,10 +122,11 @@ struct Limits {
   std::uint64_t passed_on_bytes_min = 1 << 16;
   /// A task leaves the worker that has its inputs only for one that could start it sooner by more
   /// than this and a quarter of its time, or by as much as it would wait there: lesser differences
-  /// come and go, moved data do not come back.
+  /// come and go, moved data do not come back. Of shorter tasks neighbours are kept together.
   Duration locality_slack = Duration::microseconds(500);
-  /// For how long a worker with short tasks may keep to itself what it has done. While windows are
-  /// filled, so much is presumed done: queues are compared as they are, not as they were when told.
+  /// For how long a worker with short tasks may keep to itself what it has done. While the windows of
+  /// a host are filled, at most so much is presumed done of each queue: they are compared as they are,
+  /// not as they were when told.
   Duration report_delay = Duration::milliseconds(1);
   /// What it costs to wake a worker that sleeps.
   Duration wake_up = Duration::microseconds(30);

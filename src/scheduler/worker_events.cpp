@@ -283,7 +283,10 @@ void Core::on_worker(PeerIndex worker, const protocol::DataMissing& message) {
         drop_peer(worker, "misses a datum that never was");
         return;
     }
-    const PeerIndex asked = workers_.find(message.peer[i]);
+    // One that is taken to have it itself has none: what it said it had was freed, and the datum made
+    // again, meanwhile.
+    const bool is_false_holder = datum(ref).primary == worker && maker_of(ref) != worker;
+    const PeerIndex asked = is_false_holder ? worker : workers_.find(message.peer[i]);
     if (can_reach(worker, asked)) {
       datum_missing(worker, ref, asked);
     } else {
@@ -295,8 +298,6 @@ void Core::on_worker(PeerIndex worker, const protocol::DataMissing& message) {
 void Core::datum_missing(PeerIndex worker, DataRef ref, PeerIndex asked) {
   Datum& d = datum(ref);
   if (!d.is_available()) return;  // its consumers were revoked, or ended
-  // It has none: it had said so of one that was freed meanwhile, before the datum was made again.
-  if (d.primary == worker && maker_of(ref) != worker) asked = worker;
   if (d.is_made && asked != no_peer) {
     // Taken at its word, and told as one who has yet to get the datum: it may need it itself.
     auto* replica = replicas_.find(d, asked);

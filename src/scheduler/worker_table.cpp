@@ -276,14 +276,17 @@ void WorkerTable::fill_together() {
   opened_.clear();
 }
 
-/// The worker will have gone on since it last told what it has done.
+/// The worker will have gone on since it last told what it has done; all but the share of what its
+/// slots run may be done.
 void WorkerTable::presume_progress(PeerIndex worker) {
   Peer& peer = peers_[worker];
-  peer.progress_ns = 0;
-  if (peer.assigned <= peer.slots) return;
-  peer.progress_ns = std::clamp((now_ - peer.busy_since).ns, std::int64_t{0},
-                                std::min(load_ns(worker), limits_.report_delay.ns));
-  update_heaps(worker);
+  const std::int64_t before = std::exchange(peer.progress_ns, 0);
+  if (peer.assigned > peer.slots) {
+    const std::int64_t waiting = load_ns(worker) / peer.assigned * (peer.assigned - peer.slots);
+    peer.progress_ns = std::clamp((now_ - peer.busy_since).ns, std::int64_t{0},
+                                  std::min(waiting, limits_.report_delay.ns));
+  }
+  if (peer.progress_ns != before) update_heaps(worker);
 }
 
 void WorkerTable::count(std::vector<bool>& which, PeerIndex worker, bool is_one,

@@ -163,11 +163,15 @@ class WorkerTable {
     return position != Peer::none_position && peers_[worker].is_repeatable[position];
   }
   bool is_usable(PeerIndex worker) const { return is_usable(peers_[worker]); }
+  /// Whether it has the kernel, and ever the resources.
+  bool meets(PeerIndex worker, std::uint32_t requirement) const {
+    return meets(peers_[worker], requirements_[requirement]);
+  }
   /// A window is filled once it has run half empty, so that tasks travel in batches. With more
   /// than one window, half empty or not.
   bool has_room(PeerIndex worker, std::uint32_t windows = 1) const;
   bool has_resources(PeerIndex worker, const Requirement& requirement) const;
-  /// Queued time per slot, as a key for comparison.
+  /// Queued time per slot, less what is presumed done, as a key for comparison.
   std::int64_t load_ns(PeerIndex worker) const;
   /// load_ns() with what its host has to do besides.
   std::int64_t busy_ns(PeerIndex worker) const { return load_ns(worker) + peers_[worker].heat_ns; }

@@ -143,7 +143,7 @@ class LeastLoaded final : public Policy {
     for (const Estimate& e : estimates_) {
       std::int64_t finish = e.finish_ns;
       if (e.waiting_ns > least_waiting) {
-        finish += std::min({e.start_ns / 2, slack, 2 * e.waiting_ns});
+        finish += std::min({e.start_ns / 2, slack, e.waiting_ns});
       }
       const bool is_elsewhere =
           question.owner != no_host && view.workers.at(e.worker).host != question.owner;
@@ -255,13 +255,20 @@ class LeastLoaded final : public Policy {
     const double pressure = pressure_ns(view, question, peer) + static_cast<double>(peer.heat_ns);
     std::int64_t queue = view.workers.load_ns(worker);
     if (view.kept.has_before(worker, question.turn)) queue += peer.kept_ns / peer.slots;
-    if (question.home != no_peer && question.home != worker) queue += peer.home_ns / peer.slots;
+    if (question.home != no_peer && question.home != worker) queue += home_ns(view, question, peer);
     const std::int64_t made = makers_.without(worker);
     const std::int64_t sent = far_count > 0 ? made + links_free_ns(view, worker) : made;
     const std::int64_t start = std::max(queue, sent);
     return {worker, start, start + static_cast<std::int64_t>(moving + running + pressure),
             static_cast<std::int64_t>(moving),
             std::max(queue, made) + static_cast<std::int64_t>(moving + running)};
+  }
+
+  /// What will probably come to the worker, per slot. Of short tasks no more than it would be given
+  /// now: more than that it does not keep from others, who have nothing to do.
+  static std::int64_t home_ns(const View& view, const Question& question, const Peer& peer) {
+    const std::int64_t all = peer.home_ns / peer.slots;
+    return question.taken_over != nullptr ? all : std::min(all, view.limits.window_time.ns);
   }
 
   /// Grows from nothing at 80 % of the memory limit to ten windows of work at the limit.

@@ -291,5 +291,16 @@ TEST(LeastLoaded, EachWorkerHasItsPartOfEveryRowOfAStencil) {
   }
 }
 
+// In order of rank all that one worker has the inputs of comes first.
+TEST(LeastLoaded, NoWorkerIsIdleWhileTheInputsOfTheNextShortTasksAreElsewhere) {
+  constexpr std::uint32_t workers = 8, columns = 40'000;
+  constexpr std::int64_t task_ns = 50'000;
+  Cluster cluster{workers, {}, Duration::milliseconds(1)};
+  const auto cost = [](std::uint32_t, std::uint32_t) { return task_ns; };
+  cluster.run_stencil(8, 100, cost);  // learns the time
+  constexpr std::int64_t bound = 2 * columns / workers * task_ns;
+  EXPECT_LE(cluster.run_stencil(columns, 2, cost), bound * 105 / 100);
+}
+
 }  // namespace
 }  // namespace ashlar::scheduler
