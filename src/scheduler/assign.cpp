@@ -13,6 +13,7 @@ void Core::place() {
   ++round_;
   workers_.follow_usual_time();
   workers_.take_also_opened(freed_);
+  left_to_place_ = limits_.placed_a_step;
   let_go_where_room();
   do {
     place_ready();
@@ -25,12 +26,14 @@ void Core::place() {
 
 /// Sessions take turns, each gives its best task, until no worker has room or nothing can be
 /// placed. Rooms only shrink during a round, so what found none is not asked again. What is to be
-/// kept is kept a part at a time: those it is kept for are at work and give rise to more rounds.
+/// kept is kept a part at a time: those it is kept for are at work and give rise to more rounds. So
+/// do those that have just been given something, when it is as much as a step may place.
 void Core::place_ready() {
   constexpr std::size_t kept_a_time = 4096;
   const std::size_t kept_most = kept_.size() + kept_a_time;
   std::uint16_t task_class = 0;
-  while (workers_.open_count() > 0 && kept_.size() < kept_most) {
+  for (; workers_.open_count() > 0 && kept_.size() < kept_most && left_to_place_ > 0;
+       --left_to_place_) {
     Run* run = next_run(task_class);
     if (run == nullptr) break;
     TaskClass& asked = run->tasks.classes()[task_class];

@@ -453,6 +453,7 @@ class Core {
 
   SessionId next_session_{0};  ///< whose turn it is
   std::uint64_t round_ = 0;    ///< placement rounds so far
+  std::uint32_t left_to_place_ = 0;  ///< tasks, in this step
   std::uint32_t steps_ = 0;
   KeptTasks kept_;
   Instant last_progress_;

@@ -15,6 +15,26 @@ Message& entry_of(std::vector<Message>& messages, RunId run) {
   return messages.back();
 }
 
+/// For some tasks: growing each vector from nothing costs more than what is not used.
+void make_room(protocol::AssignTasks& message) {
+  constexpr std::size_t tasks = 16, inputs = 3 * tasks;
+  message.task.reserve(tasks);
+  message.attempt.reserve(tasks);
+  message.kernel.reserve(tasks);
+  message.rank.reserve(tasks);
+  message.expected_ns.reserve(tasks);
+  message.reuse_input.reserve(tasks);
+  message.input_count.reserve(tasks);
+  message.output_count.reserve(tasks);
+  message.param_bytes.reserve(tasks);
+  message.deliver.reserve(tasks);
+  message.inputs.reserve(inputs);
+  message.input_bytes.reserve(inputs);
+  message.input_holder.reserve(inputs);
+  message.outputs.reserve(tasks);
+  message.output_bytes.reserve(tasks);
+}
+
 }  // namespace
 
 void Outbox::to_driver(SessionId session, protocol::SchedulerToDriver message) {
@@ -93,7 +113,9 @@ void Outbox::relocate(PeerIndex worker, DatumId datum, PeerIndex holder) {
 }
 
 protocol::AssignTasks& Outbox::assignment(PeerIndex worker, RunId run) {
-  return entry_of(gathered(worker).assignments, run);
+  protocol::AssignTasks& message = entry_of(gathered(worker).assignments, run);
+  if (message.task.capacity() == 0) make_room(message);
+  return message;
 }
 
 void Outbox::drop_template(PeerIndex worker, SessionId session, std::uint32_t number) {

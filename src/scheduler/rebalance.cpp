@@ -45,7 +45,8 @@ void Core::rebalance() {
   if (has_ticked_) speculate();
   // Who waits for inputs is looked for at ticks.
   if (workers_.spare_count() == 0 && !has_ticked_) return;
-  if (workers_.backlog_count() == 0 || now_ < next_steal_ || !steal()) return;
+  if (workers_.backlog_count() == 0 || left_to_place_ == 0) return;
+  if (now_ < next_steal_ || !steal()) return;
   workers_.settle();
   place();
 }

@@ -101,6 +101,9 @@ struct Limits {
   /// Predicted work per slot assigned ahead to one worker, beyond two tasks per slot: many round
   /// trips long, but short beside a run, so that a worker that is slowed down gets less.
   Duration window_time = Duration::milliseconds(5);
+  /// Tasks placed in one step, which comes with each report and tick: what thousands of workers may
+  /// be given at once is sent part by part, and the first of them start meanwhile.
+  std::uint32_t placed_a_step = 1 << 18;
   /// Workers that hold a task's inputs may be given more windows ahead than others, since moving
   /// data costs, too.
   std::uint32_t holder_windows = 2;

@@ -31,48 +31,50 @@ struct Given {
 /// Of a task: it may as well run on any host.
 inline constexpr std::uint32_t no_host = ~std::uint32_t{0};
 
-/// A process with a store: a worker, or a session's driver.
-struct Peer {
-  PeerId id;
-  std::string name;
-  protocol::Endpoint endpoint;
+/// A process with a store: a worker, or a session's driver. What each decision looks at comes first,
+/// in two lines of the cache: of thousands of workers no more than that stays there.
+struct alignas(64) Peer {
   std::uint32_t host = 0;  ///< equal for processes that share memory
   bool is_worker = false;
   bool is_alive = true;
   bool is_leaving = false;
-  bool is_dropped = false;     ///< said the impossible: not listened to any more
-  SessionId session;           ///< drivers
-  std::vector<bool> was_told;  ///< peers it has been told of
+  bool is_dropped = false;  ///< said the impossible: not listened to any more
 
   // Workers.
-  Instant joined, left;
   std::uint32_t slots = 1;
+  std::uint32_t slots_held = 0;  ///< by tasks that were taken back and still run
+  std::uint32_t assigned = 0;
+  std::uint32_t beside = 0;        ///< of these, tasks beside its window
+  std::uint32_t worker_class = 0;  ///< equal for workers with the same kinds of resources
+  std::int64_t queued_ns = 0;
+  std::int64_t progress_ns = 0;  ///< per slot, presumed done of that, though not told yet
+  std::int64_t kept_ns = 0;      ///< of tasks kept for it while it is full
+  std::int64_t home_ns = 0;      ///< of assignable tasks that will probably come to it
+  std::int64_t heat_ns = 0;      ///< it is chosen like one with so much more work
+  double slowness = 1;           ///< measured time over that of the average worker
   std::uint64_t memory_limit = 0;
   std::uint64_t memory_used = 0;
+  Instant busy_since;                ///< what runs, runs since then or longer
+  std::uint64_t done = 0;            ///< tasks
+  std::vector<std::uint32_t> pools;  ///< it is a member of
+  std::vector<Given> given;  ///< what is assigned, in that order, and some that is no more
   std::vector<std::uint32_t> kernel_position;  ///< by kernel id; none_position: lacks it
   std::vector<bool> is_repeatable;             ///< by position of the kernel
   std::vector<std::int64_t> resources_free;    ///< by resource id, in millionths
   std::vector<std::int64_t> resources_total;
-  std::uint32_t assigned = 0;
-  std::uint32_t beside = 0;  ///< of these, tasks beside its window
-  std::vector<Given> given;  ///< what is assigned, in that order, and some that is no more
-  Instant busy_since;        ///< what runs, runs since then or longer
-  std::uint64_t done = 0;    ///< tasks
-  std::int64_t queued_ns = 0;
-  std::int64_t progress_ns = 0;    ///< per slot, presumed done of that, though not told yet
-  std::uint32_t slots_held = 0;    ///< by tasks that were taken back and still run
-  std::int64_t kept_ns = 0;        ///< of tasks kept for it while it is full
-  std::int64_t home_ns = 0;        ///< of assignable tasks that will probably come to it
-  double slowness = 1;             ///< measured time over that of the average worker
-  std::uint32_t worker_class = 0;  ///< equal for workers with the same kinds of resources
   WorkerSpeed speed;
   HostLoad load;
-  std::int64_t heat_ns = 0;          ///< it is chosen like one with so much more work
-  std::vector<std::uint32_t> pools;  ///< it is a member of
-  std::uint64_t sent = 0;            ///< messages to it
+  std::uint64_t sent = 0;  ///< messages to it
   bool keeps_templates = false;
+  Instant joined, left;
   /// What it said when it last said something; holds while it has seen all that was sent.
   std::optional<protocol::MemoryShort> shortage;
+
+  PeerId id;
+  std::string name;
+  protocol::Endpoint endpoint;
+  SessionId session;           ///< drivers
+  std::vector<bool> was_told;  ///< peers it has been told of
 
   bool is_short() const { return is_alive && shortage && shortage->received == sent; }
   /// Whether so much ever fits into its memory.

@@ -198,6 +198,7 @@ inline Limits model_limits(PolicyKind policy, std::uint64_t seed) {
     limits.remote_latency = {};
   }
   limits.window_tasks = 6;
+  if (seed % 5 == 0) limits.placed_a_step = 3;
   limits.attempts_killed = 200;
   return limits;
 }

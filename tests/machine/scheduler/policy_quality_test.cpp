@@ -291,6 +291,17 @@ TEST(LeastLoaded, EachWorkerHasItsPartOfEveryRowOfAStencil) {
   }
 }
 
+TEST(LeastLoaded, WhatAStepMayNotPlaceIsPlacedByTheNextOnes) {
+  Limits limits;
+  limits.placed_a_step = 3;
+  Cluster cluster{4, limits};
+  const auto cost = [](std::uint32_t, std::uint32_t) { return 100'000; };
+  cluster.run_stencil(16, 20, cost);  // learns the time
+  const std::int64_t found = cluster.run_stencil(16, 200, cost);
+  EXPECT_GE(found, 16 * 200 / 4 * 100'000);
+  EXPECT_LE(found, 16 * 200 / 4 * 100'000 * 14 / 10);
+}
+
 // In order of rank all that one worker has the inputs of comes first.
 TEST(LeastLoaded, NoWorkerIsIdleWhileTheInputsOfTheNextShortTasksAreElsewhere) {
   constexpr std::uint32_t workers = 8, columns = 40'000;
