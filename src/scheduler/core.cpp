@@ -241,6 +241,7 @@ void Core::finish_if_done(Run& run) {
 void Core::send_ended(Run& run, protocol::RunOutcome outcome, ErrorKind kind, std::string error) {
   run.slot_time = slot_time_of(run);
   run.is_ended = true;
+  run.ended_well = outcome == protocol::RunOutcome::done;
   run.ended = now_;
   erasable_.push_back(run.slot);
   if (!is_open(run.id.session)) return;

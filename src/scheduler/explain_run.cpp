@@ -16,6 +16,13 @@ constexpr std::size_t listed_runs_max = 50;
 /// Runs without end that are looked at for the newest one of a session.
 constexpr int looked_at_max = 4096;
 
+/// None: nothing failed until the run had ended.
+const Cause* why_failed(const Run& run) {
+  if (run.ended_well) return nullptr;
+  if (run.end_cause) return run.end_cause.get();
+  return run.causes.empty() ? nullptr : run.causes.front().get();
+}
+
 }  // namespace
 
 std::string Core::explain(const protocol::Explain& question, SessionId asker) const {
@@ -101,21 +108,23 @@ std::string Core::headline(const Run& run) const {
   out << run.label() << " of session " << run.id.session.value << ": ";
   if (!run.is_ended) {
     out << "goes on";
-  } else if (run.end_cause || !run.causes.empty()) {
-    const Cause& cause = run.end_cause ? *run.end_cause : *run.causes.front();
-    out << (cause.kind == ErrorKind::cancelled ? "cancelled" : "failed");
+  } else if (const Cause* cause = why_failed(run)) {
+    out << (cause->kind == ErrorKind::cancelled ? "cancelled" : "failed");
   } else {
     out << "done";
   }
-  out << ", " << tasks.count(TaskState::done) << " of " << count_text(tasks.size(), "task")
-      << " done";
+  const std::uint32_t done = run.ended_well ? tasks.size() : tasks.count(TaskState::done);
+  out << ", " << done << " of " << count_text(tasks.size(), "task") << " done";
   constexpr std::pair<TaskState, const char*> others[] = {{TaskState::assigned, "on workers"},
                                                           {TaskState::assignable, "ready"},
                                                           {TaskState::waiting, "waiting"},
                                                           {TaskState::failed, "failed"},
                                                           {TaskState::cancelled, "cancelled"}};
   for (const auto& [state, name] : others) {
-    if (tasks.count(state) > 0) out << ", " << tasks.count(state) << " " << name;
+    if (!run.ended_well && tasks.count(state) > 0) out << ", " << tasks.count(state) << " " << name;
+  }
+  if (run.ended_well && tasks.unfinished() > 0) {
+    out << ", " << tasks.unfinished() << " being made again";
   }
   out << (run.is_ended ? ", after " : ", for ")
       << time_text(static_cast<double>(length_of(run).ns));
@@ -140,9 +149,8 @@ std::string Core::explain_run(const Run& run) const {
   std::ostringstream out;
   out << headline(run) << "\nbound by: " << bounds.line()
       << "\nshares of that time:" << bounds.table();
-  if (!run.causes.empty() || run.end_cause) {
-    const Cause& cause = run.end_cause ? *run.end_cause : *run.causes.front();
-    out << "\nit failed first with: " << clipped(cause.text, error_bytes_max);
+  if (const Cause* cause = why_failed(run)) {
+    out << "\nit failed first with: " << clipped(cause->text, error_bytes_max);
   }
   if (run.is_ended) return out.str();
   // What is ready or waits first says most about why the run is not further.

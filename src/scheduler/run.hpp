@@ -75,7 +75,8 @@ struct Run {
   bool is_instantiated = false;                           ///< placed as its template says
   std::uint64_t membership = 0;                           ///< WorkerTable's, when it was submitted
 
-  bool is_ended = false;  ///< its RunEnded was sent
+  bool is_ended = false;    ///< its RunEnded was sent …
+  bool ended_well = false;  ///< … with all results, whatever is lost later
   bool delivers = false;
   bool ends_on_failure = false;
   bool is_held = false;                        ///< StreamHeld

@@ -356,6 +356,13 @@ TEST_F(Transcript, WhatIsMadeAgainIsGivenUpWhenNobodyNeedsItAnyMore) {
   EXPECT_EQ(engine_.unfinished_tasks(), 0u);
   EXPECT_EQ(sent<protocol::RevokeTasks>(2).size(), 2u);
   EXPECT_TRUE(told<protocol::RunEnded>().empty());
+  for (const std::uint32_t run : {0u, 1u}) {
+    step(FromDriver{session, protocol::Explain{.run = run}});
+  }
+  for (const auto& answer : told<protocol::Explanation>()) {
+    EXPECT_NE(answer.text.find(": done"), std::string::npos) << answer.text;
+    EXPECT_EQ(answer.text.find("cancelled"), std::string::npos) << answer.text;
+  }
 }
 
 TEST_F(Transcript, AReportSaysHowLongEachWorkerWasThere) {
