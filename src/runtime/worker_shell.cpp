@@ -144,8 +144,8 @@ WorkerShell::~WorkerShell() {
 
 WorkerShell::End WorkerShell::serve(std::shared_ptr<net::Link> link) {
   loop_.start();
-  loop_.dispatch([this, link = std::move(link)] {
-    link_ = link;
+  loop_.dispatch([this, link = std::move(link)]() mutable {
+    link_ = std::move(link);
     last_heard_ = now();
     protocol::Hello hello;
     hello.role = protocol::Role::worker;

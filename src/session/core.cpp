@@ -169,8 +169,11 @@ std::shared_ptr<Core> Core::connect(const std::string& address, const ConnectOpt
   core->make_driver(exchange);
   core->loop_.start();
   const Duration timeout = Duration::milliseconds(options.timeout.count());
-  auto link = runtime::dial(core->loop_, address, timeout, exchange.tls);
-  core->loop_.dispatch([core, link] { core->driver_->join(link); });
+  // A link ends where it is polled: nobody else keeps it.
+  core->loop_.dispatch([self = core.get(), link = runtime::dial(core->loop_, address, timeout,
+                                                                exchange.tls)]() mutable {
+    self->driver_->join(std::move(link));
+  });
   const auto is_settled = [&] { return core->driver_->is_joined() || core->is_disconnected(); };
   // A handshake that takes too long says so itself.
   const Duration patience = exchange.tls ? timeout + Duration::seconds(1) : timeout;
