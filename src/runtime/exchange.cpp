@@ -17,9 +17,6 @@ namespace ashlar::runtime {
 
 namespace {
 
-/// A datum that comes spoiled so often is taken for lost at that peer.
-constexpr int spoiled_max = 4;
-
 std::string random_name() {
   std::random_device device;
   std::uint64_t bits = (std::uint64_t{device()} << 32) | device();
@@ -193,7 +190,7 @@ void Exchange::spoiled(PeerLink& link, std::uint64_t request) {
   const DatumId datum = asked.mapped();
   auto fetching = fetching_.extract(datum);
   ASHLAR_CHECK(!fetching.empty(), "a datum that is asked for is being fetched");
-  if (++fetching.mapped().times_spoiled < spoiled_max) {
+  if (++fetching.mapped().times_spoiled < options_.spoiled_max) {
     ask(link, datum, fetching.mapped());
   } else {
     events_.on_fetch_failed(datum, link.peer_, {});
@@ -206,7 +203,8 @@ void Exchange::missed(const DatumId& datum, PeerId peer, Missed how, const std::
   auto fetching = fetching_.extract(datum);
   if (how != Missed::link_is_gone && !fetching.empty()) {
     if (how == Missed::is_spoiled) ++fetching.mapped().times_spoiled;
-    PeerLink* link = fetching.mapped().times_spoiled < spoiled_max ? outgoing(peer) : nullptr;
+    const bool is_given_up = fetching.mapped().times_spoiled >= options_.spoiled_max;
+    PeerLink* link = is_given_up ? nullptr : outgoing(peer);
     if (link != nullptr) return ask(*link, datum, fetching.mapped());
   }
   events_.on_fetch_failed(datum, peer, how == Missed::is_spoiled ? std::string() : why);
@@ -232,9 +230,7 @@ Exchange::Given Exchange::given(DatumId datum) const {
   return {{is_followed ? read_ : nullptr, datum}, buffer == nullptr ? store::Buffer() : *buffer};
 }
 
-std::vector<DatumId> Exchange::take_read() {
-  return read_->data.take();
-}
+std::vector<DatumId> Exchange::take_read() { return read_->data.take(); }
 
 void Exchange::give(PeerLink& link, std::uint64_t number, DatumId datum, bool is_push,
                     const protocol::Urgency& urgency) {

@@ -61,6 +61,9 @@ class Exchange {
     std::uint64_t inline_bytes = 4096;
     int connect_timeout_ms = 5000;
     int introduction_ms = 10'000;  ///< who connects says by then who it is
+    /// A datum that has come spoiled so often is taken for lost at that peer. Where a third of all
+    /// come spoiled, that is one in forty million.
+    int spoiled_max = 16;
     /// Whether data move by UCX to and from other hosts' processes that use it, too.
     bool uses_ucx = false;
     /// Whether it is of interest when others have read what they were given; see take_read().

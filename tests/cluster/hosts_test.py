@@ -323,7 +323,7 @@ class Encrypted(Products):
         process = self.network.host(4).start(ASHLAR, *command, "--scheduler", self.cluster.address,
                                              stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         output, errors = process.communicate(timeout=60)
-        self.assertEqual(process.returncode, 1)
+        self.assertEqual(process.returncode, 1, errors)
         return errors
 
     def test_who_has_no_certificate_or_a_strange_one_is_refused(self):

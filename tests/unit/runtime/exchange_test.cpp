@@ -202,7 +202,7 @@ TEST_F(ExchangeTest, GivesUpAPeerFromWhichADatumAlwaysComesChanged) {
   });
   fetch(peer, 1);
   EXPECT_EQ(outcomes, "-");
-  EXPECT_EQ(asked, 4);
+  EXPECT_EQ(asked, Exchange::Options{}.spoiled_max);
   EXPECT_EQ(table.find(datum(1)), nullptr);
   EXPECT_EQ(arena->allocated_bytes(), 0u);
 }
