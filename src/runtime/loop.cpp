@@ -30,9 +30,12 @@ constexpr int hook_rounds_max = 8;
 constexpr int quick_turns_max = 64;
 constexpr int polls_per_clock = 8;
 constexpr int polls_per_yield = 256;
-/// A poll that takes longer lost the core to another thread meanwhile. When that happens again
-/// soon, polling pauses for a while.
+/// A poll that takes longer lost the core to another thread meanwhile. Who is woken for a moment
+/// may have it: a fourth of the time, and so much at once. Whoever takes more needs a core; when
+/// that happens again soon, polling pauses for a while.
 constexpr Duration poll_max = Duration::microseconds(20);
+constexpr std::int64_t lost_per_time = 4;
+constexpr Duration lost_max = Duration::microseconds(100);
 constexpr Duration no_spin_pause = Duration::milliseconds(2);
 
 /// After this many lingers without a guest's return the background thread sleeps for good.
@@ -196,9 +199,13 @@ void Loop::note_gap(Duration gap) {
   usual_gap_ = {(3 * usual_gap_.ns + std::min(gap.ns, cap.ns)) / 4};
 }
 
-/// Somebody else needed this core. Perhaps another one is free; if not, polling takes it from those
-/// with work. Returns whether to go on polling.
-bool Loop::may_go_on_crowded(Instant time) {
+/// Somebody else had this core since then. If they need it, perhaps another one is free; if not,
+/// polling takes it from those with work. Returns whether to go on polling.
+bool Loop::may_go_on_crowded(Instant since, Instant time) {
+  const std::int64_t forgotten = (since - std::exchange(lost_at_, time)).ns / lost_per_time;
+  lost_ = {std::max<std::int64_t>(0, lost_.ns - forgotten) + (time - since).ns};
+  if (lost_ <= lost_max) return true;
+  lost_ = {};
   const Duration before = time - std::exchange(crowded_, time);
   if (before < no_spin_pause) {
     no_spin_before_ = time + no_spin_pause;
@@ -231,7 +238,7 @@ void Loop::wait_for_events(Instant deadline) {
       if (polls % polls_per_yield == 0) std::this_thread::yield();
       const Instant before = std::exchange(time, now());
       if (time - before <= poll_max) continue;
-      if (!may_go_on_crowded(time)) break;
+      if (!may_go_on_crowded(before, time)) break;
       time = now();
     }
   }

@@ -101,7 +101,7 @@ class Loop {
   void wait_for_events(Instant deadline);
   void prepare_rest();
   void note_gap(Duration gap);
-  bool may_go_on_crowded(Instant time);
+  bool may_go_on_crowded(Instant since, Instant time);
 
   Options options_;
   boost::asio::io_context io_;
@@ -129,7 +129,9 @@ class Loop {
   Duration usual_gap_;       ///< smoothed time between events, capped; only with the turn
   Instant no_spin_before_;   ///< only with the turn
   int quick_turns_ = 0;      ///< since sockets and timers were looked at; only with the turn
-  Instant crowded_;          ///< when polling last lost the core; only with the turn
+  Duration lost_;            ///< time that polling lost lately, at lost_at_; only with the turn
+  Instant lost_at_;          ///< only with the turn
+  Instant crowded_;          ///< when that was too much last; only with the turn
   std::thread thread_;
 };
 
