@@ -72,8 +72,8 @@ KeptTasks::Entry Core::entry_of(const Run& run, std::uint32_t task) const {
   return {-std::int64_t{run.priority_of(task)}, run.sequence, run.tasks.rank(task), run.slot};
 }
 
-/// An assignable task is counted where it will probably go: whoever has such tasks of its own is not
-/// to take others, though it has nothing to do at the moment.
+/// An assignable task is counted where it will probably go: whoever has such tasks of its own is
+/// not to take others, though it has nothing to do at the moment.
 void Core::come_home(Run& run, std::uint32_t task) {
   const PeerIndex home = home_of(run, task);
   if (home == no_peer) return;
@@ -103,8 +103,7 @@ PeerIndex Core::home_of(const Run& run, std::uint32_t task) const {
   }
   const auto held = static_cast<std::size_t>(std::ranges::count(inputs, most, holder_of));
   if (2 * held <= inputs.size() || most == no_peer) return no_peer;
-  const std::uint32_t requirement =
-      run.tasks.classes()[run.tasks.at(task).task_class].requirement;
+  const std::uint32_t requirement = run.tasks.classes()[run.tasks.at(task).task_class].requirement;
   return workers_.is_usable(most) && workers_.meets(most, requirement) ? most : no_peer;
 }
 
@@ -288,14 +287,16 @@ placement::Submission Core::submission(const Run& run) const {
 }
 
 /// Requires that the pools are fresh.
-void Core::plan(Run& run) {
+placement::Submission Core::submission_to_place(const Run& run) {
   placement::Submission submitted = submission(run);
   submitted.pool = [this, &run](std::uint32_t task) -> const Pool& {
     const TaskClass& wanted = run.tasks.classes()[run.tasks.at(task).task_class];
     return workers_.pool(workers_.pool_of(wanted.requirement));
   };
-  run.planned = policy_->plan(view(), submitted);
+  return submitted;
 }
+
+void Core::plan(Run& run) { run.planned = policy_->plan(view(), submission_to_place(run)); }
 
 void Core::give_to_owners(Run& run) {
   if (run.graph->products.empty() || !policy_->minds_owners()) return;

@@ -17,6 +17,7 @@
 #include "scheduler/link_model.hpp"
 #include "scheduler/outbox.hpp"
 #include "scheduler/placement/policy.hpp"
+#include "scheduler/placement/replan.hpp"
 #include "scheduler/run.hpp"
 #include "scheduler/scheduler_engine.hpp"
 #include "scheduler/slot_account.hpp"
@@ -282,6 +283,7 @@ class Core {
   std::int64_t unmade_ns(DataRef ref) const;
   placement::View view() const;
   placement::Submission submission(const Run& run) const;
+  placement::Submission submission_to_place(const Run& run);
   void plan(Run& run);
   void give_to_owners(Run& run);
   void level_runs();
@@ -354,6 +356,8 @@ class Core {
   void wake_watchers(Run& run);
   void remember_placement(Run& run);
   bool is_repeatable(const Run& run) const;
+  bool can_repeat(const Run& run, const std::vector<PeerIndex>& where) const;
+  placement::Plan next_plan(const Run& run);
   void watch_balance(const Run& run, Template& kept);
   double imbalance_of(const Run& run, std::int64_t& excess_ns) const;
   void forget_placement(SessionId session, std::uint32_t number, Template& kept);

@@ -13,9 +13,10 @@ namespace ashlar::scheduler {
 /// A graph that a session runs again and again, and where its tasks are to run (after the execution
 /// templates of Nimbus: Mashayekhi et al., USENIX ATC'17).
 ///
-/// Its first run is placed like any other. When that has ended, `where` says who ran each task. The
-/// next run goes to the same workers, which keep what they are told; for further ones they are told
-/// only what is different.
+/// Its first run is placed like any other. When that has ended, `where` and `order` are as it ran,
+/// or what is better by the times that are known then (placement/replan.hpp). The next run goes to
+/// these workers, which keep what they are told; for further ones they are told only what is
+/// different.
 struct Template {
   /// What one worker has of it.
   struct Part {
@@ -30,6 +31,7 @@ struct Template {
   std::shared_ptr<const graph::TaskGraph> graph;
   bool delivers = false;
   std::vector<PeerIndex> where;  ///< by task; empty: not known, and nothing below holds
+  std::vector<std::uint32_t> order;  ///< tasks by rank
   std::uint64_t membership = 0;  ///< WorkerTable's, for which `where` is meant
   std::vector<PeerIndex> hot;    ///< hot_workers(), for which it is meant, too
   std::vector<Part> parts;       ///< by worker

@@ -1,7 +1,10 @@
 #include <algorithm>
+#include <utility>
+#include <vector>
 
 #include "base/check.hpp"
 #include "scheduler/core.hpp"
+#include "scheduler/placement/order.hpp"
 
 // Repeated graphs: a run of a template's graph is placed as an earlier one, at once, with one
 // message for each worker.
@@ -16,6 +19,23 @@ std::unique_ptr<Run> copy_of(const Run& fresh, RunId id) {
   return run;
 }
 
+/// Who ran each task.
+std::vector<PeerIndex> where_of(const Run& run) {
+  std::vector<PeerIndex> where(run.tasks.size());
+  for (std::uint32_t t = 0; t < run.tasks.size(); ++t) where[t] = run.tasks.at(t).worker;
+  return where;
+}
+
+void set_where(Template& kept, std::vector<PeerIndex> where) {
+  kept.where = std::move(where);
+  std::vector<PeerIndex> used = kept.where;
+  std::ranges::sort(used);
+  const auto repeated = std::ranges::unique(used);
+  used.erase(repeated.begin(), repeated.end());
+  kept.parts.clear();
+  for (const PeerIndex worker : used) kept.parts.push_back({worker, 0, 0, {}});
+}
+
 bool has_moved(const Run& run, const Template& kept) {
   for (std::uint32_t t = 0; t < run.tasks.size(); ++t) {
     if (run.tasks.at(t).worker != kept.where[t]) return true;
@@ -26,7 +46,7 @@ bool has_moved(const Run& run, const Template& kept) {
 }  // namespace
 
 std::size_t Template::bytes() const {
-  std::size_t total = (where.capacity() + hot.capacity()) * sizeof(PeerIndex) +
+  std::size_t total = (where.capacity() + order.capacity() + hot.capacity()) * sizeof(PeerIndex) +
                       parts.capacity() * sizeof(Part) + placed.bytes() +
                       copies.capacity() * sizeof(copies[0]);
   for (const Part& part : parts) total += part.externals.capacity() * sizeof(std::uint32_t);
@@ -60,7 +80,10 @@ std::unique_ptr<Run> Core::new_run(RunId id, std::shared_ptr<const graph::TaskGr
   const auto order = [this](const Run& made) { return policy_->order(view(), submission(made)); };
   if (kept == nullptr) return make_run(id, std::move(graph), workers_, order);
   if (kept->where.empty()) return make_run(id, kept->graph, workers_, order);
-  if (!kept->fresh) kept->fresh = make_run(id, kept->graph, workers_, order);
+  const auto kept_order = [&](const Run& made) {
+    return TaskOrder{placement::inverse(kept->order), order(made).owners};
+  };
+  if (!kept->fresh) kept->fresh = make_run(id, kept->graph, workers_, kept_order);
   return copy_of(*kept->fresh, id);
 }
 
@@ -205,17 +228,22 @@ bool Core::is_repeatable(const Run& run) const {
     // Amounts of resources hold for tasks that run at once: they need the scheduler's word.
     if (!workers_.requirement(task_class.requirement).resources.empty()) return false;
   }
+  return can_repeat(run, where_of(run)) && std::ranges::all_of(run.shares, [&](const Share& share) {
+           return share.busy_ns <= limits_.template_time.ns * workers_.at(share.worker).slots;
+         });
+}
+
+/// Whether its tasks may be given to these workers all at once. They begin as their inputs come:
+/// with all outputs in half of its memory a worker can never run short for that.
+bool Core::can_repeat(const Run& run, const std::vector<PeerIndex>& where) const {
   std::vector<std::uint64_t> made(workers_.size(), 0);
   for (std::uint32_t d = 0; d < run.data.size(); ++d) {
-    made[run.tasks.at(run.producer[d]).worker] += run.data[d].bytes;
+    made[where[run.producer[d]]] += run.data[d].bytes;
   }
-  return std::ranges::all_of(run.shares, [&](const Share& share) {
-    const Peer& peer = workers_.at(share.worker);
-    // Given out at once, tasks begin as their inputs come: with all outputs in half of the memory
-    // it can never run short for that.
-    const bool fits = peer.memory_limit == 0 || made[share.worker] <= peer.memory_limit / 2;
-    return peer.keeps_templates && workers_.is_usable(share.worker) && fits &&
-           share.busy_ns <= limits_.template_time.ns * peer.slots;
+  return std::ranges::all_of(where, [&](PeerIndex worker) {
+    const Peer& peer = workers_.at(worker);
+    const bool fits = peer.memory_limit == 0 || made[worker] <= peer.memory_limit / 2;
+    return peer.keeps_templates && workers_.is_usable(worker) && fits;
   });
 }
 
@@ -232,15 +260,9 @@ void Core::remember_placement(Run& run) {
   if (!is_repeatable(run)) return;
   kept->membership = run.membership;
   kept->delivers = run.delivers;
-  kept->where.resize(run.tasks.size());
-  for (std::uint32_t t = 0; t < run.tasks.size(); ++t) kept->where[t] = run.tasks.at(t).worker;
-  std::vector<PeerIndex> used = kept->where;
-  std::ranges::sort(used);
-  const auto repeated = std::ranges::unique(used);
-  used.erase(repeated.begin(), repeated.end());
-  for (const PeerIndex worker : used) {
-    kept->parts.push_back({worker, 0, 0, {}});
-  }
+  placement::Plan plan = next_plan(run);
+  kept->order = std::move(plan.order);
+  set_where(*kept, std::move(plan.where));
   kept->hot = hot_workers();
   // The first one may have known no times: it is compared with perfect balance.
   if (kept->patience != 0) kept->imbalance = imbalance_of(run, kept->excess_ns);
@@ -257,6 +279,19 @@ double Core::imbalance_of(const Run& run, std::int64_t& excess_ns) const {
       total / static_cast<double>(std::max<std::uint64_t>(workers_.usable_slots(), 1));
   excess_ns = static_cast<std::int64_t>(most - mean);
   return mean > 0 ? most / mean : 1;
+}
+
+/// How it is to run the next time, by what is known now that it has run.
+placement::Plan Core::next_plan(const Run& run) {
+  placement::Plan before{where_of(run), {}};
+  for (std::uint32_t rank = 0; rank < run.tasks.size(); ++rank) {
+    before.order.push_back(run.tasks.task_of_rank(rank));
+  }
+  const bool is_ordered_otherwise = !run.priority.empty() || !run.owners.empty();
+  // Where tasks were moved from a placement of this kind, that was for what is not known here.
+  if (run.is_instantiated || is_ordered_otherwise || !hot_workers().empty()) return before;
+  placement::Plan plan = placement::replan(view(), submission_to_place(run), before);
+  return can_repeat(run, plan.where) ? plan : before;
 }
 
 /// A placement that measured times no longer agree with is given up.

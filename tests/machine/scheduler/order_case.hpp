@@ -5,9 +5,11 @@
 #include <algorithm>
 #include <initializer_list>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "scheduler/placement/order.hpp"
+#include "scheduler/placement/replan.hpp"
 
 namespace ashlar::scheduler::placement {
 
@@ -19,12 +21,9 @@ class Case {
   }
 
   void add_host(std::uint32_t slots, std::uint64_t memory_limit = 0) {
-    protocol::Hello hello;
-    hello.slots = slots;
-    hello.memory_limit = memory_limit;
-    hello.endpoint.host_identity = "host " + std::to_string(hosts_);
-    workers_.add(PeerId{++hosts_}, hello, true);
+    add_worker(slots, memory_limit, "host " + std::to_string(peers_));
   }
+  void add_neighbour(std::uint32_t slots) { add_worker(slots, 0, "host 0"); }
 
   std::uint32_t add(std::int64_t task_us, std::initializer_list<std::uint32_t> inputs) {
     graph_.kernel.push_back(0);
@@ -72,13 +71,51 @@ class Case {
   std::vector<std::uint32_t> ranks() { return order().ranks; }
 
   TaskOrder order() {
+    complete();
+    TaskOrder order = timely_order(view(), submission(), true);
+    expect_permutation(order.ranks);
+    return order;
+  }
+
+  /// The second plan, for a graph that ran by the first.
+  Plan replanned(Plan from) {
+    complete();
+    const std::uint32_t any = workers_.requirement_id(workers_.kernel_id("k"), {});
+    workers_.refresh_pools();
+    Submission submitted = submission();
+    submitted.pool = [&](std::uint32_t) -> const Pool& {
+      return workers_.pool(workers_.pool_of(any));
+    };
+    Plan plan = replan(view(), submitted, std::move(from));
+    expect_permutation(inverse(plan.order));
+    return plan;
+  }
+
+  double peak(const std::vector<std::uint32_t>& ranks) {
+    return peak_bytes(submission(), inverse(ranks)) * 1e-6;
+  }
+  double depth_first_peak() { return peak(graph::depth_first_ranks(graph_)); }
+
+  graph::TaskGraph& graph() { return graph_; }
+
+ private:
+  void add_worker(std::uint32_t slots, std::uint64_t memory_limit, const std::string& host) {
+    protocol::Hello hello;
+    hello.slots = slots;
+    hello.memory_limit = memory_limit;
+    hello.endpoint.host_identity = host;
+    hello.kernels = {"k"};
+    workers_.add(PeerId{++peers_}, hello, true);
+  }
+
+  void complete() {
     graph_.kernels = {"k"};
     EXPECT_EQ(graph::validate(graph_), "");
     producer_ = graph::producers(graph_);
     consumers_ = graph::consumers(graph_);
-    TaskOrder order =
-        timely_order({workers_, replicas_, links_, kept_, limits_}, submission(), true);
-    const std::vector<std::uint32_t>& ranks = order.ranks;
+  }
+
+  void expect_permutation(const std::vector<std::uint32_t>& ranks) {
     std::vector<std::uint32_t> sorted = ranks;
     std::ranges::sort(sorted);
     for (std::uint32_t r = 0; r < sorted.size(); ++r) EXPECT_EQ(sorted[r], r) << "a permutation";
@@ -88,21 +125,15 @@ class Case {
         EXPECT_LT(ranks[producer_[d]], ranks[t]) << "producers come first";
       }
     }
-    return order;
   }
 
-  double peak(const std::vector<std::uint32_t>& ranks) {
-    return peak_bytes(submission(), inverse(ranks)) * 1e-6;
-  }
-  double depth_first_peak() { return peak(graph::depth_first_ranks(graph_)); }
-
- private:
+  View view() const { return {workers_, replicas_, links_, kept_, limits_}; }
   Submission submission() {
     return {graph_, producer_, consumers_, [this](std::uint32_t t) { return times_[t]; }};
   }
 
   Limits limits_;
-  std::uint32_t hosts_ = 0;
+  std::uint32_t peers_ = 0;
   WorkerTable workers_;
   ReplicaPool replicas_;
   LinkModel links_{1e9};
