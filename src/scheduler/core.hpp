@@ -357,7 +357,7 @@ class Core {
   void remember_placement(Run& run);
   bool is_repeatable(const Run& run) const;
   bool can_repeat(const Run& run, const std::vector<PeerIndex>& where) const;
-  placement::Plan next_plan(const Run& run);
+  placement::Plan next_plan(const Run& run, const std::vector<PeerIndex>& where);
   void watch_balance(const Run& run, Template& kept);
   double imbalance_of(const Run& run, std::int64_t& excess_ns) const;
   void forget_placement(SessionId session, std::uint32_t number, Template& kept);

@@ -30,14 +30,14 @@ struct Template {
 
   std::shared_ptr<const graph::TaskGraph> graph;
   bool delivers = false;
-  std::vector<PeerIndex> where;  ///< by task; empty: not known, and nothing below holds
-  std::vector<std::uint32_t> order;  ///< tasks by rank
-  std::uint64_t membership = 0;  ///< WorkerTable's, for which `where` is meant
-  std::vector<PeerIndex> hot;    ///< hot_workers(), for which it is meant, too
-  std::vector<Part> parts;       ///< by worker
-  std::unique_ptr<Run> fresh;    ///< a run of it before anything happens, or none yet
-  bool is_with_workers = false;  ///< they keep it, and what follows is known
-  TaskTable placed;              ///< all tasks assigned
+  std::vector<PeerIndex> where;      ///< by task; empty: not known, and nothing below holds
+  std::vector<std::uint32_t> order;  ///< planned with that: tasks by rank; empty: the policy's
+  std::uint64_t membership = 0;      ///< WorkerTable's, for which `where` is meant
+  std::vector<PeerIndex> hot;        ///< hot_workers(), for which it is meant, too
+  std::vector<Part> parts;           ///< by worker
+  std::unique_ptr<Run> fresh;        ///< a run of it before anything happens, or none yet
+  bool is_with_workers = false;      ///< they keep it, and what follows is known
+  TaskTable placed;                  ///< all tasks assigned
   /// A datum of the run that goes to another worker than its maker.
   struct Copy {
     std::uint32_t index = 0;
@@ -46,6 +46,7 @@ struct Template {
   };
   std::vector<Copy> copies;
 
+  static constexpr double unknown = 0;
   double imbalance = 1;        ///< when the placement was new; of the first one, as if perfect
   std::int64_t excess_ns = 0;  ///< likewise
   std::uint32_t runs_bad = 0;  ///< in a row, less balanced than that

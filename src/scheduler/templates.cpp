@@ -77,13 +77,15 @@ Template* Core::keep_template(SessionId id, const protocol::SubmitRun& message) 
 
 std::unique_ptr<Run> Core::new_run(RunId id, std::shared_ptr<const graph::TaskGraph> graph,
                                    Template* kept) {
-  const auto order = [this](const Run& made) { return policy_->order(view(), submission(made)); };
+  const auto order = [&](const Run& made) {
+    if (kept != nullptr && !kept->order.empty()) {
+      return TaskOrder{placement::inverse(kept->order), {}};
+    }
+    return policy_->order(view(), submission(made));
+  };
   if (kept == nullptr) return make_run(id, std::move(graph), workers_, order);
   if (kept->where.empty()) return make_run(id, kept->graph, workers_, order);
-  const auto kept_order = [&](const Run& made) {
-    return TaskOrder{placement::inverse(kept->order), order(made).owners};
-  };
-  if (!kept->fresh) kept->fresh = make_run(id, kept->graph, workers_, kept_order);
+  if (!kept->fresh) kept->fresh = make_run(id, kept->graph, workers_, order);
   return copy_of(*kept->fresh, id);
 }
 
@@ -260,12 +262,15 @@ void Core::remember_placement(Run& run) {
   if (!is_repeatable(run)) return;
   kept->membership = run.membership;
   kept->delivers = run.delivers;
-  placement::Plan plan = next_plan(run);
+  const std::vector<PeerIndex> where = where_of(run);
+  placement::Plan plan = next_plan(run, where);
   kept->order = std::move(plan.order);
+  const bool is_new = plan.where != where;
   set_where(*kept, std::move(plan.where));
   kept->hot = hot_workers();
   // The first one may have known no times: it is compared with perfect balance.
-  if (kept->patience != 0) kept->imbalance = imbalance_of(run, kept->excess_ns);
+  if (kept->patience == 0) return;
+  kept->imbalance = is_new ? Template::unknown : imbalance_of(run, kept->excess_ns);
 }
 
 /// What the busiest worker did for the run over what each would have done, had all done the same.
@@ -281,23 +286,34 @@ double Core::imbalance_of(const Run& run, std::int64_t& excess_ns) const {
   return mean > 0 ? most / mean : 1;
 }
 
-/// How it is to run the next time, by what is known now that it has run.
-placement::Plan Core::next_plan(const Run& run) {
-  placement::Plan before{where_of(run), {}};
-  for (std::uint32_t rank = 0; rank < run.tasks.size(); ++rank) {
-    before.order.push_back(run.tasks.task_of_rank(rank));
-  }
+/// How it is to run the next time, by what is known now that it has run on these workers. No order:
+/// the policy's.
+placement::Plan Core::next_plan(const Run& run, const std::vector<PeerIndex>& where) {
   const bool is_ordered_otherwise = !run.priority.empty() || !run.owners.empty();
+  const bool is_to_compare_with =
+      limits_.policy == PolicyKind::round_robin || limits_.policy == PolicyKind::random;
   // Where tasks were moved from a placement of this kind, that was for what is not known here.
-  if (run.is_instantiated || is_ordered_otherwise || !hot_workers().empty()) return before;
-  placement::Plan plan = placement::replan(view(), submission_to_place(run), before);
-  return can_repeat(run, plan.where) ? plan : before;
+  if (run.is_instantiated || is_ordered_otherwise || is_to_compare_with || !hot_workers().empty()) {
+    return {where, {}};
+  }
+  std::vector<std::uint32_t> order(run.tasks.size());
+  for (std::uint32_t rank = 0; rank < order.size(); ++rank) {
+    order[rank] = run.tasks.task_of_rank(rank);
+  }
+  placement::Plan plan = placement::replan(view(), submission_to_place(run), {where, order});
+  if (!can_repeat(run, plan.where)) return {where, {}};
+  if (plan.order == order) plan.order.clear();
+  return plan;
 }
 
 /// A placement that measured times no longer agree with is given up.
 void Core::watch_balance(const Run& run, Template& kept) {
   std::int64_t excess_ns = 0;
   const double imbalance = imbalance_of(run, excess_ns);
+  if (kept.imbalance == Template::unknown) {
+    kept.imbalance = imbalance;
+    kept.excess_ns = excess_ns;
+  }
   const bool is_bad = imbalance > kept.imbalance * (1 + limits_.template_imbalance) &&
                       excess_ns > kept.excess_ns + limits_.template_imbalance_min.ns;
   kept.runs_bad = is_bad ? kept.runs_bad + 1 : 0;

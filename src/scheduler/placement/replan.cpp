@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <functional>
+#include <map>
 #include <queue>
+#include <span>
 #include <tuple>
 #include <utility>
 
@@ -11,11 +13,14 @@
 namespace ashlar::scheduler::placement {
 namespace {
 
-/// Planning takes some hundred nanoseconds for each task, and longer with many workers.
+/// Planning takes some hundred nanoseconds for each task and input, and longer with many workers.
 constexpr std::size_t tasks_max = std::size_t{1} << 15;
+constexpr std::size_t inputs_max = std::size_t{1} << 17;
 constexpr std::size_t tasks_times_workers_max = std::size_t{1} << 22;
 /// By how much a plan is to be better that moves tasks.
 constexpr double move_gain = 0.02;
+/// Times what is held at once in the order before, for another one.
+constexpr double peak_max = 2;
 
 struct Moving {
   std::int64_t way_ns = 0;   ///< until it is there
@@ -28,17 +33,24 @@ class Planner {
       : view_(view), run_(run), pool_(pool) {}
 
   std::vector<PeerIndex> level_by_level(const Plan& from);
+  /// The longest way to the end first, unless much more would be held at once.
   std::vector<std::uint32_t> order_of(const Plan& plan) const;
-  double bytes_between_hosts(const Plan& plan) const;
   /// When the last task would end, if links had no limit for all that moves at once.
   std::int64_t makespan(const Plan& plan) const;
+  /// Whether a worker reads what another one makes.
+  bool is_connected(const Plan& plan) const;
 
  private:
   struct Load {
-    double share = 0;         ///< of all work
+    double share = 0;         ///< of its host's work
     double given = 0;         ///< nanoseconds on an average worker
     double cap = 0;           ///< of what it is to get in all when this level is given
     std::uint32_t tasks = 0;  ///< of this level
+  };
+  struct Host {
+    std::span<const PeerIndex> members;
+    double work_ns = 0;                ///< of its tasks, up to this level
+    std::vector<std::uint32_t> tasks;  ///< of this level
   };
   struct Wish {
     std::int64_t margin = 0;  ///< what is saved where most is, less what is saved elsewhere
@@ -50,12 +62,14 @@ class Planner {
   };
 
   std::vector<std::vector<std::uint32_t>> levels(const std::vector<std::uint32_t>& order) const;
-  void give_level(const std::vector<std::uint32_t>& tasks, const Plan& from);
-  void find_holders(std::uint32_t task);
+  Host host_of(PeerIndex worker);
+  void give_level(Host& host, const Plan& from);
+  void find_holders(std::uint32_t task, const Host& host);
   void give(std::uint32_t task, PeerIndex worker);
-  PeerIndex first_with_room(double task_ns) const;
+  PeerIndex first_with_room(const Host& host, double task_ns) const;
   bool has_room(PeerIndex worker, double task_ns) const;
   Moving moving(std::uint32_t datum, PeerIndex from, PeerIndex to) const;
+  std::vector<std::int64_t> begins(const std::vector<PeerIndex>& where) const;
 
   template <class Visit>
   void for_made_inputs(std::uint32_t task, Visit visit) const {
@@ -63,11 +77,19 @@ class Planner {
       if (datum < run_.graph.output_count()) visit(datum, run_.producer[datum]);
     }
   }
+  template <class Visit>
+  void for_users(std::uint32_t task, Visit visit) const {
+    const graph::TaskGraph& g = run_.graph;
+    for (std::uint32_t d = g.output_offsets[task]; d < g.output_offsets[task + 1]; ++d) {
+      for (const std::uint32_t user : run_.consumers.of(d)) visit(d, user);
+    }
+  }
   bool reads_others(std::uint32_t task) const {
     return std::ranges::any_of(run_.graph.inputs_of(task), [this](std::uint32_t datum) {
       return datum >= run_.graph.output_count();
     });
   }
+  double task_ns(std::uint32_t task) const { return static_cast<double>(run_.task_ns(task)); }
 
   const View& view_;
   const Submission& run_;
@@ -75,7 +97,6 @@ class Planner {
   std::vector<Load> loads_;       ///< by worker
   std::vector<PeerIndex> where_;  ///< by task
   std::vector<Holder> holders_;   ///< of the task in question, who saves most first
-  double total_ns_ = 0;           ///< of all levels up to this one
 };
 
 std::vector<std::vector<std::uint32_t>> Planner::levels(
@@ -96,7 +117,7 @@ Moving Planner::moving(std::uint32_t datum, PeerIndex from, PeerIndex to) const 
   if (from == to) return {};
   const Limits& limits = view_.limits;
   if (view_.workers.at(from).host == view_.workers.at(to).host) {
-    return {limits.local_latency.ns, limits.fetch_work.ns};
+    return {limits.local_latency.ns, limits.local_fetch_work.ns};
   }
   return {moving_ns(view_, run_.graph.output_bytes[datum]), limits.fetch_work.ns};
 }
@@ -104,58 +125,73 @@ Moving Planner::moving(std::uint32_t datum, PeerIndex from, PeerIndex to) const 
 std::vector<PeerIndex> Planner::level_by_level(const Plan& from) {
   where_.assign(from.where.size(), no_peer);
   loads_.assign(view_.workers.size(), {});
-  double speed = 0;
-  for (const PeerIndex worker : pool_.members) {
-    const Peer& peer = view_.workers.at(worker);
-    loads_[worker].share = peer.slots / peer.slowness;
-    speed += loads_[worker].share;
+  std::map<std::uint32_t, Host> hosts;
+  for (const std::vector<std::uint32_t>& tasks : levels(from.order)) {
+    for (const std::uint32_t task : tasks) {
+      const PeerIndex worker = from.where[task];
+      const auto [host, is_new] = hosts.try_emplace(view_.workers.at(worker).host);
+      if (is_new) host->second = host_of(worker);
+      host->second.tasks.push_back(task);
+    }
+    for (auto& [number, host] : hosts) give_level(host, from);
   }
-  for (Load& load : loads_) load.share /= speed;
-  for (const auto& tasks : levels(from.order)) give_level(tasks, from);
   return std::move(where_);
+}
+
+Planner::Host Planner::host_of(PeerIndex worker) {
+  const auto members = view_.workers.members_on(pool_, view_.workers.at(worker).host);
+  double speed = 0;
+  for (const PeerIndex member : members) {
+    const Peer& peer = view_.workers.at(member);
+    loads_[member].share = peer.slots / peer.slowness;
+    speed += loads_[member].share;
+  }
+  for (const PeerIndex member : members) loads_[member].share /= speed;
+  return {members, 0, {}};
 }
 
 /// What is bound most goes first. Who is behind with its share gets more; who is ahead as much as
 /// others, since in the end all wait for the level's last task.
-void Planner::give_level(const std::vector<std::uint32_t>& tasks, const Plan& from) {
+void Planner::give_level(Host& host, const Plan& from) {
   double level_ns = 0;
-  for (const std::uint32_t task : tasks) level_ns += static_cast<double>(run_.task_ns(task));
-  total_ns_ += level_ns;
-  for (const PeerIndex worker : pool_.members) {
+  for (const std::uint32_t task : host.tasks) level_ns += task_ns(task);
+  host.work_ns += level_ns;
+  for (const PeerIndex worker : host.members) {
     Load& load = loads_[worker];
-    load.cap = std::max(load.given + level_ns * load.share, total_ns_ * load.share);
+    load.cap = std::max(load.given + level_ns * load.share, host.work_ns * load.share);
     load.tasks = 0;
   }
   std::vector<Wish> wishes;
-  for (const std::uint32_t task : tasks) {
+  for (const std::uint32_t task : host.tasks) {
     if (reads_others(task)) {
       give(task, from.where[task]);
       continue;
     }
-    find_holders(task);
+    find_holders(task, host);
     const std::int64_t first = holders_.empty() ? 0 : holders_[0].saved_ns;
     const std::int64_t second = holders_.size() < 2 ? 0 : holders_[1].saved_ns;
     wishes.push_back({first - second, task});
   }
   std::ranges::stable_sort(wishes, std::greater{}, &Wish::margin);
   for (const Wish& wish : wishes) {
-    const auto task_ns = static_cast<double>(run_.task_ns(wish.task));
-    find_holders(wish.task);
+    find_holders(wish.task, host);
     const auto holder = std::ranges::find_if(
-        holders_, [&](const Holder& h) { return has_room(h.worker, task_ns); });
-    give(wish.task, holder == holders_.end() ? first_with_room(task_ns) : holder->worker);
+        holders_, [&](const Holder& h) { return has_room(h.worker, task_ns(wish.task)); });
+    give(wish.task,
+         holder == holders_.end() ? first_with_room(host, task_ns(wish.task)) : holder->worker);
   }
+  host.tasks.clear();
 }
 
-void Planner::find_holders(std::uint32_t task) {
+/// Of the host.
+void Planner::find_holders(std::uint32_t task, const Host& host) {
   holders_.clear();
-  for_made_inputs(task, [&](std::uint32_t datum, std::uint32_t maker) {
+  for_made_inputs(task, [&](std::uint32_t, std::uint32_t maker) {
     const PeerIndex from = where_[maker];
-    const PeerIndex elsewhere = from == pool_.members[0] ? pool_.members.back() : pool_.members[0];
-    const Moving saved = moving(datum, from, elsewhere);
+    if (view_.workers.at(from).host != view_.workers.at(host.members[0]).host) return;
     auto holder = std::ranges::find(holders_, from, &Holder::worker);
     if (holder == holders_.end()) holder = holders_.insert(holder, {from, 0});
-    holder->saved_ns += saved.way_ns + saved.work_ns;
+    holder->saved_ns += view_.limits.local_latency.ns + view_.limits.local_fetch_work.ns;
   });
   std::ranges::sort(holders_, [](const Holder& a, const Holder& b) {
     return std::tuple(-a.saved_ns, a.worker) < std::tuple(-b.saved_ns, b.worker);
@@ -168,50 +204,56 @@ bool Planner::has_room(PeerIndex worker, double task_ns) const {
 }
 
 /// So neighbours in the order stay together. When nobody has room, who is furthest behind.
-PeerIndex Planner::first_with_room(double task_ns) const {
+PeerIndex Planner::first_with_room(const Host& host, double task_ns) const {
   const auto with_room = std::ranges::find_if(
-      pool_.members, [&](PeerIndex worker) { return has_room(worker, task_ns); });
-  if (with_room != pool_.members.end()) return *with_room;
-  return *std::ranges::max_element(pool_.members, {}, [this](PeerIndex worker) {
+      host.members, [&](PeerIndex worker) { return has_room(worker, task_ns); });
+  if (with_room != host.members.end()) return *with_room;
+  return *std::ranges::max_element(host.members, {}, [this](PeerIndex worker) {
     return (loads_[worker].cap - loads_[worker].given) / loads_[worker].share;
   });
 }
 
 void Planner::give(std::uint32_t task, PeerIndex worker) {
   where_[task] = worker;
-  loads_[worker].given += static_cast<double>(run_.task_ns(task));
+  loads_[worker].given += task_ns(task);
   ++loads_[worker].tasks;
 }
 
 std::vector<std::uint32_t> Planner::order_of(const Plan& plan) const {
-  const graph::TaskGraph& g = run_.graph;
   std::vector<std::int64_t> way(plan.order.size(), 0);
   for (std::size_t i = plan.order.size(); i-- > 0;) {
     const std::uint32_t task = plan.order[i];
-    for (std::uint32_t d = g.output_offsets[task]; d < g.output_offsets[task + 1]; ++d) {
-      for (const std::uint32_t user : run_.consumers.of(d)) {
-        const Moving moved = moving(d, plan.where[task], plan.where[user]);
-        way[task] = std::max(way[task], moved.way_ns + moved.work_ns + way[user]);
-      }
-    }
+    for_users(task, [&](std::uint32_t datum, std::uint32_t user) {
+      const Moving moved = moving(datum, plan.where[task], plan.where[user]);
+      way[task] = std::max(way[task], moved.way_ns + moved.work_ns + way[user]);
+    });
     way[task] += run_.task_ns(task);
   }
   std::vector<std::uint32_t> order = plan.order;
   std::ranges::stable_sort(order, std::greater{}, [&](std::uint32_t task) { return way[task]; });
-  return order;
+  return peak_bytes(run_, order) <= peak_max * peak_bytes(run_, plan.order) ? order : plan.order;
 }
 
-double Planner::bytes_between_hosts(const Plan& plan) const {
-  double bytes = 0;
-  for (const std::uint32_t task : plan.order) {
-    const std::uint32_t host = view_.workers.at(plan.where[task]).host;
-    for_made_inputs(task, [&](std::uint32_t datum, std::uint32_t maker) {
-      const std::uint64_t size = run_.graph.output_bytes[datum];
-      if (view_.workers.at(plan.where[maker]).host == host) return;
-      if (size != graph::TaskGraph::dynamic_bytes) bytes += static_cast<double>(size);
+bool Planner::is_connected(const Plan& plan) const {
+  return std::ranges::any_of(plan.order, [&](std::uint32_t task) {
+    bool is_it = false;
+    for_made_inputs(task, [&](std::uint32_t, std::uint32_t maker) {
+      is_it |= plan.where[maker] != plan.where[task];
     });
+    return is_it;
+  });
+}
+
+/// When each worker hears of its tasks: one after the other is told, and woken.
+std::vector<std::int64_t> Planner::begins(const std::vector<PeerIndex>& where) const {
+  std::vector<bool> is_used(view_.workers.size(), false);
+  for (const PeerIndex worker : where) is_used[worker] = true;
+  std::vector<std::int64_t> begins(view_.workers.size(), 0);
+  std::int64_t now = 0;
+  for (PeerIndex worker = 0; worker < begins.size(); ++worker) {
+    if (is_used[worker]) begins[worker] = now += view_.limits.wake_up.ns;
   }
-  return bytes;
+  return begins;
 }
 
 std::int64_t Planner::makespan(const Plan& plan) const {
@@ -226,24 +268,26 @@ std::int64_t Planner::makespan(const Plan& plan) const {
     std::uint32_t free = 0;
   };
   const auto& [where, order] = plan;
-  const graph::TaskGraph& g = run_.graph;
   std::priority_queue<Happening, std::vector<Happening>, std::greater<>> happenings;
   std::vector<Worker> workers(view_.workers.size());
   for (const PeerIndex worker : pool_.members) {
     workers[worker].free = view_.workers.at(worker).slots;
   }
+  const std::vector<std::int64_t> told = begins(where);
   std::vector<std::uint32_t> position(order.size()), missing(order.size(), 0);
-  std::vector<std::int64_t> arrived(order.size(), 0), length(order.size());
+  std::vector<std::int64_t> arrived(order.size()), length(order.size());
   for (std::uint32_t p = 0; p < order.size(); ++p) {
     const std::uint32_t task = order[p];
     position[task] = p;
-    length[task] = static_cast<std::int64_t>(static_cast<double>(run_.task_ns(task)) *
-                                             view_.workers.at(where[task]).slowness);
+    arrived[task] = told[where[task]];
+    length[task] =
+        view_.limits.task_overhead.ns +
+        static_cast<std::int64_t>(task_ns(task) * view_.workers.at(where[task]).slowness);
     for_made_inputs(task, [&, to = where[task]](std::uint32_t datum, std::uint32_t maker) {
       ++missing[task];
       length[task] += moving(datum, where[maker], to).work_ns;
     });
-    if (missing[task] == 0) happenings.push({0, p, false});
+    if (missing[task] == 0) happenings.push({arrived[task], p, false});
   }
   std::int64_t now = 0;
   while (!happenings.empty()) {
@@ -254,12 +298,11 @@ std::int64_t Planner::makespan(const Plan& plan) const {
     Worker& worker = workers[where[task]];
     if (next.ends) {
       ++worker.free;
-      for (std::uint32_t d = g.output_offsets[task]; d < g.output_offsets[task + 1]; ++d) {
-        for (const std::uint32_t user : run_.consumers.of(d)) {
-          arrived[user] = std::max(arrived[user], now + moving(d, where[task], where[user]).way_ns);
-          if (--missing[user] == 0) happenings.push({arrived[user], position[user], false});
-        }
-      }
+      for_users(task, [&](std::uint32_t datum, std::uint32_t user) {
+        const std::int64_t way = moving(datum, where[task], where[user]).way_ns;
+        arrived[user] = std::max(arrived[user], now + way);
+        if (--missing[user] == 0) happenings.push({arrived[user], position[user], false});
+      });
     } else {
       worker.ready.push(next.position);
     }
@@ -277,17 +320,15 @@ std::int64_t Planner::makespan(const Plan& plan) const {
 
 Plan replan(const View& view, const Submission& run, Plan from) {
   const std::vector<std::uint32_t>& order = from.order;
-  if (order.empty() || order.size() > tasks_max) return from;
+  if (order.empty() || order.size() > tasks_max || run.graph.inputs.size() > inputs_max) {
+    return from;
+  }
   const Pool& pool = run.pool(order[0]);
   const bool is_one_pool =
       std::ranges::all_of(order, [&](std::uint32_t task) { return &run.pool(task) == &pool; });
-  if (!is_one_pool || pool.members.size() < 2) return from;
-  if (order.size() * pool.members.size() > tasks_times_workers_max) return from;
+  if (!is_one_pool || order.size() * pool.members.size() > tasks_times_workers_max) return from;
   Planner planner(view, run, pool);
-  Plan levelled = from;
-  levelled.where = planner.level_by_level(from);
-  if (planner.bytes_between_hosts(levelled) > planner.bytes_between_hosts(from)) levelled = from;
-  Plan ordered = from;
+  Plan ordered = from, levelled{planner.level_by_level(from), from.order};
   for (Plan* plan : {&ordered, &levelled}) plan->order = planner.order_of(*plan);
   std::int64_t least = planner.makespan(from);
   const auto is_better = [&](const Plan& plan, double gain) {
@@ -297,7 +338,7 @@ Plan replan(const View& view, const Submission& run, Plan from) {
     return is_it;
   };
   // Times are never quite as predicted: what is awaited elsewhere had better come first anyway.
-  if (is_better(ordered, 0)) from = std::move(ordered);
+  if (planner.is_connected(from) && is_better(ordered, 0)) from = std::move(ordered);
   if (is_better(levelled, move_gain)) from = std::move(levelled);
   return from;
 }

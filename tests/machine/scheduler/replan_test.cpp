@@ -12,24 +12,33 @@
 namespace ashlar::scheduler::placement {
 namespace {
 
-constexpr std::uint32_t width = 4, steps = 50, tasks = width * steps;
+using Row = std::vector<PeerIndex>;
+
+constexpr std::uint32_t steps = 50;
 
 /// Rows of points, each of which reads its neighbours in the row before.
-void stencil(Case& c, std::int64_t task_us) {
-  for (std::uint32_t t = 0; t < tasks; ++t) {
-    if (t < width) {
-      c.add(task_us, {});
-    } else if (t % width == 0) {
-      c.add(task_us, {t - width, t - width + 1});
-    } else if (t % width == width - 1) {
-      c.add(task_us, {t - width - 1, t - width});
-    } else {
-      c.add(task_us, {t - width - 1, t - width, t - width + 1});
+struct Stencil : Case {
+  explicit Stencil(std::uint32_t points) : Case(1), width(points), tasks(points * steps) {}
+
+  void add_rows(std::int64_t task_us) {
+    for (std::uint32_t t = 0; t < tasks; ++t) {
+      if (t < width) {
+        add(task_us, {});
+      } else if (t % width == 0) {
+        add(task_us, {t - width, t - width + 1});
+      } else if (t % width == width - 1) {
+        add(task_us, {t - width - 1, t - width});
+      } else {
+        add(task_us, {t - width - 1, t - width, t - width + 1});
+      }
     }
   }
-}
 
-Plan everything_on(std::vector<PeerIndex> row) {
+  const std::uint32_t width, tasks;
+};
+
+/// Tasks in the order in which they were added, each row like this one.
+Plan as_in(const Row& row, std::uint32_t tasks) {
   Plan plan;
   for (std::uint32_t t = 0; t < tasks; ++t) plan.where.push_back(row[t % row.size()]);
   plan.order.resize(tasks);
@@ -37,76 +46,94 @@ Plan everything_on(std::vector<PeerIndex> row) {
   return plan;
 }
 
-std::uint32_t count(const Plan& plan, PeerIndex worker) {
-  return static_cast<std::uint32_t>(std::ranges::count(plan.where, worker));
-}
-
-/// Data that a worker reads and another one of its host made.
-std::uint32_t moved(const Plan& plan) {
-  std::uint32_t count = 0;
-  for (std::uint32_t t = width; t < tasks; ++t) {
-    for (const std::uint32_t d : {t - width - 1, t - width, t - width + 1}) {
-      const bool is_neighbour = d / width == t / width - 1 && d < tasks;
-      count += is_neighbour && plan.where[d] != plan.where[t];
-    }
-  }
-  return count;
-}
+auto count(const Plan& plan, PeerIndex worker) { return std::ranges::count(plan.where, worker); }
 
 TEST(Replan, NeighboursComeTogetherInEqualParts) {
-  for (const auto& row : {std::vector<PeerIndex>{0, 1, 0, 1}, {0, 0, 0, 1}, {0, 0, 0, 0}}) {
-    Case c{1};
+  for (const Row& row : {Row{0, 1, 0, 1}, Row{0, 0, 0, 1}, Row{0, 0, 0, 0}}) {
+    Stencil c{4};
     c.add_neighbour(1);
-    stencil(c, 20);
-    const Plan plan = c.replanned(everything_on(row));
-    EXPECT_EQ(count(plan, 0), tasks / 2);
-    EXPECT_EQ(count(plan, 1), tasks / 2);
-    EXPECT_LE(moved(plan), 2 * steps);
+    c.add_rows(20);
+    const Plan plan = c.replanned(as_in(row, c.tasks));
+    for (std::uint32_t t = 0; t < c.tasks; ++t) EXPECT_EQ(plan.where[t], plan.where[t / 2 * 2]);
+    EXPECT_EQ(count(plan, 0), c.tasks / 2);
+    EXPECT_EQ(count(plan, 1), c.tasks / 2);
   }
 }
 
 TEST(Replan, WhatAnotherWorkerWaitsForComesFirst) {
-  Case c{1};
+  Stencil c{4};
   c.add_neighbour(1);
-  stencil(c, 20);
-  const Plan plan = c.replanned(everything_on({0, 0, 1, 1}));
-  EXPECT_EQ(plan.where, everything_on({0, 0, 1, 1}).where);
+  c.add_rows(20);
+  const Plan plan = c.replanned(as_in({0, 0, 1, 1}, c.tasks));
+  EXPECT_EQ(plan.where, as_in({0, 0, 1, 1}, c.tasks).where);
   const std::vector<std::uint32_t> rank = inverse(plan.order);
   for (std::uint32_t row = 0; row + 1 < steps; ++row) {
-    EXPECT_LT(rank[row * width + 1], rank[row * width]) << row;
-    EXPECT_LT(rank[row * width + 2], rank[row * width + 3]) << row;
+    EXPECT_LT(rank[row * 4 + 1], rank[row * 4]) << row;
+    EXPECT_LT(rank[row * 4 + 2], rank[row * 4 + 3]) << row;
   }
 }
 
-TEST(Replan, MoreSlotsGetMore) {
+TEST(Replan, NoOrderHoldsMuchMoreAtOnce) {
   Case c{1};
+  c.add_neighbour(1);
+  // In pairs, depth first.
+  Plan from;
+  std::vector<std::uint32_t> open;
+  for (std::uint32_t leaf = 0; leaf < 256; ++leaf) {
+    open.push_back(c.add(20, {}));
+    for (std::uint32_t n = leaf + 1; n % 2 == 0; n /= 2) {
+      const std::uint32_t other = open.back();
+      open.pop_back();
+      open.back() = c.add(20, {open.back(), other});
+    }
+  }
+  const std::uint32_t tasks = 511;
+  Plan plan = c.replanned(as_in({0, 1}, tasks));
+  const double before = c.peak(inverse(as_in({0}, tasks).order));
+  EXPECT_LE(before, 10);
+  EXPECT_LE(c.peak(inverse(plan.order)), 2 * before);
+}
+
+TEST(Replan, MoreSlotsGetMore) {
+  Stencil c{4};
   c.add_neighbour(3);
-  stencil(c, 20);
-  const Plan plan = c.replanned(everything_on({0}));
-  EXPECT_EQ(count(plan, 0), tasks / 4);
-  EXPECT_EQ(count(plan, 1), tasks / 4 * 3);
+  c.add_rows(20);
+  const Plan plan = c.replanned(as_in({0}, c.tasks));
+  EXPECT_EQ(count(plan, 0), c.tasks / 4);
+  EXPECT_EQ(count(plan, 1), c.tasks / 4 * 3);
 }
 
 TEST(Replan, VeryShortTasksStayTogether) {
-  Case c{1};
+  Stencil c{2};
   c.add_neighbour(1);
-  stencil(c, 1);
-  EXPECT_EQ(count(c.replanned(everything_on({0})), 0), tasks);
+  c.add_rows(0);
+  EXPECT_EQ(count(c.replanned(as_in({0}, c.tasks)), 0), c.tasks);
 }
 
-TEST(Replan, NothingMoreMovesBetweenHosts) {
+TEST(Replan, FewTasksWakeFewWorkers) {
   Case c{1};
+  for (int n = 1; n < 64; ++n) c.add_neighbour(1);
+  for (int n = 0; n < 64; ++n) c.add(10, {});
+  EXPECT_EQ(c.replanned(as_in({0, 1, 2, 3}, 64)).where, as_in({0, 1, 2, 3}, 64).where);
+}
+
+TEST(Replan, TasksStayOnTheirHosts) {
+  Stencil c{4};
+  c.add_neighbour(1);
   c.add_host(1);
-  stencil(c, 100'000);
-  EXPECT_EQ(count(c.replanned(everything_on({0})), 0), tasks);
+  c.add_rows(100'000);
+  const Plan plan = c.replanned(as_in({0}, c.tasks));
+  EXPECT_EQ(count(plan, 0), c.tasks / 2);
+  EXPECT_EQ(count(plan, 1), c.tasks / 2);
+  EXPECT_EQ(count(plan, 2), 0u);
 }
 
 TEST(Replan, WhatReadsOtherGraphsStays) {
   Case c{1};
   c.add_neighbour(1);
-  for (std::uint32_t t = 0; t < tasks; ++t) c.add(20, {tasks});
+  for (std::uint32_t t = 0; t < 64; ++t) c.add(1000, {64});
   c.graph().external_bytes = {8};
-  EXPECT_EQ(count(c.replanned(everything_on({0})), 0), tasks);
+  EXPECT_EQ(count(c.replanned(as_in({0}, 64)), 0), 64u);
 }
 
 }  // namespace

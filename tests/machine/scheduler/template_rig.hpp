@@ -127,7 +127,7 @@ class Templates : public ::testing::Test {
       worker.run(key, key == failing_);
       for (auto& message : worker.outbox) {
         if (auto* done = std::get_if<protocol::TasksDone>(&message)) {
-          for (auto& elapsed : done->elapsed_ns) elapsed = 500'000 * times;
+          for (auto& elapsed : done->elapsed_ns) elapsed = task_ns_ * times;
         }
         step(FromWorker{worker.id, message});
       }
@@ -200,6 +200,7 @@ class Templates : public ::testing::Test {
   }
 
   Instant now_;
+  std::uint64_t task_ns_ = 500'000;  ///< what each task takes
   SchedulerEngine engine_;
   std::map<PeerId, ModelWorker> workers_;
   std::map<std::uint32_t, std::uint32_t> next_run_;

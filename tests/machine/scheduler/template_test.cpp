@@ -391,6 +391,74 @@ TEST_F(Templates, WhatAProcessGridGaveToHostsStaysThere) {
   }
 }
 
+/// Rows of four points, each of which reads its neighbours in the row before.
+std::shared_ptr<graph::TaskGraph> four_columns() {
+  auto graph = std::make_shared<graph::TaskGraph>();
+  graph->kernels = {"k"};
+  for (std::uint32_t t = 0; t < 24; ++t) {
+    graph->kernel.push_back(0);
+    if (t >= 4) graph->inputs.push_back(t - 4);
+    if (t >= 4 && t % 4 < 3) graph->inputs.push_back(t - 3);
+    if (t >= 4 && t % 4 > 0) graph->inputs.push_back(t - 5);
+    graph->input_offsets.push_back(static_cast<std::uint32_t>(graph->inputs.size()));
+    graph->output_bytes.push_back(8);
+    graph->output_offsets.push_back(t + 1);
+    graph->param_offsets.push_back(0);
+  }
+  graph->flops.assign(24, 1e7);
+  return graph;
+}
+
+struct Planned : Templates {
+  /// Of each task: who was told to run it when the run was submitted, and with which rank.
+  using Told = std::map<std::uint32_t, std::pair<PeerId, std::uint32_t>>;
+
+  Told run_of(std::shared_ptr<const graph::TaskGraph> graph) {
+    submit(0, {.graph = std::move(graph), .externals = {}, .template_number = 5});
+    Told told;
+    for (const auto& [id, worker] : workers_) {
+      for (const auto& message : worker.inbox) {
+        const auto* assigned = std::get_if<protocol::AssignTasks>(&message);
+        for (std::size_t i = 0; assigned != nullptr && i < assigned->task.size(); ++i) {
+          told[assigned->task[i]] = {id, assigned->rank[i]};
+        }
+      }
+    }
+    play();
+    EXPECT_EQ(end_.outcome, protocol::RunOutcome::done) << end_.error;
+    return told;
+  }
+  void SetUp() override {
+    task_ns_ = 20'000;
+    join(1);
+    join(2);
+    open(0);
+  }
+};
+
+TEST_F(Planned, NeighboursAreOnOneWorkerAndWhatTheOtherWaitsForComesFirst) {
+  run_of(four_columns());
+  const Told told = run_of(nullptr);
+  ASSERT_EQ(told.size(), 24u);
+  for (std::uint32_t t = 0; t < 20; t += 4) {
+    EXPECT_EQ(told.at(t).first, told.at(t + 1).first) << t;
+    EXPECT_EQ(told.at(t + 2).first, told.at(t + 3).first) << t;
+    EXPECT_NE(told.at(t).first, told.at(t + 2).first) << t;
+    EXPECT_LT(told.at(t + 1).second, told.at(t).second) << t;
+    EXPECT_LT(told.at(t + 2).second, told.at(t + 3).second) << t;
+  }
+  run_of(nullptr);
+  EXPECT_EQ(engine_.counters().template_runs, 2u);
+}
+
+TEST_F(Planned, TheUsersPrioritiesStand) {
+  auto graph = four_columns();
+  graph->priority.assign(24, 0);
+  const Told first = run_of(graph), second = run_of(nullptr);
+  ASSERT_EQ(second.size(), 24u);
+  for (const auto& [task, told] : first) EXPECT_EQ(second.at(task), told) << task;
+}
+
 TEST_F(Templates, AFirstPlacementThatKnewNoTimesGetsASecondChance) {
   join(1);
   join(2, true, "another host");  // not worth a move for short tasks
