@@ -34,8 +34,8 @@ constexpr int polls_per_yield = 256;
 /// may have it: a fourth of the time, and so much at once. Whoever takes more needs a core; when
 /// that happens again soon, polling pauses for a while.
 constexpr Duration poll_max = Duration::microseconds(20);
-constexpr std::int64_t lost_per_time = 4;
-constexpr Duration lost_max = Duration::microseconds(100);
+constexpr std::int64_t lost_per_time = 8;
+constexpr Duration lost_max = Duration::microseconds(50);
 constexpr Duration no_spin_pause = Duration::milliseconds(2);
 
 /// After this many lingers without a guest's return the background thread sleeps for good.
