@@ -33,7 +33,7 @@ class Planner {
       : view_(view), run_(run), pool_(pool) {}
 
   std::vector<PeerIndex> level_by_level(const Plan& from);
-  /// The longest way to the end first, unless much more would be held at once.
+  /// The longest way to the end first, unless much more would be held at once, or nobody knows.
   std::vector<std::uint32_t> order_of(const Plan& plan) const;
   /// When the last task would end, if links had no limit for all that moves at once.
   std::int64_t makespan(const Plan& plan) const;
@@ -220,6 +220,8 @@ void Planner::give(std::uint32_t task, PeerIndex worker) {
 }
 
 std::vector<std::uint32_t> Planner::order_of(const Plan& plan) const {
+  const auto& sizes = run_.graph.output_bytes;
+  if (std::ranges::find(sizes, graph::TaskGraph::dynamic_bytes) != sizes.end()) return plan.order;
   std::vector<std::int64_t> way(plan.order.size(), 0);
   for (std::size_t i = plan.order.size(); i-- > 0;) {
     const std::uint32_t task = plan.order[i];
@@ -324,8 +326,10 @@ Plan replan(const View& view, const Submission& run, Plan from) {
     return from;
   }
   const Pool& pool = run.pool(order[0]);
-  const bool is_one_pool =
-      std::ranges::all_of(order, [&](std::uint32_t task) { return &run.pool(task) == &pool; });
+  const bool is_one_pool = std::ranges::all_of(order, [&](std::uint32_t task) {
+    const PeerIndex worker = from.where[task];
+    return &run.pool(task) == &pool && worker < pool.is_member.size() && pool.is_member[worker];
+  });
   if (!is_one_pool || order.size() * pool.members.size() > tasks_times_workers_max) return from;
   Planner planner(view, run, pool);
   Plan ordered = from, levelled{planner.level_by_level(from), from.order};

@@ -94,6 +94,16 @@ TEST(Replan, NoOrderHoldsMuchMoreAtOnce) {
   EXPECT_LE(c.peak(inverse(plan.order)), 2 * before);
 }
 
+TEST(Replan, WhereSizesAreNotKnownTheOrderStays) {
+  Stencil c{4};
+  c.add_neighbour(1);
+  c.add_rows(20);
+  c.graph().output_bytes[7] = graph::TaskGraph::dynamic_bytes;
+  const Plan plan = c.replanned(as_in({0, 1, 0, 1}, c.tasks));
+  EXPECT_EQ(plan.order, as_in({0}, c.tasks).order);
+  EXPECT_NE(plan.where, as_in({0, 1, 0, 1}, c.tasks).where);
+}
+
 TEST(Replan, MoreSlotsGetMore) {
   Stencil c{4};
   c.add_neighbour(3);
