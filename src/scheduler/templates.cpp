@@ -300,7 +300,9 @@ placement::Plan Core::next_plan(const Run& run, const std::vector<PeerIndex>& wh
   for (std::uint32_t rank = 0; rank < order.size(); ++rank) {
     order[rank] = run.tasks.task_of_rank(rank);
   }
-  placement::Plan plan = placement::replan(view(), submission_to_place(run), {where, order});
+  placement::Submission submitted = submission_to_place(run);
+  for (const Datum& made : run.data) submitted.made_bytes.push_back(made.bytes);
+  placement::Plan plan = placement::replan(view(), submitted, {where, order});
   if (!can_repeat(run, plan.where)) return {where, {}};
   if (plan.order == order) plan.order.clear();
   return plan;

@@ -139,12 +139,12 @@ double peak_bytes(const Submission& run, const std::vector<std::uint32_t>& order
   double held = 0, peak = 0;
   for (const std::uint32_t t : order) {
     for (std::uint32_t d = g.output_offsets[t]; d < g.output_offsets[t + 1]; ++d) {
-      held += static_cast<double>(counted(g.output_bytes[d]));
+      held += static_cast<double>(counted(run.bytes_of(d)));
     }
     peak = std::max(peak, held);
     for (const std::uint32_t d : g.inputs_of(t)) {
       if (d >= g.output_count() || --uses[d] > 0) continue;
-      held -= static_cast<double>(counted(g.output_bytes[d]));
+      held -= static_cast<double>(counted(run.bytes_of(d)));
     }
   }
   return peak;

@@ -47,7 +47,7 @@ struct Question {
   /// Workers that are not to get it, as they cannot reach what it reads, or others cannot reach
   /// them.
   std::span<const PeerIndex> barred = {};
-  bool is_cut = false;  ///< some of them cannot reach what it reads
+  bool is_cut = false;       ///< some of them cannot reach what it reads
   PeerIndex home = no_peer;  ///< in whose Peer::home_ns it is
 
   /// Predicted on this worker.
@@ -64,6 +64,11 @@ struct Submission {
   const graph::Consumers& consumers;
   std::function<std::int64_t(std::uint32_t task)> task_ns;   ///< predicted, average worker
   std::function<const Pool&(std::uint32_t task)> pool = {};  ///< plan() only: who could run it
+  std::vector<std::uint64_t> made_bytes = {};  ///< by output, when it has run; empty: it has not
+
+  std::uint64_t bytes_of(std::uint32_t output) const {
+    return made_bytes.empty() ? graph.output_bytes[output] : made_bytes[output];
+  }
 };
 
 /// Whether the worker has the resources for the task now, and may ever hold its outputs.

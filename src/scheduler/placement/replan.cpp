@@ -33,7 +33,7 @@ class Planner {
       : view_(view), run_(run), pool_(pool) {}
 
   std::vector<PeerIndex> level_by_level(const Plan& from);
-  /// The longest way to the end first, unless much more would be held at once, or nobody knows.
+  /// The longest way to the end first, unless much more would be held at once.
   std::vector<std::uint32_t> order_of(const Plan& plan) const;
   /// When the last task would end, if links had no limit for all that moves at once.
   std::int64_t makespan(const Plan& plan) const;
@@ -119,7 +119,7 @@ Moving Planner::moving(std::uint32_t datum, PeerIndex from, PeerIndex to) const 
   if (view_.workers.at(from).host == view_.workers.at(to).host) {
     return {limits.local_latency.ns, limits.local_fetch_work.ns};
   }
-  return {moving_ns(view_, run_.graph.output_bytes[datum]), limits.fetch_work.ns};
+  return {moving_ns(view_, run_.bytes_of(datum)), limits.fetch_work.ns};
 }
 
 std::vector<PeerIndex> Planner::level_by_level(const Plan& from) {
@@ -220,8 +220,6 @@ void Planner::give(std::uint32_t task, PeerIndex worker) {
 }
 
 std::vector<std::uint32_t> Planner::order_of(const Plan& plan) const {
-  const auto& sizes = run_.graph.output_bytes;
-  if (std::ranges::find(sizes, graph::TaskGraph::dynamic_bytes) != sizes.end()) return plan.order;
   std::vector<std::int64_t> way(plan.order.size(), 0);
   for (std::size_t i = plan.order.size(); i-- > 0;) {
     const std::uint32_t task = plan.order[i];

@@ -18,10 +18,11 @@ struct Plan {
 /// its share by slots and speed, level by level – tasks as far from the beginning –, of the tasks
 /// those whose inputs it has. What reads other data than the graph's own stays where it was. What
 /// others wait for comes first: the order is by the longest way to the end, moving data included,
-/// as in HEFT, unless twice as much would be held at once or sizes are not known.
+/// as in HEFT, unless twice as much would be held at once.
 ///
 /// Tasks are only moved when a simulation of both plans says that it pays. For graphs that would
-/// take long, and when not all tasks can run on the same workers, the plan is `from`.
+/// take long, and when not all tasks can run on the same workers, the plan is `from`. Requires
+/// Submission::pool and made_bytes.
 Plan replan(const View& view, const Submission& run, Plan from);
 
 }  // namespace ashlar::scheduler::placement

@@ -86,6 +86,7 @@ class Case {
     submitted.pool = [&](std::uint32_t) -> const Pool& {
       return workers_.pool(workers_.pool_of(any));
     };
+    submitted.made_bytes = made_bytes_.empty() ? graph_.output_bytes : made_bytes_;
     Plan plan = replan(view(), submitted, std::move(from));
     expect_permutation(inverse(plan.order));
     return plan;
@@ -97,6 +98,11 @@ class Case {
   double depth_first_peak() { return peak(graph::depth_first_ranks(graph_)); }
 
   graph::TaskGraph& graph() { return graph_; }
+  /// What the graph says nothing of.
+  void make_bytes(std::vector<std::uint64_t> by_output) {
+    graph_.output_bytes.assign(by_output.size(), graph::TaskGraph::dynamic_bytes);
+    made_bytes_ = std::move(by_output);
+  }
 
  private:
   void add_worker(std::uint32_t slots, std::uint64_t memory_limit, const std::string& host) {
@@ -142,6 +148,7 @@ class Case {
   std::vector<std::uint32_t> producer_;
   graph::Consumers consumers_;
   std::vector<std::int64_t> times_;
+  std::vector<std::uint64_t> made_bytes_;
 };
 
 }  // namespace ashlar::scheduler::placement
