@@ -24,6 +24,7 @@ class Case {
     add_worker(slots, memory_limit, "host " + std::to_string(peers_));
   }
   void add_neighbour(std::uint32_t slots) { add_worker(slots, 0, "host 0"); }
+  void slow_down(PeerIndex worker, double times) { workers_.edit(worker).slowness = times; }
 
   std::uint32_t add(std::int64_t task_us, std::initializer_list<std::uint32_t> inputs) {
     graph_.kernel.push_back(0);

@@ -116,6 +116,15 @@ TEST(Replan, MoreSlotsGetMore) {
   EXPECT_EQ(count(plan, 1), c.tasks / 4 * 3);
 }
 
+TEST(Replan, ASlowWorkerGetsLess) {
+  Stencil c{4};
+  c.add_neighbour(1);
+  c.slow_down(0, 3);
+  c.add_rows(20);
+  const Plan plan = c.replanned(as_in({0, 0, 1, 1}, c.tasks));
+  EXPECT_EQ(count(plan, 0), c.tasks / 4);
+}
+
 TEST(Replan, VeryShortTasksStayTogether) {
   Stencil c{2};
   c.add_neighbour(1);
