@@ -30,12 +30,9 @@ constexpr int hook_rounds_max = 8;
 constexpr int quick_turns_max = 64;
 constexpr int polls_per_clock = 8;
 constexpr int polls_per_yield = 256;
-/// A poll that takes longer lost the core to another thread meanwhile. Who is woken for a moment
-/// may have it: a fourth of the time, and so much at once. Whoever takes more needs a core; when
-/// that happens again soon, polling pauses for a while.
+/// A poll that takes longer lost the core to another thread meanwhile. When too much was lost
+/// (lost_time.hpp) again soon, polling pauses for a while.
 constexpr Duration poll_max = Duration::microseconds(20);
-constexpr std::int64_t lost_per_time = 8;
-constexpr Duration lost_max = Duration::microseconds(50);
 constexpr Duration no_spin_pause = Duration::milliseconds(2);
 
 /// After this many lingers without a guest's return the background thread sleeps for good.
@@ -202,10 +199,7 @@ void Loop::note_gap(Duration gap) {
 /// Somebody else had this core since then. If they need it, perhaps another one is free; if not,
 /// polling takes it from those with work. Returns whether to go on polling.
 bool Loop::may_go_on_crowded(Instant since, Instant time) {
-  const std::int64_t forgotten = (since - std::exchange(lost_at_, time)).ns / lost_per_time;
-  lost_ = {std::max<std::int64_t>(0, lost_.ns - forgotten) + (time - since).ns};
-  if (lost_ <= lost_max) return true;
-  lost_ = {};
+  if (!lost_.note(since, time)) return true;
   const Duration before = time - std::exchange(crowded_, time);
   if (before < no_spin_pause) {
     no_spin_before_ = time + no_spin_pause;

@@ -286,7 +286,7 @@ placement::Submission Core::submission(const Run& run) const {
           [this, &run](std::uint32_t task) { return predicted_ns(run, task); }};
 }
 
-/// Requires that the pools are fresh.
+/// Requires that the pools are those of the run's membership.
 placement::Submission Core::submission_to_place(const Run& run) {
   placement::Submission submitted = submission(run);
   submitted.pool = [this, &run](std::uint32_t task) -> const Pool& {

@@ -355,7 +355,7 @@ class Core {
   protocol::RunTemplate describe_externals(Run& run, const Template::Part& part);
   void wake_watchers(Run& run);
   void remember_placement(Run& run);
-  bool is_repeatable(const Run& run) const;
+  bool is_repeatable(const Run& run, const std::vector<PeerIndex>& where) const;
   bool can_repeat(const Run& run, const std::vector<PeerIndex>& where) const;
   placement::Plan next_plan(const Run& run, const std::vector<PeerIndex>& where);
   void watch_balance(const Run& run, Template& kept);

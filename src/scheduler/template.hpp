@@ -46,7 +46,7 @@ struct Template {
   };
   std::vector<Copy> copies;
 
-  static constexpr double unknown = 0;
+  static constexpr double unknown = 0;  ///< imbalance: that of the next run
   double imbalance = 1;        ///< when the placement was new; of the first one, as if perfect
   std::int64_t excess_ns = 0;  ///< likewise
   std::uint32_t runs_bad = 0;  ///< in a row, less balanced than that

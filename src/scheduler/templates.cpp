@@ -224,13 +224,13 @@ void Core::wake_watchers(Run& run) {
 }
 
 /// Whether runs of the graph may be placed as this one was.
-bool Core::is_repeatable(const Run& run) const {
+bool Core::is_repeatable(const Run& run, const std::vector<PeerIndex>& where) const {
   if (run.tasks.size() == 0) return false;
   for (const TaskClass& task_class : run.tasks.classes()) {
     // Amounts of resources hold for tasks that run at once: they need the scheduler's word.
     if (!workers_.requirement(task_class.requirement).resources.empty()) return false;
   }
-  return can_repeat(run, where_of(run)) && std::ranges::all_of(run.shares, [&](const Share& share) {
+  return can_repeat(run, where) && std::ranges::all_of(run.shares, [&](const Share& share) {
            return share.busy_ns <= limits_.template_time.ns * workers_.at(share.worker).slots;
          });
 }
@@ -259,10 +259,10 @@ void Core::remember_placement(Run& run) {
     return;
   }
   forget_placement(run.id.session, run.template_number, *kept);
-  if (!is_repeatable(run)) return;
+  const std::vector<PeerIndex> where = where_of(run);
+  if (!is_repeatable(run, where)) return;
   kept->membership = run.membership;
   kept->delivers = run.delivers;
-  const std::vector<PeerIndex> where = where_of(run);
   placement::Plan plan = next_plan(run, where);
   kept->order = std::move(plan.order);
   const bool is_new = plan.where != where;
@@ -290,10 +290,9 @@ double Core::imbalance_of(const Run& run, std::int64_t& excess_ns) const {
 /// the policy's.
 placement::Plan Core::next_plan(const Run& run, const std::vector<PeerIndex>& where) {
   const bool is_ordered_otherwise = !run.priority.empty() || !run.owners.empty();
-  const bool is_to_compare_with =
-      limits_.policy == PolicyKind::round_robin || limits_.policy == PolicyKind::random;
   // Where tasks were moved from a placement of this kind, that was for what is not known here.
-  if (run.is_instantiated || is_ordered_otherwise || is_to_compare_with || !hot_workers().empty()) {
+  if (run.is_instantiated || is_ordered_otherwise || !policy_->may_be_improved() ||
+      !hot_workers().empty()) {
     return {where, {}};
   }
   std::vector<std::uint32_t> order(run.tasks.size());

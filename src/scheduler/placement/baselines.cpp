@@ -19,6 +19,7 @@ std::vector<PeerIndex> possible_workers(const View& view, const Question& questi
 /// One worker after the other, whatever their load: a yardstick for comparison.
 class RoundRobin final : public Policy {
  public:
+  bool may_be_improved() const override { return false; }
   Choice choose(const View& view, const Question& question) override {
     const auto possible = possible_workers(view, question);
     if (possible.empty()) return {};
@@ -33,6 +34,7 @@ class RoundRobin final : public Policy {
 class Random final : public Policy {
  public:
   explicit Random(std::uint64_t seed) : random_(seed) {}
+  bool may_be_improved() const override { return false; }
   Choice choose(const View& view, const Question& question) override {
     const auto possible = possible_workers(view, question);
     if (possible.empty()) return {};

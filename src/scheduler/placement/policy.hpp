@@ -107,6 +107,8 @@ class Policy {
   virtual ~Policy() = default;
   /// Whether it minds owners (owners.hpp): else no task has one.
   virtual bool minds_owners() const { return false; }
+  /// Whether graphs that run again may run by a better plan (replan.hpp) than it made.
+  virtual bool may_be_improved() const { return true; }
   virtual TaskOrder order(const View& view, const Submission& run);
   /// A worker for each task of the run, for choose() to be reminded of; empty: no plan.
   virtual std::vector<PeerIndex> plan(const View&, const Submission&) { return {}; }

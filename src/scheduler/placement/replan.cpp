@@ -341,7 +341,7 @@ Plan replan(const View& view, const Submission& run, Plan from) {
   };
   // Times are never quite as predicted: what is awaited elsewhere had better come first anyway.
   if (planner.is_connected(from) && is_better(ordered, 0)) from = std::move(ordered);
-  if (is_better(levelled, move_gain)) from = std::move(levelled);
+  if (levelled.where != from.where && is_better(levelled, move_gain)) from = std::move(levelled);
   return from;
 }
 

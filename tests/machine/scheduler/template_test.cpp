@@ -120,6 +120,7 @@ TEST_F(Templates, ANewcomerGetsItsShare) {
   join(2);
   run(0, nullptr, 5);
   expect_done(0);
+  EXPECT_GT(std::ranges::count(ran_, PeerId{2}, [](const auto& ran) { return ran.second; }), 0);
 }
 
 TEST_F(Templates, AWorkerThatWantsToLeaveGetsNothing) {
