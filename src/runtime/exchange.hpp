@@ -13,7 +13,7 @@
 #include "net/address.hpp"
 #include "net/link.hpp"
 #include "net/tls.hpp"
-#include "protocol/messages.hpp"
+#include "protocol/peer_messages.hpp"
 #include "runtime/data_table.hpp"
 #include "runtime/loop.hpp"
 #include "store/arena.hpp"

@@ -28,10 +28,11 @@ namespace ashlar::scheduler {
 /// The scheduler's state and what may happen to it. The member functions are spread over files
 /// by occasion: core.cpp what everything rests on, driver_events.cpp, worker_events.cpp,
 /// lineage.cpp losses, failures.cpp what ends without a result, assign.cpp placement, sources.cpp
-/// whom data come from, reach.cpp workers that cannot reach each other, memory.cpp want of memory,
-/// inspect.cpp checks, load.cpp what hosts are busy with, rebalance.cpp and twins.cpp what is done
-/// when times turn out other than predicted, templates.cpp repeated graphs; explain_task.cpp,
-/// explain_run.cpp, run_bounds.cpp and learned.cpp what people want to know.
+/// whom data come from, prefetch.cpp what comes before it is asked for, reach.cpp workers that
+/// cannot reach each other, memory.cpp want of memory, inspect.cpp checks, load.cpp what hosts are
+/// busy with, rebalance.cpp and twins.cpp what is done when times turn out other than predicted,
+/// templates.cpp repeated graphs; explain_task.cpp, explain_run.cpp, run_bounds.cpp and learned.cpp
+/// what people want to know.
 class Core {
  public:
   Core(const Limits& limits, std::uint64_t seed);
@@ -235,6 +236,7 @@ class Core {
   void drain_unavailable();
   void block_consumers(DataRef ref, bool was_made);
   void revoke(Run& run, std::uint32_t task, Moved why);
+  void forget_coming(const Run& run, std::uint32_t task, PeerIndex worker);
   void void_tasks(PeerIndex worker, const WorkerLost& event);
   void count_killed(PeerIndex worker, std::vector<DataRef> assigned, const WorkerLost& event);
   void keep_suspects(PeerIndex worker, std::vector<DataRef>& assigned, const WorkerLost& event);
@@ -314,6 +316,10 @@ class Core {
   void begin_transfers(DataRef ref);
   void expect_for(DataRef reader, DataRef ref, PeerIndex holder, PeerIndex worker);
   void expect(DataRef ref, PeerIndex holder, PeerIndex worker);
+
+  // prefetch.cpp
+  void prefetch_outputs(const Run& run, std::uint32_t task);
+  void prefetch(DataRef ref, std::uint32_t host, std::uint32_t reader);
 
   // reach.cpp
   bool can_reach(PeerIndex worker, PeerIndex holder) const {
@@ -455,8 +461,8 @@ class Core {
   std::uint64_t next_sequence_ = 0;
   std::uint64_t unfinished_ = 0;
 
-  SessionId next_session_{0};  ///< whose turn it is
-  std::uint64_t round_ = 0;    ///< placement rounds so far
+  SessionId next_session_{0};        ///< whose turn it is
+  std::uint64_t round_ = 0;          ///< placement rounds so far
   std::uint32_t left_to_place_ = 0;  ///< tasks, in this step
   std::uint32_t steps_ = 0;
   KeptTasks kept_;
@@ -498,6 +504,7 @@ class Core {
   std::vector<PeerIndex> barred_;       ///< … that the task is not to go to
   bool is_cut_ = false;                 ///< … some of them since they lack what it reads
   std::vector<DataRef> cut_off_;        ///< run and task: for which none was left
+  std::map<std::uint32_t, std::uint32_t> first_readers_;  ///< scratch of prefetch_outputs: by host
 };
 
 template <class Visit>

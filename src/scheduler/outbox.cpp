@@ -106,10 +106,22 @@ void Outbox::relocate(PeerIndex worker, DatumId datum, PeerIndex holder) {
   if (!workers_.at(worker).is_alive || !workers_.at(worker).is_worker) return;
   introduce(worker, holder);
   Gathered& before = gathered(worker);
-  if (!before.assignments.empty() || !before.templates.empty()) flush(worker, before);
+  const bool is_told_first =
+      before.prefetches.empty() && before.assignments.empty() && before.templates.empty();
+  if (!is_told_first) flush(worker, before);
   protocol::Relocate& message = gathered(worker).relocations;
   message.data.push_back(datum);
   message.holder.push_back(workers_.at(holder).id);
+}
+
+void Outbox::prefetch(PeerIndex worker, DatumId datum, std::uint64_t bytes, PeerIndex holder,
+                      std::uint32_t rank) {
+  introduce(worker, holder);
+  protocol::Prefetch& message = entry_of(gathered(worker).prefetches, datum.run);
+  message.datum.push_back(datum.index);
+  message.bytes.push_back(bytes);
+  message.holder.push_back(workers_.at(holder).id);
+  message.rank.push_back(rank);
 }
 
 protocol::AssignTasks& Outbox::assignment(PeerIndex worker, RunId run) {
@@ -141,6 +153,9 @@ void Outbox::flush(PeerIndex index, Gathered& all) {
     if (!all.relocations.data.empty()) {
       to_worker(index, std::move(all.relocations));
     }
+    for (auto& message : all.prefetches) {
+      to_worker(index, std::move(message));
+    }
     for (auto& message : all.assignments) {
       to_worker(index, std::move(message));
     }
@@ -152,6 +167,7 @@ void Outbox::flush(PeerIndex index, Gathered& all) {
   }
   all.revocations.clear();
   all.freed.clear();
+  all.prefetches.clear();
   all.assignments.clear();
   all.templates.clear();
   all.templates_dropped.clear();

@@ -9,8 +9,8 @@
 namespace ashlar::scheduler {
 
 /// Gathers what one step says to each worker, so that it leaves in few messages. For each worker
-/// the order is: templates dropped, revocations, frees, relocations, assignments, templates run;
-/// what is relocated after it was assigned is so in a message of its own.
+/// the order is: templates dropped, revocations, frees, relocations, prefetches, assignments,
+/// templates run; what is relocated after it was assigned is so in a message of its own.
 class Outbox {
  public:
   explicit Outbox(WorkerTable& workers) : workers_(workers) {}
@@ -32,6 +32,8 @@ class Outbox {
   void revoke(PeerIndex worker, RunId run, std::uint32_t task, Attempt attempt);
   void free(PeerIndex peer, DatumId datum);
   void relocate(PeerIndex worker, DatumId datum, PeerIndex holder);
+  void prefetch(PeerIndex worker, DatumId datum, std::uint64_t bytes, PeerIndex holder,
+                std::uint32_t rank);
   /// The message to add a task to.
   protocol::AssignTasks& assignment(PeerIndex worker, RunId run);
   void run_template(PeerIndex worker, protocol::RunTemplate message) {
@@ -54,6 +56,7 @@ class Outbox {
     std::vector<protocol::AssignTasks> assignments;
     std::vector<protocol::RunTemplate> templates;
     std::vector<protocol::DropTemplates> templates_dropped;
+    std::vector<protocol::Prefetch> prefetches;
     protocol::Relocate relocations;
   };
   Gathered& gathered(PeerIndex peer);

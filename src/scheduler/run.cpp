@@ -77,6 +77,7 @@ std::unique_ptr<Run> make_run(RunId id, std::shared_ptr<const graph::TaskGraph> 
   TaskOrder order = order_of(*run);
   make_tasks(*run, std::move(order.ranks));
   run->own(std::move(order.owners));
+  run->prefetches = order.prefetches && run->priority.empty();
   run->decisions.resize(g.task_count());
   group_tasks(*run, workers);
   for (std::uint32_t task = 0; task < g.task_count(); ++task) {

@@ -58,6 +58,7 @@ struct TaskClass {
 struct TaskOrder {
   std::vector<std::uint32_t> ranks;  ///< producers before consumers: a permutation of 0 … count-1
   std::vector<std::uint32_t> owners;  ///< by task, the host that is to run it, or no_host; or empty
+  bool prefetches = false;  ///< what owned tasks read is to come to their hosts once it is made
 };
 
 class TaskTable {

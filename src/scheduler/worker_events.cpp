@@ -193,6 +193,7 @@ void Core::task_done(Run& run, std::uint32_t task, std::uint64_t elapsed_ns,
     }
     release_use(run, name);
   }
+  prefetch_outputs(run, task);
   record.path_ns = path + elapsed_ns;
   if (record.path_ns >= run.path_ns) {
     run.path_ns = record.path_ns;

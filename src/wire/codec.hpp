@@ -7,7 +7,7 @@
 #include <variant>
 #include <vector>
 
-#include "protocol/messages.hpp"
+#include "protocol/peer_messages.hpp"
 
 /// Protocol structs to bytes and back (Cap'n Proto, schema in messages.capnp). Decoding refuses
 /// bad bytes: it never throws, never reads outside, and allocates in proportion to its input.

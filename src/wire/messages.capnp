@@ -342,6 +342,7 @@ struct SchedulerToWorker {
     heartbeat @7 :Heartbeat;
     runTemplate @8 :RunTemplate;
     dropTemplates @9 :DropTemplates;
+    prefetch @10 :Prefetch;
   }
 }
 
@@ -391,6 +392,14 @@ struct RevokeTasks {
 struct Relocate {
   data @0 :DatumIds;
   holder @1 :List(UInt32);
+}
+
+struct Prefetch {
+  run @0 :RunId;
+  datum @1 :List(UInt32);
+  bytes @2 :List(UInt64);
+  holder @3 :List(UInt32);
+  rank @4 :List(UInt32);
 }
 
 struct Shutdown {

@@ -60,6 +60,14 @@ struct ToWorker {
     write_ids(relocate.data, to.initData());
     write_column(relocate.holder, [&](unsigned n) { return to.initHolder(n); });
   }
+  void operator()(const protocol::Prefetch& prefetch) {
+    auto to = out.initPrefetch();
+    write_run(prefetch.run, to.initRun());
+    write_column(prefetch.datum, [&](unsigned n) { return to.initDatum(n); });
+    write_column(prefetch.bytes, [&](unsigned n) { return to.initBytes(n); });
+    write_column(prefetch.holder, [&](unsigned n) { return to.initHolder(n); });
+    write_column(prefetch.rank, [&](unsigned n) { return to.initRank(n); });
+  }
   void operator()(const protocol::Shutdown& shutdown) {
     out.initShutdown().setReason(as_text(shutdown.reason));
   }
@@ -84,6 +92,8 @@ std::size_t words_of(const protocol::SchedulerToWorker& message) {
   if (const auto* free = std::get_if<FreeData>(&message)) return id_words(free->data);
   if (const auto* relocate = std::get_if<Relocate>(&message))
     return id_words(relocate->data) + list_words(relocate->holder);
+  if (const auto* prefetch = std::get_if<Prefetch>(&message))
+    return list_words(prefetch->datum, prefetch->bytes, prefetch->holder, prefetch->rank);
   if (const auto* run = std::get_if<RunTemplate>(&message))
     return id_words(run->inputs) + list_words(run->input_bytes, run->input_holder);
   if (const auto* drop = std::get_if<DropTemplates>(&message)) return list_words(drop->numbers);
@@ -183,6 +193,18 @@ protocol::SchedulerToWorker read_to_worker(schema::SchedulerToWorker::Reader in)
       require(relocate.data.size() == relocate.holder.size(),
               "columns of relocated data differ in length");
       return relocate;
+    }
+    case SchedulerToWorker::PREFETCH: {
+      const auto from = in.getPrefetch();
+      protocol::Prefetch prefetch{.run = read_run(from.getRun()),
+                                  .datum = read_u32(from.getDatum()),
+                                  .bytes = read_u64(from.getBytes()),
+                                  .holder = read_peers(from.getHolder()),
+                                  .rank = read_u32(from.getRank())};
+      for (const std::size_t size :
+           {prefetch.bytes.size(), prefetch.holder.size(), prefetch.rank.size()})
+        require(size == prefetch.datum.size(), "columns of data to prefetch differ in length");
+      return prefetch;
     }
     case SchedulerToWorker::SHUTDOWN:
       return protocol::Shutdown{.reason = read_text(in.getShutdown().getReason())};

@@ -29,6 +29,7 @@ void WorkerEngine::State::come(std::uint32_t slot, std::uint64_t bytes, bool is_
   datum.bytes = bytes;
   datum.is_own = is_own;
   datum.is_reported = false;
+  datum.is_early = false;
   charge(datum, charged);
   wake(slot);
 }
@@ -81,7 +82,7 @@ void WorkerEngine::State::settle(std::uint32_t slot) {
     refuse_requests(slot, now);
     drop(slot);
   }
-  if (datum.users > 0) return;
+  if (is_to_be_had(datum)) return;
   if (datum.producer == no_slot && is_coming(datum)) {
     refuse_requests(slot, now);  // it was to be passed on
     remember_dropped(datum.id);
@@ -141,7 +142,7 @@ void WorkerEngine::State::look_after_unsure() {
       continue;
     }
     refuse_requests(slot, since);
-    if (datum.presence == Presence::absent && datum.users > 0 && !datum.is_reported &&
+    if (datum.presence == Presence::absent && is_to_be_had(datum) && !datum.is_reported &&
         datum.since <= since) {
       report_missing(datum, self);
     }

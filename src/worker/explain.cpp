@@ -54,6 +54,7 @@ std::string describe(const Datum& datum) {
     text += " from peer " + std::to_string(datum.holder.value);
   }
   if (datum.producer != no_slot) text += ", to be made here";
+  if (datum.is_early) text += ", ahead of what reads it";
   if (datum.is_reported) text += ", reported missing";
   if (datum.is_freed) text += ", freed";
   if (datum.copy != 0 && !datum.is_written) text += ", being written to disk";
@@ -204,9 +205,10 @@ void WorkerEngine::State::check_data() const {
     here += is_here ? 1 : 0;
     ASHLAR_CHECK(data_table.find(datum.id) == slot, about());
     ASHLAR_CHECK(datum.users == users[slot] && datum.running == running[slot], about());
-    ASHLAR_CHECK(is_held(datum) || datum.users > 0 || datum.producer != no_slot ||
+    ASHLAR_CHECK(is_held(datum) || is_to_be_had(datum) || datum.producer != no_slot ||
                      datum.first_request != no_slot,
                  about());
+    ASHLAR_CHECK(!datum.is_early || !(is_held(datum) || datum.producer != no_slot), about());
     ASHLAR_CHECK(!(is_held(datum) && datum.is_freed && datum.users == 0), about());
     std::uint32_t length = 0;
     for (std::uint32_t w = datum.first_waiter; w != no_slot; w = waiters[w].next) ++length;
@@ -221,7 +223,7 @@ void WorkerEngine::State::check_data() const {
     }
     const bool is_to_come =
         datum.presence == Presence::queued || datum.presence == Presence::fetching;
-    ASHLAR_CHECK(!is_to_come || (datum.users > 0 && datum.producer == no_slot), about());
+    ASHLAR_CHECK(!is_to_come || (is_to_be_had(datum) && datum.producer == no_slot), about());
   }
   for (const auto& [id, left] : lingering) charged += left.charged;
   for (const auto& [copy, transfer] : transfers) charged += transfer.charged;

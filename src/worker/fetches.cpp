@@ -146,6 +146,10 @@ void WorkerEngine::State::pump_copies() {
     const std::uint32_t slot = is_short ? next_fetch_by_use() : next_fetch(fetch_turns, true);
     if (slot == no_slot) return;
     Datum& datum = data[slot];
+    if (datum.users == 0 && !has_early_room(datum.bytes)) {
+      decline(slot);
+      continue;
+    }
     if (has_fetch_room(datum)) {
       fetch_turns.take(datum.id.run.session, datum.bytes);
       start_fetch(datum);

@@ -67,6 +67,7 @@ struct Datum {
   bool is_own = false;       ///< here, made by a task
   bool is_freed = false;     ///< to be dropped once no task here uses it
   bool is_reported = false;  ///< absent and reported missing: waits for Relocate
+  bool is_early = false;     ///< to come before a task that reads it (early.cpp)
   bool is_counted = false;   ///< fetching, and counts in the limits
   bool is_written = false;   ///< the copy on disk is whole
   bool is_copied = false;    ///< fetched into this worker's own memory, from wherever
@@ -256,6 +257,7 @@ struct WorkerEngine::State {
   void told(const protocol::Heartbeat& message);
   void told(const protocol::RunTemplate& message);
   void told(const protocol::DropTemplates& message);
+  void told(const protocol::Prefetch& message);
   void report_held();
   void flush_drops();
 
@@ -339,6 +341,10 @@ struct WorkerEngine::State {
   void wait_for(std::uint32_t slot);
   void write_ahead();
   void forget_copy(Datum& datum);
+
+  // early.cpp: what comes before the tasks that read it.
+  bool has_early_room(std::uint64_t bytes) const;
+  void decline(std::uint32_t slot);
 
   // loads.cpp: what comes back from disk.
   void pump_loads();
@@ -446,6 +452,9 @@ inline bool is_held(const Datum& datum) {
   return datum.presence == Presence::here || datum.presence == Presence::on_disk ||
          datum.presence == Presence::loading;
 }
+
+/// To be got if it is not here: tasks wait for it, or the scheduler wants it to come early.
+inline bool is_to_be_had(const Datum& datum) { return datum.users > 0 || datum.is_early; }
 
 /// Asked for elsewhere, or about to be.
 inline bool is_coming(const Datum& datum) {

@@ -70,6 +70,7 @@ std::uint32_t WorkerEngine::State::add_task(std::uint32_t batch, const Task& tas
     Datum& datum = data[obtain({task.run, output})];
     stop_fetch(datum);
     datum.producer = slot;
+    datum.is_early = false;
     datum.is_freed = false;
     datum.is_reported = false;
   }

@@ -138,7 +138,7 @@ void WorkerEngine::State::on(const TaskEnded& event) {
 
 void WorkerEngine::State::on(const FetchDone& event) {
   const std::uint32_t slot = data_table.find(event.datum);
-  if (slot == no_slot || is_held(data[slot]) || data[slot].users == 0) {
+  if (slot == no_slot || is_held(data[slot]) || !is_to_be_had(data[slot])) {
     ++counters.stale_events;
     // It came although the fetch was abandoned just before: it is in the store, for nobody.
     if (slot == no_slot || data[slot].presence != Presence::here) drops.push_back(event.datum);
@@ -151,8 +151,8 @@ void WorkerEngine::State::on(const FetchDone& event) {
     drops.push_back(event.datum);
     return;
   }
-  const std::uint32_t first = waiters[datum.first_waiter].task;
-  const RunId run = tasks[first].run;
+  const std::uint32_t waiter = datum.first_waiter;
+  const RunId run = waiter == no_slot ? datum.id.run : tasks[waiters[waiter].task].run;
   if (datum.presence == Presence::fetching) {
     --fetches;
     uncount(datum);
@@ -311,6 +311,7 @@ void WorkerEngine::State::told(const protocol::FreeData& message) {
     }
     Datum& datum = data[slot];
     datum.is_freed = true;
+    datum.is_early = false;
     if (is_held(datum)) {
       settle(slot);
       continue;
@@ -334,7 +335,7 @@ void WorkerEngine::State::told(const protocol::Relocate& message) {
     const PeerId holder = message.holder[i];
     if (slot == no_slot) continue;
     Datum& datum = data[slot];
-    if (is_held(datum) || datum.users == 0 || datum.producer != no_slot) continue;
+    if (is_held(datum) || !is_to_be_had(datum) || datum.producer != no_slot) continue;
     if (datum.presence != Presence::absent) {
       if (datum.holder == holder) continue;
       stop_fetch(datum);
@@ -360,6 +361,7 @@ void WorkerEngine::State::told(const protocol::Shutdown& message) {
   for (std::uint32_t slot = 0; slot < data.slot_count(); ++slot) {
     if (!data[slot].is_used || data[slot].producer != no_slot) continue;
     if (data[slot].presence == Presence::here) continue;
+    data[slot].is_early = false;
     refuse_requests(slot, now);  // nothing is read back any more
     settle(slot);
   }

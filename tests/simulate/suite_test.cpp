@@ -123,6 +123,11 @@ TEST(Suite, InputsOfOwnedTasksComeEarlyOnASlowNetwork) {
   EXPECT_LT(mean_ratio(Shape::matmul, 480, sites(8)[4]), 1.52);
 }
 
+TEST(Suite, WhatReducersReadComesWhileItIsMade) {
+  // 1.75 when it comes with the reducers, which are placed when all of it is being made.
+  EXPECT_LT(mean_ratio(Shape::shuffle, 240, sites(4)[4]), 1.2);
+}
+
 TEST(Suite, AProgramHasTheMachineToItself) {
   // Lost data of the program before it would be made again first: 1.4 is the bound for starting
   // anew when the worker vanishes.

@@ -4,6 +4,7 @@
 
 #include "scheduler/placement/memory_blocks.hpp"
 #include "scheduler/placement/root_blocks.hpp"
+#include "scheduler/placement/wide_readers.hpp"
 
 namespace ashlar::scheduler::placement {
 namespace {
@@ -155,9 +156,15 @@ TaskOrder timely_order(const View& view, const Submission& run, bool has_owners)
   if (ranks.size() < 3) return {std::move(ranks), {}};
   RootBlocks blocks;
   const std::vector<std::uint32_t> depth_first = inverse(ranks);
-  if (has_owners && run.graph.products.empty()) blocks = root_blocks(view, run, depth_first);
-  const auto& neighbours_together = blocks.owners.empty() ? depth_first : blocks.order;
-  return {inverse(in_time(view, run, neighbours_together, has_owners)), std::move(blocks.owners)};
+  const bool may_own = has_owners && run.graph.products.empty();
+  if (may_own) blocks = root_blocks(view, run, depth_first);
+  const bool has_blocks = !blocks.owners.empty();
+  const auto& neighbours_together = has_blocks ? blocks.order : depth_first;
+  ranks = inverse(in_time(view, run, neighbours_together, has_owners));
+  if (!may_own || has_blocks) return {std::move(ranks), std::move(blocks.owners)};
+  auto owners = wide_readers(view, run, depth_first);
+  const bool prefetches = !owners.empty();
+  return {std::move(ranks), std::move(owners), prefetches};
 }
 
 }  // namespace ashlar::scheduler::placement

@@ -38,7 +38,8 @@ double peak_bytes(const Submission& run, const std::vector<std::uint32_t>& order
 /// Products of matrices that have no room in memory go block by block (memory_blocks.hpp).
 ///
 /// `has_owners`: hosts may own tasks. They may hand chunks of products on to each other, in turns
-/// (turns_of); tasks without inputs may go to them in blocks (root_blocks.hpp).
+/// (turns_of); tasks without inputs may go to them in blocks (root_blocks.hpp), tasks that read
+/// from everywhere in shares (wide_readers.hpp).
 TaskOrder timely_order(const View& view, const Submission& run, bool has_owners);
 
 }  // namespace ashlar::scheduler::placement

@@ -1,36 +1,14 @@
 #include "scheduler/placement/root_blocks.hpp"
 
 #include <algorithm>
-#include <map>
 #include <utility>
+
+#include "scheduler/placement/hosts.hpp"
 
 namespace ashlar::scheduler::placement {
 namespace {
 
 using graph::TaskGraph;
-
-struct Host {
-  std::uint32_t number = 0;
-  double slots = 0;  ///< of average speed
-};
-
-/// Those with workers that take new tasks, by their numbers.
-std::vector<Host> hosts_of(const WorkerTable& workers) {
-  std::map<std::uint32_t, double> slots;
-  for (PeerIndex p = 0; p < workers.size(); ++p) {
-    const Peer& peer = workers.at(p);
-    if (workers.is_usable(p)) slots[peer.host] += peer.slots / peer.slowness;
-  }
-  std::vector<Host> hosts;
-  for (const auto& [number, count] : slots) hosts.push_back({number, count});
-  return hosts;
-}
-
-double slots_of(const std::vector<Host>& hosts) {
-  double slots = 0;
-  for (const Host& host : hosts) slots += host.slots;
-  return slots;
-}
 
 /// Visits the data that a task of the run makes and this one reads, with who makes them.
 template <class Visit>
@@ -81,16 +59,20 @@ class Blocks {
     }
   }
 
-  /// Whether blocks keep together most of what is read, and moving that would take the links
-  /// longer than the tasks take: only then is it worth binding tasks to hosts, which makes it
+  /// Whether blocks keep together most of what chance would not, and moving that would take the
+  /// links longer than the tasks take: only then is it worth binding tasks to hosts, which makes it
   /// harder to keep all of them at work.
   bool do_pay(const View& view) const {
     double work = 0;
     for (const std::uint32_t t : order_) work += task_ns(t);
     const Reading reading = reading_in_blocks();
+    const double slots = slots_of(hosts_);
+    const double by_chance =
+        reading.all / slots * std::ranges::max_element(hosts_, {}, &Host::slots)->slots;
+    const bool are_most_there = reading.there - by_chance >= (reading.all - by_chance) / 2;
     const double links = view.links.usual() * static_cast<double>(hosts_.size());
     const double moving = 1e9 * reading.there / links;
-    return reading.there >= reading.all / 2 && moving >= work / slots_of(hosts_);
+    return are_most_there && moving >= work / slots;
   }
 
   RootBlocks take() {

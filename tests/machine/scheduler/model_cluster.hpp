@@ -134,6 +134,13 @@ struct ModelWorker {
       }
     }
   }
+  void on(const protocol::Prefetch& m) {
+    for (std::size_t i = 0; i < m.datum.size(); ++i) {
+      const DatumId datum{m.run, m.datum[i]};
+      EXPECT_TRUE(known.contains(m.holder[i]));
+      if (!store.contains(datum)) fetches.try_emplace(datum, m.holder[i]);
+    }
+  }
   void on(const protocol::Shutdown&) {}
   void on(const protocol::Heartbeat&) {}
 

@@ -13,7 +13,8 @@
 
 namespace ashlar::scheduler::placement {
 
-/// A graph whose tasks make one datum of a megabyte each, and what policies see of it.
+/// A graph whose tasks make data of a megabyte, one if they do not say otherwise, and what policies
+/// see of it.
 class Case {
  public:
   explicit Case(std::uint32_t slots, std::uint64_t memory_limit = 0) : workers_(limits_) {
@@ -27,14 +28,19 @@ class Case {
   void slow_down(PeerIndex worker, double times) { workers_.edit(worker).slowness = times; }
 
   std::uint32_t add(std::int64_t task_us, std::initializer_list<std::uint32_t> inputs) {
+    return add(task_us, std::vector<std::uint32_t>(inputs));
+  }
+  /// Returns its first output; a megabyte each.
+  std::uint32_t add(std::int64_t task_us, const std::vector<std::uint32_t>& inputs,
+                    std::uint32_t outputs = 1) {
     graph_.kernel.push_back(0);
-    graph_.inputs.insert(graph_.inputs.end(), inputs);
+    graph_.inputs.insert(graph_.inputs.end(), inputs.begin(), inputs.end());
     graph_.input_offsets.push_back(static_cast<std::uint32_t>(graph_.inputs.size()));
-    graph_.output_bytes.push_back(1'000'000);
+    graph_.output_bytes.insert(graph_.output_bytes.end(), outputs, 1'000'000);
     graph_.output_offsets.push_back(graph_.output_count());
     graph_.param_offsets.push_back(0);
     times_.push_back(1000 * task_us);
-    return graph_.task_count() - 1;
+    return graph_.output_count() - outputs;
   }
 
   /// A product of n x n chunks of data that exist, each summed up in place.

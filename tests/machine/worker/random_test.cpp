@@ -163,8 +163,12 @@ class Mob {
       }
       case 4:
         return FromScheduler{protocol::FreeData{{any_datum(), any_datum()}}};
-      case 5:
-        return FromScheduler{protocol::Relocate{{any_datum()}, {any_peer()}}};
+      case 5: {
+        if (below(2) == 0) return FromScheduler{protocol::Relocate{{any_datum()}, {any_peer()}}};
+        const DatumId id = any_datum();
+        return FromScheduler{
+            protocol::Prefetch{id.run, {id.index}, {bytes_of(id.index)}, {any_peer()}, {below(9)}}};
+      }
       case 6:
         if (below(4) == 0) return FromScheduler{protocol::PeerGone{PeerId{2 + below(2)}, ""}};
         return FetchUnasked{PeerId{2 + below(2)}, below(4) == 0 ? FetchUnasked::all : below(50)};

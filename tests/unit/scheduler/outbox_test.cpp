@@ -35,6 +35,7 @@ class OutboxOrder : public testing::Test {
       text += std::holds_alternative<protocol::AssignTasks>(message)   ? 'A'
               : std::holds_alternative<protocol::Relocate>(message)    ? 'R'
               : std::holds_alternative<protocol::RunTemplate>(message) ? 'T'
+              : std::holds_alternative<protocol::Prefetch>(message)    ? 'P'
                                                                        : '?';
     }
     return text;
@@ -62,6 +63,16 @@ TEST_F(OutboxOrder, AndAfterWhatWasAssignedBefore) {
   assign();
   EXPECT_EQ(told(), "ARA");
   EXPECT_TRUE(outbox_.is_empty());
+}
+
+TEST_F(OutboxOrder, WhatComesEarlyDoesBeforeItsReaders) {
+  assign();
+  outbox_.prefetch(worker_, {run_, 0}, 8, other_, 0);
+  outbox_.prefetch(worker_, {run_, 1}, 8, other_, 0);
+  EXPECT_EQ(told(), "PA");
+  outbox_.prefetch(worker_, {run_, 0}, 8, other_, 0);
+  relocate();
+  EXPECT_EQ(told(), "PAPR") << "it is known when it is said to be elsewhere";
 }
 
 TEST_F(OutboxOrder, ATemplateIsLikeAnAssignment) {

@@ -205,6 +205,16 @@ TEST(ColumnsCodec, RefuseDifferentLengths) {
   EXPECT_NE(error_of<SchedulerToWorker>(RevokeTasks{.run = {}, .task = {1, 2}, .attempt = {1}}),
             "");
   EXPECT_NE(error_of<SchedulerToWorker>(Relocate{.data = {DatumId{}}, .holder = {}}), "");
+  const Prefetch prefetch{
+      .run = {}, .datum = {1}, .bytes = {1}, .holder = {PeerId{1}}, .rank = {1}};
+  EXPECT_EQ(error_of<SchedulerToWorker>(prefetch), "");
+  for (const auto& shorten : std::initializer_list<void (*)(Prefetch&)>{
+           [](Prefetch& p) { p.datum.clear(); }, [](Prefetch& p) { p.bytes.clear(); },
+           [](Prefetch& p) { p.holder.clear(); }, [](Prefetch& p) { p.rank.clear(); }}) {
+    Prefetch shorter = prefetch;
+    shorten(shorter);
+    EXPECT_NE(error_of<SchedulerToWorker>(shorter), "");
+  }
   EXPECT_NE(error_of<WorkerToScheduler>(TasksDone{
                 .run = {}, .task = {1}, .attempt = {}, .elapsed_ns = {1}, .output_bytes = {}}),
             "");

@@ -247,6 +247,11 @@ void RandomMessages::fill(protocol::Relocate& out) {
   out = {ids(n), peers(n)};
 }
 
+void RandomMessages::fill(protocol::Prefetch& out) {
+  const std::size_t n = count();
+  out = {run(), numbers(n), sizes(n), peers(n), numbers(n)};
+}
+
 void RandomMessages::fill(protocol::TasksDone& out) {
   const std::size_t n = count();
   out = {run(), numbers(n), numbers(n), sizes(n), {}};

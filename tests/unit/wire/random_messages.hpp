@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "base/random.hpp"
-#include "protocol/messages.hpp"
+#include "protocol/peer_messages.hpp"
 #include "wire/codec.hpp"
 
 namespace ashlar::wire {
@@ -73,6 +73,7 @@ class RandomMessages {
   void fill(protocol::RevokeTasks& out);
   void fill(protocol::FreeData& out) { out = {ids(count())}; }
   void fill(protocol::Relocate& out);
+  void fill(protocol::Prefetch& out);
   void fill(protocol::Shutdown& out) { out = {text()}; }
   void fill(protocol::TasksDone& out);
   void fill(protocol::TaskFailed& out);

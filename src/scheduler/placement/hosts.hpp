@@ -1,0 +1,20 @@
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "scheduler/worker_table.hpp"
+
+namespace ashlar::scheduler::placement {
+
+struct Host {
+  std::uint32_t number = 0;
+  double slots = 0;  ///< of average speed
+};
+
+/// Those with workers that take new tasks, by their numbers.
+std::vector<Host> hosts_of(const WorkerTable& workers);
+
+double slots_of(const std::vector<Host>& hosts);
+
+}  // namespace ashlar::scheduler::placement
