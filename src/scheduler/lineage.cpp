@@ -89,6 +89,20 @@ void Core::revoke(Run& run, std::uint32_t task, Moved why) {
     }
   }
   lose_taken(run, task);
+  if (broken_.any(now_)) forget_coming(run, task, worker);
+}
+
+/// What was to come to the worker for the task alone comes no more. It would be refused who is sent
+/// there for it, and where links are broken, many may be.
+void Core::forget_coming(const Run& run, std::uint32_t task, PeerIndex worker) {
+  for (const std::uint32_t name : run.graph->inputs_of(task)) {
+    const DataRef ref = run.resolve(name);
+    if (ref.run == DataRef::no_run) continue;
+    const ReplicaPool::Replica* replica = replicas_.find(datum(ref), worker);
+    if (replica == nullptr || replica->is_actual || is_read_on(ref, worker)) continue;
+    replicas_.remove(datum(ref), worker);
+    outbox_.free(worker, id_of(ref));
+  }
 }
 
 /// The input that the task, as it was assigned last, may take over; no_run: none.
