@@ -120,6 +120,7 @@ void Core::transition(Run& run, std::uint32_t task, TaskState to) {
   if (from == TaskState::assigned) forget_attempts(run, task, to);
   run.tasks.transition(task, to);
   if (to == TaskState::assignable) come_home(run, task);
+  if (!remakers_.empty() && !is_unfinished(to)) remakers_.erase({run.slot, task});
   if (is_unfinished(from) && !is_unfinished(to)) --unfinished_;
   if (!is_unfinished(from) && is_unfinished(to)) ++unfinished_;
   if (is_unfinished(from) != is_unfinished(to)) count_owned(run, task, is_unfinished(to));

@@ -28,11 +28,11 @@ namespace ashlar::scheduler {
 /// The scheduler's state and what may happen to it. The member functions are spread over files
 /// by occasion: core.cpp what everything rests on, driver_events.cpp, worker_events.cpp,
 /// lineage.cpp losses, failures.cpp what ends without a result, assign.cpp placement, sources.cpp
-/// whom data come from, prefetch.cpp what comes before it is asked for, reach.cpp workers that
-/// cannot reach each other, memory.cpp want of memory, inspect.cpp checks, load.cpp what hosts are
-/// busy with, rebalance.cpp and twins.cpp what is done when times turn out other than predicted,
-/// templates.cpp repeated graphs; explain_task.cpp, explain_run.cpp, run_bounds.cpp and learned.cpp
-/// what people want to know.
+/// whom data come from, prefetch.cpp what comes before it is asked for, reach.cpp and reconnect.cpp
+/// workers that cannot reach each other, memory.cpp want of memory, inspect.cpp checks, load.cpp what
+/// hosts are busy with, rebalance.cpp and twins.cpp what is done when times turn out other than
+/// predicted, templates.cpp repeated graphs; explain_task.cpp, explain_run.cpp, run_bounds.cpp and
+/// learned.cpp what people want to know.
 class Core {
  public:
   Core(const Limits& limits, std::uint64_t seed);
@@ -326,7 +326,7 @@ class Core {
     return !broken_.any(now_) || broken_.find({worker, holder}, now_) == nullptr;
   }
   bool will_have(const Datum& datum, const ReplicaPool::Replica& replica, PeerIndex worker);
-  PeerIndex reachable_source(const Datum& datum, PeerIndex worker, PeerIndex but = no_peer);
+  PeerIndex reachable_source(DataRef ref, PeerIndex worker, PeerIndex but = no_peer);
   bool can_get_inputs(const Run& run, std::uint32_t task, PeerIndex worker);
   void find_barred(const Run& run, std::uint32_t task);
   bool is_barred(PeerIndex worker) const;
@@ -336,13 +336,26 @@ class Core {
   void take_back_readers(PeerIndex worker, DataRef ref);
   void take_back(Run& run, std::uint32_t task);
   void wait_no_longer(DataRef task);
+
+  // reconnect.cpp
+  /// By datum: which workers could have it.
+  using Havers = std::map<DataRef, std::vector<bool>>;
   bool reconnect();
   bool reconnect(Run& run, std::uint32_t task);
+  bool is_being_remade(const Run& run, std::uint32_t task) const;
+  const Pool& pool_for(const Run& run, std::uint32_t task) const;
+  PeerIndex remaker_of(const Run& run, std::uint32_t task) const;
   bool retry_links(const Run& run, std::uint32_t task, const Pool& pool);
   std::vector<DataRef> lacking(const Run& run, std::uint32_t task, PeerIndex worker);
-  bool can_be_made_for(PeerIndex worker, DataRef ref) const;
-  bool can_be_made_again(DataRef ref) const;
-  void make_again_for(PeerIndex worker, const std::vector<DataRef>& data);
+  std::optional<std::uint32_t> maker_again(DataRef ref) const;
+  Havers who_could_have(const Run& reader, std::uint32_t task);
+  std::vector<bool> who_reaches(DataRef ref, bool is_taken);
+  void add_havers(DataRef ref, Havers& havers);
+  bool could_have_inputs(const Run& run, std::uint32_t task, PeerIndex worker,
+                         const Havers& havers) const;
+  void make_again_for(PeerIndex reader, const std::vector<DataRef>& data, const Havers& havers);
+  PeerIndex remaker_for(DataRef ref, PeerIndex worker, const Havers& havers) const;
+  void isolate_holders(DataRef ref, PeerIndex worker);
   std::string broken_text(const BrokenLinks::Ends& ends, const std::string& reason) const;
   std::string broken_input_text(const Run& run, std::uint32_t task, const Pool& pool) const;
   std::string why_cut_off(const Run& run, std::uint32_t task, const Pool& pool) const;
@@ -471,6 +484,7 @@ class Core {
   std::map<DataRef, Placed> twins_;  ///< the same; without a worker: ended before the task
   Instant next_steal_;
   std::map<DataRef, std::uint32_t> reconnected_;  ///< how often a task (by run) was cut off
+  std::map<DataRef, PeerIndex> remakers_;         ///< by run and task: see remaker_of()
   std::vector<PeerIndex> leaving_;                ///< asked to leave, still have tasks
   PeerIndex recent_root_worker_ = no_peer;        ///< who got a task without inputs last
   std::string last_loss_;                         ///< why the last worker went

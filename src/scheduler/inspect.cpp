@@ -230,6 +230,10 @@ void Core::check_uses() const {
     const Run& run = run_at(key.run);
     ASHLAR_CHECK(run.tasks.state(key.index) == TaskState::assigned, story(run.id, key.index));
   }
+  for (const auto& [key, worker] : remakers_) {
+    const Run& run = run_at(key.run);
+    ASHLAR_CHECK(is_unfinished(run.tasks.state(key.index)), story(run.id, key.index));
+  }
   for (const auto& [id, session] : sessions_) {
     ASHLAR_CHECK(static_cast<double>(session.twin_ns) <=
                      limits_.twin_share * static_cast<double>(session.task_ns),

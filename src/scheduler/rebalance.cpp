@@ -199,7 +199,7 @@ std::int64_t Core::lateness_ns(const Run& run, std::uint32_t task, std::int64_t 
 bool Core::is_movable(const Run& run, std::uint32_t task) const {
   const TaskRecord& record = run.tasks.at(task);
   if (record.takes_over || record.attempt >= limits_.attempts_moved) return false;
-  if (find_twin(run, task) != nullptr) return false;
+  if (find_twin(run, task) != nullptr || remaker_of(run, task) != no_peer) return false;
   for (std::uint32_t d = run.graph->output_offsets[task]; d < run.graph->output_offsets[task + 1];
        ++d) {
     if (run.data[d].is_made || run.data[d].primary != record.worker) return false;

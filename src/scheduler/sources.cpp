@@ -35,10 +35,9 @@ PeerIndex Core::nearest_holder(const Datum& d, PeerIndex worker) const {
 /// binomial tree; the chunks of an array go from host to host in a chain, each as soon as it is
 /// there.
 PeerIndex Core::holder_for(DataRef ref, PeerIndex worker) {
-  const Datum& d = datum(ref);
   const PeerIndex wanted = best_holder(ref, worker);
   if (wanted == worker || can_reach(worker, wanted)) return wanted;
-  const PeerIndex source = reachable_source(d, worker);
+  const PeerIndex source = reachable_source(ref, worker);
   return source == no_peer ? wanted : source;
 }
 

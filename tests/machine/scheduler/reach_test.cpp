@@ -190,6 +190,59 @@ TEST_F(Reach, WhatNobodyReachesIsMadeAgainWhereItCanBeReached) {
   EXPECT_GT(engine_.counters().tasks_assigned, 7u) << "both had made some of it";
 }
 
+TEST_F(Reach, ItIsMadeAgainWhereAllThatThisTakesCanBeHad) {
+  join(2);
+  cut(1, 2);
+  is_idle_ = true;
+  submit(0, {{}, {0}, {}, {}, {1, 2, 3}}, {"a", "", "", "", ""}, {4}, {}, 1e9F);
+  play();
+  ASSERT_TRUE(workers_[PeerId{1}].will_make({{session, 0}, 1}));
+  ASSERT_TRUE(workers_[PeerId{2}].will_make({{session, 0}, 2}));
+  ASSERT_TRUE(workers_[PeerId{2}].will_make({{session, 0}, 3}));
+  is_idle_ = false;
+  play();
+  expect_done();
+  EXPECT_EQ(ran_[1], Owners{1}) << "b lacks less, but could not make it";
+  EXPECT_EQ(ran_[4], Owners{1});
+}
+
+TEST_F(Reach, WhatIsMadeAgainForOneIsStillThereForTheOther) {
+  join(2);
+  is_idle_ = true;
+  submit(0, {{}, {}, {}, {0, 1}, {0, 2}}, {"", "a", "b", "a", "b"}, {3, 4});
+  play();
+  const std::uint32_t first = workers_[PeerId{1}].will_make({{session, 0}, 0}) ? 1 : 2;
+  workers_[PeerId{first}].run({{session, 0}, 0}, false);
+  cut(1, 2);
+  play();
+  is_idle_ = false;
+  play();
+  expect_done();
+  EXPECT_EQ(ran_[0], Owners{3 - first}) << "beside what the first one has";
+  EXPECT_EQ(engine_.counters().tasks_done, 6u);
+}
+
+TEST_F(Reach, WhoIsToMakeADatumAgainMayStillTellThatItWasNotToBeHad) {
+  join(2);
+  is_idle_ = true;
+  submit(0, {{}, {}, {}, {0, 1}, {0, 2}}, {"", "a", "b", "a", "b"}, {3, 4});
+  play();
+  const std::uint32_t first = workers_[PeerId{1}].will_make({{session, 0}, 0}) ? 1 : 2;
+  const PeerId other{3 - first};
+  const DatumId shared{{session, 0}, 0};
+  workers_[PeerId{first}].run({{session, 0}, 0}, false);
+  cut(1, 2);
+  play();
+  ASSERT_TRUE(workers_[other].will_make(shared));
+  step(FromWorker{other,
+                  protocol::DataMissing{
+                      {shared}, {PeerId{first}}, {PeerId{first}}, {"connection refused"}, {}}});
+  is_idle_ = false;
+  play();
+  expect_done();
+  EXPECT_EQ(ran_[0], Owners{other.value}) << "once";
+}
+
 TEST_F(Reach, WhatIsPutInReachOfOneWorkerGoesThere) {
   join(2);
   cuts_.cut(PeerId{1}, driver);
