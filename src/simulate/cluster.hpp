@@ -135,10 +135,10 @@ struct Outcome {
 /// that are cancelled.
 ///
 /// It demands that every run ends, that results equal sequential execution, that nothing is held
-/// in the end, that a run fails for want of memory only while no task runs anywhere, that no worker
-/// exceeds its memory limit by more than outputs whose size nobody knew, and that the engines'
-/// invariants hold throughout. The same seed gives the same
-/// history.
+/// in the end, that a run fails for want of memory only while no task runs anywhere, and for links
+/// that were cut only where it descends from data that were released, that no worker exceeds its
+/// memory limit by more than outputs whose size nobody knew, and that the engines' invariants hold
+/// throughout. The same seed gives the same history.
 class Cluster {
  public:
   explicit Cluster(Config config);

@@ -127,10 +127,20 @@ bool DriverNode::may_be_disturbed() const {
   return world_.config.cancels > 0 || world_.kills > 0 || world_.config.is_memory_tight;
 }
 
-/// Whether it tells, as it is to, of links that were cut.
-bool DriverNode::is_for_a_cut(const std::string& error) const {
-  return world_.config.cuts > 0 && error.find("cannot fetch from worker") != std::string::npos &&
+/// Whether the run may fail since links were cut, and tells of them as it is to. What descends from
+/// nothing that was released can be made again, and all of it by one worker.
+bool DriverNode::is_for_a_cut(std::uint32_t run, const std::string& error) const {
+  return world_.config.cuts > 0 && reads_released(run) &&
+         error.find("cannot fetch from worker") != std::string::npos &&
          error.find("the simulated ") != std::string::npos;
+}
+
+bool DriverNode::reads_released(std::uint32_t run) const {
+  const auto submitted = runs_.find(run);
+  if (submitted == runs_.end()) return false;  // put
+  return std::ranges::any_of(submitted->second.job.externals, [this](const DatumId& datum) {
+    return released_.contains(datum) || reads_released(datum.run.number);
+  });
 }
 
 void DriverNode::fetched(const DatumId& datum, const Chunk& chunk, bool) { pushed(datum, chunk); }
@@ -206,7 +216,8 @@ void DriverNode::failed(const driver::DatumFailed& action) {
     world_.fail(name() + ": failed unasked");
   }
   const auto& expected = runs_.at(action.datum.run.number).job.expected;
-  if (expected.contains(action.datum.index) && !may_be_disturbed() && !is_for_a_cut(action.error)) {
+  if (expected.contains(action.datum.index) && !may_be_disturbed() &&
+      !is_for_a_cut(action.datum.run.number, action.error)) {
     world_.fail(name() + ": datum " + name_of(action.datum) + " failed: " + action.error);
   }
 }
@@ -228,7 +239,7 @@ void DriverNode::finished(const driver::RunFinished& action) {
       break;
     case protocol::RunOutcome::failed:
       ++world_.outcome.runs_failed;
-      if (!may_fail(action.run) && !is_for_a_cut(action.error)) {
+      if (!may_fail(action.run) && !is_for_a_cut(action.run, action.error)) {
         world_.fail(title + " failed: " + action.error);
       }
       if (action.error.empty()) world_.fail(title + " failed without a reason");
@@ -254,6 +265,7 @@ void DriverNode::finished(const driver::RunFinished& action) {
 }
 
 void DriverNode::release(const DatumId& datum) {
+  released_.insert(datum);
   expected_.erase(datum);
   std::erase_if(sources_, [&](const Source& source) { return source.id == datum; });
   inbox_.post(driver::ReleaseAsked{{datum}});

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -56,7 +57,8 @@ class DriverNode : public PeerNode {
   bool may_fail(std::uint32_t run) const;
   void choose_job(Submitted& submitted);
   bool may_be_disturbed() const;
-  bool is_for_a_cut(const std::string& error) const;
+  bool is_for_a_cut(std::uint32_t run, const std::string& error) const;
+  bool reads_released(std::uint32_t run) const;
 
   SessionId session_;
   driver::DriverEngine engine_;
@@ -66,6 +68,7 @@ class DriverNode : public PeerNode {
   std::uint32_t unfinished_;
   std::map<std::uint32_t, Submitted> runs_;
   std::map<DatumId, Chunk> expected_;  ///< of everything not released
+  std::set<DatumId> released_;
   std::map<DatumId, int> owed_;
   std::vector<Source> sources_;
   std::vector<std::shared_ptr<const graph::TaskGraph>> templates_;  ///< by number
