@@ -199,8 +199,8 @@ bool Core::place_task(Run& run, std::uint32_t task) {
   find_barred(run, task);
   const bool is_root = inputs_.empty();
   const PeerIndex sibling = is_root && run.sibling_left > 0 ? run.sibling : no_peer;
-  const Choice choice = policy_->choose(
-      view(),
+  const Choice choice = choose(
+      remaker_of(run, task),
       {entry_of(run, task), inputs_, made_ns_, taken_over, output_bytes, task_ns, pool,
        workers_.requirement(wanted.requirement), sibling, is_root ? recent_root_worker_ : no_peer,
        run.planned.empty() ? no_peer : run.planned[task], reachable_owner(run, task, pool),

@@ -343,8 +343,11 @@ class Core {
   bool reconnect();
   bool reconnect(Run& run, std::uint32_t task);
   bool is_being_remade(const Run& run, std::uint32_t task) const;
+  void set_aside(Run& run, std::uint32_t task);
+  void take_up_readers(const Run& run, std::uint32_t task);
   const Pool& pool_for(const Run& run, std::uint32_t task) const;
   PeerIndex remaker_of(const Run& run, std::uint32_t task) const;
+  Choice choose(PeerIndex remaker, const placement::Question& question);
   bool retry_links(const Run& run, std::uint32_t task, const Pool& pool);
   std::vector<DataRef> lacking(const Run& run, std::uint32_t task, PeerIndex worker);
   std::optional<std::uint32_t> maker_again(DataRef ref) const;
@@ -485,6 +488,7 @@ class Core {
   Instant next_steal_;
   std::map<DataRef, std::uint32_t> reconnected_;  ///< how often a task (by run) was cut off
   std::map<DataRef, PeerIndex> remakers_;         ///< by run and task: see remaker_of()
+  std::set<DataRef> set_aside_;                   ///< run and task of those that wait for them
   std::vector<PeerIndex> leaving_;                ///< asked to leave, still have tasks
   PeerIndex recent_root_worker_ = no_peer;        ///< who got a task without inputs last
   std::string last_loss_;                         ///< why the last worker went

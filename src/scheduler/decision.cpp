@@ -30,6 +30,8 @@ std::string_view text_of(Reason reason) {
       return "chosen by chance";
     case Reason::repeated:
       return "there it was, too, when this graph ran before";
+    case Reason::in_reach:
+      return "what it makes again can be had from there";
   }
   return "?";
 }

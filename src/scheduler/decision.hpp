@@ -23,6 +23,7 @@ enum class Reason : std::uint8_t {
   in_turn,
   by_chance,
   repeated,  ///< by a template
+  in_reach,  ///< what it makes again can be had from there
 };
 /// For people: "it would be done there first".
 std::string_view text_of(Reason reason);

@@ -125,7 +125,7 @@ void Core::check_task(const Run& run, std::uint32_t task) const {
     check_ended(run, task);
   }
   if (!is_unfinished(record.state)) return;
-  std::uint32_t blocked = 0;
+  std::uint32_t blocked = set_aside_.contains({run.slot, task}) ? 1 : 0;
   for (const std::uint32_t name : run.graph->inputs_of(task)) {
     const DataRef ref = run.resolve(name);
     ASHLAR_CHECK(ref.run != DataRef::no_run, who());
@@ -231,6 +231,10 @@ void Core::check_uses() const {
     ASHLAR_CHECK(run.tasks.state(key.index) == TaskState::assigned, story(run.id, key.index));
   }
   for (const auto& [key, worker] : remakers_) {
+    const Run& run = run_at(key.run);
+    ASHLAR_CHECK(is_unfinished(run.tasks.state(key.index)), story(run.id, key.index));
+  }
+  for (const DataRef& key : set_aside_) {
     const Run& run = run_at(key.run);
     ASHLAR_CHECK(is_unfinished(run.tasks.state(key.index)), story(run.id, key.index));
   }

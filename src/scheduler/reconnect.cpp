@@ -33,7 +33,10 @@ bool Core::reconnect() {
 /// from that worker. A worker that lacks nothing is isolated no more. Returns whether there is
 /// something to place now.
 bool Core::reconnect(Run& run, std::uint32_t task) {
-  if (is_being_remade(run, task)) return false;
+  if (is_being_remade(run, task)) {
+    set_aside(run, task);
+    return true;
+  }
   const Pool& pool = pool_for(run, task);
   const Havers havers = who_could_have(run, task);
   std::optional<std::pair<bool, std::uint64_t>> least;
@@ -77,6 +80,24 @@ bool Core::is_being_remade(const Run& run, std::uint32_t task) const {
   });
 }
 
+/// The task, which is assignable, waits until what it reads is about to be made once more: it would
+/// be in the way of others meanwhile.
+void Core::set_aside(Run& run, std::uint32_t task) {
+  transition(run, task, TaskState::waiting);
+  ++run.tasks.edit(task).blocked;
+  set_aside_.insert({run.slot, task});
+}
+
+/// The task was assigned, or ended: whoever was set aside until it makes something need not be.
+void Core::take_up_readers(const Run& run, std::uint32_t task) {
+  const auto& first = run.graph->output_offsets;
+  for (std::uint32_t d = first[task]; d < first[task + 1]; ++d) {
+    for_consumers({run.slot, d}, [this](Run& reader, std::uint32_t of) {
+      if (set_aside_.erase({reader.slot, of}) > 0) unblock(reader, of);
+    });
+  }
+}
+
 const Pool& Core::pool_for(const Run& run, std::uint32_t task) const {
   const TaskClass& task_class = run.tasks.classes()[run.tasks.at(task).task_class];
   return workers_.pool(workers_.pool_of(task_class.requirement));
@@ -89,6 +110,14 @@ PeerIndex Core::remaker_of(const Run& run, std::uint32_t task) const {
   if (found == remakers_.end()) return no_peer;
   const PeerIndex worker = found->second;
   return workers_.is_usable(worker) && workers_.has_free_slot(worker) ? worker : no_peer;
+}
+
+/// Who alone is to run the task does, if there is one that can; else the policy chooses.
+Choice Core::choose(PeerIndex remaker, const placement::Question& question) {
+  if (remaker == no_peer || !placement::is_possible(view(), question, remaker)) {
+    return policy_->choose(view(), question);
+  }
+  return {.worker = remaker, .reason = Reason::in_reach};
 }
 
 /// Of links that the task needs, those that were found to be broken before it was submitted are

@@ -35,6 +35,12 @@ class Reach : public testing::Test {
     cuts_.cut(PeerId{b}, PeerId{a});
   }
 
+  void tell_broken(std::uint32_t asker, std::uint32_t asked) {
+    cuts_.cut(PeerId{asker}, PeerId{asked});
+    step(FromWorker{PeerId{asker},
+                    protocol::DataMissing{{}, {}, {PeerId{asked}}, {"connection refused"}, {}}});
+  }
+
   /// `where`: for each task, the name of the worker that alone may run it; empty: any.
   void submit(std::uint32_t number, const std::vector<std::vector<std::uint32_t>>& tasks,
               const std::vector<std::string>& where, std::vector<std::uint32_t> wanted,
@@ -129,6 +135,39 @@ class Reach : public testing::Test {
     }
   }
 
+  /// No two of three reach each other. Of datum 0, which is on a, or will be, and datum 1 is made
+  /// datum 2, for which b has no time soon. The rest is a chain that c can go on with.
+  void go_on_beside(bool is_made) {
+    join(3);
+    is_idle_ = true;
+    constexpr std::uint32_t links = 20, first = 3;
+    std::vector<std::vector<std::uint32_t>> tasks{{}, {}, {0, 1}, {}};
+    std::vector<std::string> where{"", "b", "", "c"};
+    for (std::uint32_t i = 0; i < links; ++i) tasks.push_back({first + i});
+    where.resize(tasks.size());
+    tasks.resize(tasks.size() + links);
+    where.resize(tasks.size(), "b");
+    submit(0, tasks, where, {2, first + links}, {}, 1e9F);
+    play();
+    ASSERT_TRUE(workers_[PeerId{1}].will_make({{session, 0}, 0}));
+    if (is_made) workers_[PeerId{1}].run({{session, 0}, 0}, false);
+    for (const std::uint32_t asker : {1, 2, 3}) {
+      for (const std::uint32_t asked : {1, 2, 3}) {
+        if (asker != asked) tell_broken(asker, asked);
+      }
+    }
+    play();
+    for (std::uint32_t i = first; i <= first + links; play(), ++i) {
+      ASSERT_TRUE(workers_[PeerId{3}].will_make({{session, 0}, i}))
+          << engine_.story({session, 0}, i);
+      workers_[PeerId{3}].run({{session, 0}, i}, false);
+    }
+    is_idle_ = false;
+    play();
+    expect_done();
+    EXPECT_EQ(ran_[2], std::vector<std::uint32_t>{2});
+  }
+
   Instant now_;
   SchedulerEngine engine_;
   std::map<PeerId, ModelWorker> workers_;
@@ -221,6 +260,10 @@ TEST_F(Reach, WhatIsMadeAgainForOneIsStillThereForTheOther) {
   EXPECT_EQ(ran_[0], Owners{3 - first}) << "beside what the first one has";
   EXPECT_EQ(engine_.counters().tasks_done, 6u);
 }
+
+TEST_F(Reach, WhatIsMadeElsewhereInsteadIsInNobodysWay) { go_on_beside(false); }
+
+TEST_F(Reach, WhoWaitsForWhatIsMadeAgainIsInNobodysWay) { go_on_beside(true); }
 
 TEST_F(Reach, WhoIsToMakeADatumAgainMayStillTellThatItWasNotToBeHad) {
   join(2);
