@@ -121,6 +121,7 @@ void Core::transition(Run& run, std::uint32_t task, TaskState to) {
   run.tasks.transition(task, to);
   if (to == TaskState::assignable) come_home(run, task);
   if (!remakers_.empty() && !is_unfinished(to)) remakers_.erase({run.slot, task});
+  if (!hoping_.empty() && !is_unfinished(to)) hoping_.erase({run.slot, task});
   if (!set_aside_.empty() && to != TaskState::waiting && to != TaskState::assignable) {
     set_aside_.erase({run.slot, task});
     take_up_readers(run, task);

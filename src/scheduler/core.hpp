@@ -349,6 +349,8 @@ class Core {
   PeerIndex remaker_of(const Run& run, std::uint32_t task) const;
   Choice choose(PeerIndex remaker, const placement::Question& question);
   bool retry_links(const Run& run, std::uint32_t task, const Pool& pool);
+  bool wait_for_links(Run& run, std::uint32_t task);
+  void take_up_hoping(bool are_all);
   std::vector<DataRef> lacking(const Run& run, std::uint32_t task, PeerIndex worker);
   std::optional<std::uint32_t> maker_again(DataRef ref) const;
   Havers who_could_have(const Run& reader, std::uint32_t task);
@@ -488,7 +490,8 @@ class Core {
   Instant next_steal_;
   std::map<DataRef, std::uint32_t> reconnected_;  ///< how often a task (by run) was cut off
   std::map<DataRef, PeerIndex> remakers_;         ///< by run and task: see remaker_of()
-  std::set<DataRef> set_aside_;                   ///< run and task of those that wait for them
+  std::map<DataRef, Instant> hoping_;             ///< since when a task (by run) waits for links
+  std::set<DataRef> set_aside_;                   ///< run and task of those that wait for either
   std::vector<PeerIndex> leaving_;                ///< asked to leave, still have tasks
   PeerIndex recent_root_worker_ = no_peer;        ///< who got a task without inputs last
   std::string last_loss_;                         ///< why the last worker went

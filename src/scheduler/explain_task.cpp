@@ -70,7 +70,9 @@ std::string Core::state_text(const Run& run, std::uint32_t task) const {
     case TaskState::waiting:
       return "waits for " + std::to_string(record.blocked) + " of its " +
              count_text(run.graph->inputs_of(task).size(), "input") +
-             (set_aside_.contains({run.slot, task}) ? ", made again where it can be had" : "");
+             (!set_aside_.contains({run.slot, task}) ? ""
+              : hoping_.contains({run.slot, task})   ? ", which no worker reaches that could run it"
+                                                     : ", made again where it can be had");
     case TaskState::assignable:
       return "ready, but not placed: " + why_not_placed(run, task);
     case TaskState::assigned:

@@ -7,6 +7,7 @@ namespace ashlar::scheduler {
 void Core::on(const Tick&) {
   has_ticked_ = true;
   workers_.forget_old_loads(now_);
+  take_up_hoping(false);
 }
 
 void Core::on(const ForgetLearned&) {

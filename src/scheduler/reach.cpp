@@ -94,6 +94,7 @@ bool Core::is_cut_off(const Pool& pool, std::uint64_t output_bytes) const {
 
 void Core::note_links(PeerIndex worker, const protocol::DataMissing& message) {
   for (const PeerId peer : message.reached) broken_.mend({worker, workers_.find(peer)});
+  if (!message.reached.empty()) take_up_hoping(true);
   for (std::size_t i = 0; i < message.unreachable.size(); ++i) {
     const PeerIndex peer = workers_.find(message.unreachable[i]);
     if (peer == no_peer) continue;

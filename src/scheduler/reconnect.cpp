@@ -55,7 +55,7 @@ bool Core::reconnect(Run& run, std::uint32_t task) {
   const std::vector<DataRef> lacks =
       best == no_peer ? std::vector<DataRef>() : lacking(run, task, best);
   const bool is_given_up = !lacks.empty() && ++reconnected_[{run.slot, task}] > limits_.reconnects;
-  if (best == no_peer && retry_links(run, task, pool)) return true;
+  if (best == no_peer && (retry_links(run, task, pool) || wait_for_links(run, task))) return true;
   if (best == no_peer || is_given_up) {
     failures_.push_back({run.slot, task, protocol::RunOutcome::failed,
                          std::make_shared<const Cause>(
@@ -120,20 +120,42 @@ Choice Core::choose(PeerIndex remaker, const placement::Question& question) {
   return {.worker = remaker, .reason = Reason::in_reach};
 }
 
-/// Of links that the task needs, those that were found to be broken before it was submitted are
-/// tried again. Returns whether there are any.
+/// Of links that the task needs, those that were found to be broken before it was submitted, or
+/// before it waited for them, are tried again. Returns whether there are any.
 bool Core::retry_links(const Run& run, std::uint32_t task, const Pool& pool) {
+  const auto since = hoping_.find({run.slot, task});
+  const bool has_waited = since != hoping_.end() && now_ - since->second >= limits_.link_wait;
   bool any = false;
   for (const PeerIndex worker : pool.members) {
     for (const DataRef& ref : lacking(run, task, worker)) {
       const BrokenLinks::Ends ends{worker, datum(ref).primary};
       const BrokenLinks::Link* link = broken_.find(ends, now_);
-      if (link == nullptr || link->noted >= run.submitted) continue;
+      if (link == nullptr) continue;
+      const bool is_old =
+          link->noted < run.submitted || (has_waited && link->noted <= since->second);
+      if (!is_old) continue;
       broken_.retry(ends, now_);
       any = true;
     }
   }
   return any;
+}
+
+/// There is no other way for the task: it waits for links, unless it has. Returns whether it does.
+bool Core::wait_for_links(Run& run, std::uint32_t task) {
+  const Instant since = hoping_.try_emplace({run.slot, task}, now_).first->second;
+  if (now_ - since >= limits_.link_wait) return false;
+  set_aside(run, task);
+  return true;
+}
+
+/// Tasks that wait for links are looked at again: all, as there may be a way now, or those that
+/// have waited long enough.
+void Core::take_up_hoping(bool are_all) {
+  for (const auto& [task, since] : hoping_) {
+    if (!are_all && now_ - since < limits_.link_wait) continue;
+    if (set_aside_.erase(task) > 0) unblock(run_at(task.run), task.index);
+  }
 }
 
 /// Inputs of the task that the worker cannot get.

@@ -194,6 +194,9 @@ struct Limits {
   /// beside what a try costs, five seconds where packets vanish. Each time twice as long, at most
   /// the latter: somebody may have mended the network.
   Duration link_pause = Duration::seconds(30), link_pause_max = Duration::seconds(600);
+  /// For how long a task that has no other way waits for broken links, which are then tried once
+  /// more: for most of those that soon are mended, and not for long where somebody has to see to it.
+  Duration link_wait = Duration::seconds(5);
   /// How often what a task reads is made again where it can be reached, before the task fails.
   std::uint32_t reconnects = 4;
   PolicyKind policy = PolicyKind::least_loaded;

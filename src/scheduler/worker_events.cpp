@@ -14,6 +14,7 @@ void Core::on(const WorkerJoined& event) {
     return;
   }
   workers_.edit(workers_.add(event.worker, event.hello, true)).joined = now_;
+  take_up_hoping(true);
 }
 
 void Core::on(const WorkerLost& event) {

@@ -9,7 +9,15 @@ namespace {
 
 class Reach : public testing::Test {
  protected:
-  Reach() { step(SessionOpened{session, driver, {}}); }
+  explicit Reach(Duration link_wait = {}) : engine_(limits_of(link_wait)) {
+    step(SessionOpened{session, driver, {}});
+  }
+
+  static Limits limits_of(Duration link_wait) {
+    Limits limits;
+    limits.link_wait = link_wait;
+    return limits;
+  }
 
   /// Named a, b, c, …, each with a resource of its name.
   void join(std::uint32_t workers) {
@@ -331,6 +339,39 @@ TEST_F(Reach, WhatCannotBeIsAnErrorThatNamesTheLink) {
                  "(tcp://host-a:1): connection refused",
                  "firewall", "--listen", "certificates"});
   EXPECT_EQ(refused_, 1);
+}
+
+class ReachInTheEnd : public Reach {
+ protected:
+  ReachInTheEnd() : Reach(Limits{}.link_wait) {
+    join(2);
+    cut(1, 2);
+    submit(0, {{}, {0}}, {"a", "b"}, {1});
+    play();
+    EXPECT_TRUE(ended_.empty()) << "it waits";
+    EXPECT_NE(engine_.story({session, 0}, 1).find("no worker reaches"), std::string::npos);
+  }
+};
+
+TEST_F(ReachInTheEnd, WhatHasNoOtherWayWaitsForALink) {
+  cuts_.heal();
+  wait(Limits{}.link_wait);
+  play();
+  expect_done();
+}
+
+TEST_F(ReachInTheEnd, ItDoesNotWaitForLong) {
+  wait(Limits{}.link_wait);
+  play();
+  expect_failed({"connection refused"});
+  EXPECT_EQ(refused_, 2) << "tried once more";
+}
+
+TEST_F(ReachInTheEnd, ItGoesOnWhenThereIsAWay) {
+  cuts_.heal();
+  step(FromWorker{PeerId{2}, protocol::DataMissing{{}, {}, {}, {}, {PeerId{1}}}});
+  play();
+  expect_done();
 }
 
 TEST_F(Reach, SoIsWhatWouldTakeWithItWhatCannotBeMadeAgain) {
