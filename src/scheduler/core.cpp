@@ -50,7 +50,9 @@ void Core::step(std::span<const Event> events, Instant now, Actions& actions) {
     release_roots(run);
     plan(run);
     give_to_owners(run);
+    await_sizes(run);
   }
+  share_out_readers();
   do {
     cut_off_.clear();
     place();

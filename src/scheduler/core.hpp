@@ -318,6 +318,9 @@ class Core {
   void expect(DataRef ref, PeerIndex holder, PeerIndex worker);
 
   // prefetch.cpp
+  void await_sizes(Run& run);
+  void note_sizes(Run& run);
+  void share_out_readers();
   void prefetch_outputs(const Run& run, std::uint32_t task);
   void prefetch(DataRef ref, std::uint32_t host, std::uint32_t reader);
 
@@ -516,6 +519,7 @@ class Core {
   CausePtr last_told_;  ///< by the last of them, if that is a DataLost
   std::vector<SessionId> closed_sessions_;
   std::vector<std::uint32_t> new_runs_;
+  std::vector<std::uint32_t> sized_runs_;  ///< of which it is known now how much their tasks make
   std::uint64_t level_membership_ = 0;  ///< of the workers, for which owners are meant
   std::vector<std::uint32_t> parked_;
   std::vector<PeerIndex> freed_;        ///< workers that have fewer tasks than before

@@ -1,9 +1,77 @@
+#include <algorithm>
+#include <utility>
+
 #include "scheduler/core.hpp"
+#include "scheduler/placement/wide_readers.hpp"
 
 // What owners are to read comes to them as soon as it is made, while tasks are still placed as late
 // as can be: links that are the limit are to have no rest.
 
 namespace ashlar::scheduler {
+namespace {
+
+/// When so many of a run's tasks are done, it is known about how much the others will make.
+std::uint64_t tasks_to_see(const Run& run) {
+  return std::clamp<std::uint64_t>(run.tasks.size() / 16, 16, 1024);
+}
+
+/// What was made, and what the others will make: as much as tasks of the same kernel on average.
+std::vector<std::uint64_t> expected_bytes(const Run& run) {
+  const graph::TaskGraph& g = *run.graph;
+  struct Made {
+    std::uint64_t bytes = 0, count = 0;
+  };
+  std::vector<Made> by_kernel(g.kernels.size());
+  std::vector<std::uint64_t> bytes = g.output_bytes;
+  const auto made_by = [&](std::size_t d) -> Made& { return by_kernel[g.kernel[run.producer[d]]]; };
+  for (std::size_t d = 0; d < bytes.size(); ++d) {
+    if (bytes[d] != graph::TaskGraph::dynamic_bytes || !run.data[d].is_made) continue;
+    bytes[d] = run.data[d].bytes;
+    made_by(d).bytes += bytes[d];
+    ++made_by(d).count;
+  }
+  for (std::size_t d = 0; d < bytes.size(); ++d) {
+    if (bytes[d] != graph::TaskGraph::dynamic_bytes || made_by(d).count == 0) continue;
+    bytes[d] = made_by(d).bytes / made_by(d).count;
+  }
+  return bytes;
+}
+
+}  // namespace
+
+/// A run of which it is not known beforehand how much its tasks make is looked at again.
+void Core::await_sizes(Run& run) {
+  const bool has_order_of_its_own = !run.owners.empty() || !run.priority.empty();
+  if (has_order_of_its_own || !policy_->minds_owners() || !run.graph->products.empty()) return;
+  const auto& bytes = run.graph->output_bytes;
+  if (std::ranges::find(bytes, graph::TaskGraph::dynamic_bytes) == bytes.end()) return;
+  run.sizes_after = tasks_to_see(run);
+}
+
+void Core::note_sizes(Run& run) {
+  if (run.sizes_after == 0 || run.done_count < run.sizes_after) return;
+  run.sizes_after = 0;
+  sized_runs_.push_back(run.slot);
+}
+
+void Core::share_out_readers() {
+  for (const std::uint32_t slot : std::exchange(sized_runs_, {})) {
+    if (!runs_[slot] || runs_[slot]->is_ended) continue;
+    Run& run = run_at(slot);
+    std::vector<std::uint32_t> order(run.tasks.size());
+    for (std::uint32_t rank = 0; rank < order.size(); ++rank) {
+      order[rank] = run.tasks.task_of_rank(rank);
+    }
+    placement::Submission submitted = submission(run);
+    submitted.made_bytes = expected_bytes(run);
+    run.owners = placement::wide_readers(view(), submitted, order);
+    run.prefetches = !run.owners.empty();
+    for (std::uint32_t task = 0; task < run.owners.size(); ++task) {
+      if (is_unfinished(run.tasks.state(task))) count_owned(run, task, true);
+      if (run.tasks.state(task) == TaskState::done) prefetch_outputs(run, task);
+    }
+  }
+}
 
 /// The task was done: who owns readers of its outputs is told to get them, unless one of the host
 /// has them or will.

@@ -126,6 +126,7 @@ void Core::on_worker(PeerIndex worker, const protocol::TasksDone& message) {
     workers_.observe_speed(worker, static_cast<double>(measured) / static_cast<double>(average),
                            now_);
   }
+  note_sizes(*run);
   finish_if_done(*run);
 }
 

@@ -64,7 +64,7 @@ struct Submission {
   const graph::Consumers& consumers;
   std::function<std::int64_t(std::uint32_t task)> task_ns;   ///< predicted, average worker
   std::function<const Pool&(std::uint32_t task)> pool = {};  ///< plan() only: who could run it
-  std::vector<std::uint64_t> made_bytes = {};  ///< by output, when it has run; empty: it has not
+  std::vector<std::uint64_t> made_bytes = {};  ///< by output, when some was made; or empty
 
   std::uint64_t bytes_of(std::uint32_t output) const {
     return made_bytes.empty() ? graph.output_bytes[output] : made_bytes[output];

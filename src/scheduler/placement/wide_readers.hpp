@@ -13,7 +13,8 @@ namespace ashlar::scheduler::placement {
 /// long before all of it is there.
 ///
 /// None where such tasks do not read most of what is read, where moving it is little beside the
-/// tasks, or where sizes are not known. `order` has producers first.
+/// tasks, or where sizes are not known: then there may be when some tasks are done
+/// (Submission::made_bytes). `order` has producers first.
 std::vector<std::uint32_t> wide_readers(const View& view, const Submission& run,
                                         const std::vector<std::uint32_t>& order);
 

@@ -40,7 +40,8 @@ class Prefetch : public testing::Test {
   }
 
   /// Each maker makes a piece for each reader. Tasks take 10 ms, a piece as long on a link.
-  void submit(std::int32_t priority = 0) {
+  void submit(std::int32_t priority = 0, bool are_sizes_known = true) {
+    are_sizes_known_ = are_sizes_known;
     auto graph = std::make_shared<graph::TaskGraph>();
     graph->kernels = {"k"};
     for (std::uint32_t t = 0; t < makers + readers; ++t) {
@@ -49,7 +50,8 @@ class Prefetch : public testing::Test {
         graph->inputs.push_back(m * readers + t - makers);
       }
       graph->input_offsets.push_back(static_cast<std::uint32_t>(graph->inputs.size()));
-      graph->output_bytes.insert(graph->output_bytes.end(), t < makers ? readers : 1, pieces);
+      graph->output_bytes.insert(graph->output_bytes.end(), t < makers ? readers : 1,
+                                 are_sizes_known ? pieces : graph::TaskGraph::dynamic_bytes);
       graph->output_offsets.push_back(graph->output_count());
       graph->param_offsets.push_back(0);
       graph->flops.push_back(2e8F);
@@ -65,8 +67,9 @@ class Prefetch : public testing::Test {
     ASSERT_FALSE(given_[worker].empty());
     const std::uint32_t task = *given_[worker].begin();
     given_[worker].erase(given_[worker].begin());
-    step(FromWorker{PeerId{worker},
-                    protocol::TasksDone{{session, 0}, {task}, {1}, {10'000'000}, {}}});
+    protocol::TasksDone done{{session, 0}, {task}, {1}, {10'000'000}, {}};
+    if (!are_sizes_known_) done.output_bytes.assign(task < makers ? readers : 1, pieces);
+    step(FromWorker{PeerId{worker}, done});
   }
 
   void step(Event event) {
@@ -93,6 +96,7 @@ class Prefetch : public testing::Test {
 
   SchedulerEngine engine_;
   Instant now_;
+  bool are_sizes_known_ = true;
   std::map<std::uint32_t, std::set<std::uint32_t>> given_;   ///< by worker
   std::set<std::pair<std::uint32_t, std::uint32_t>> told_;   ///< worker, datum: in the last step
   std::set<std::pair<std::uint32_t, std::uint32_t>> asked_;  ///< ever
@@ -116,6 +120,19 @@ TEST_F(Prefetch, AllIsToldOnceUntilTheReadersAreGivenOut) {
   for (std::uint32_t n = 0; n < makers; ++n) finish(given_[n % 2].empty() ? 1 - n % 2 : n % 2);
   EXPECT_GT(asked_.size(), makers * readers / 3);
   EXPECT_LE(asked_.size(), makers * readers / 2);
+}
+
+TEST_F(Prefetch, WhereTheGraphDoesNotSayHowMuchIsMadeItIsSeenFromTheFirstTasks) {
+  submit(0, false);
+  constexpr std::uint32_t seen = 16;
+  for (std::uint32_t n = 0; n < seen - 1; ++n) {
+    finish(n % 2);
+    EXPECT_TRUE(told_.empty());
+  }
+  finish(1);
+  EXPECT_EQ(told_.size(), seen * readers / 2) << "what has been made by now";
+  finish(0);
+  EXPECT_EQ(told_.size(), readers / 2);
 }
 
 TEST_F(Prefetch, WhoDeclinesGetsItWithItsReader) {
