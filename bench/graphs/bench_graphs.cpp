@@ -32,7 +32,7 @@ struct Options {
   std::string graph;                   ///< empty: all
   std::vector<std::string> workflows;  ///< files to run in their place
   bool shows_memory = false;
-  std::uint32_t seeds = 5;
+  std::uint32_t seeds = 15;
   std::vector<std::uint32_t> workers{2, 8, 32};
 };
 
