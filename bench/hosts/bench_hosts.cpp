@@ -1,12 +1,15 @@
-// Moves chunks from a worker of one host to workers of others, as told on standard input, and says
-// how long it took. Started by `run`, which makes the hosts.
+// Moves data between workers of several hosts, as told on standard input, and says how long it
+// took. Started by `run`, which makes the hosts.
 //
 //   bench_hosts ADDRESS
-//   > MAKER CHUNKS BYTES FACTOR READER...
+//   > transfer MAKER CHUNKS BYTES FACTOR READER...
+//   < SECONDS
+//   > shuffle MAKERS READERS BYTES FACTOR TASK_SECONDS
 //   < SECONDS
 //
 // MAKER and READER are resources that only the workers meant have, FACTOR is that of tasks.hpp, and
-// SECONDS pass until all readers had all chunks.
+// SECONDS pass until all readers had all chunks. In a shuffle each maker makes a piece of so many
+// bytes for each reader; makers and readers take so many seconds each, anywhere.
 #include <chrono>
 #include <iostream>
 #include <sstream>
@@ -29,8 +32,7 @@ struct Transfer {
   std::vector<std::string> readers;
 };
 
-Transfer read(const std::string& line) {
-  std::istringstream words(line);
+Transfer read_transfer(std::istringstream& words) {
   Transfer transfer;
   words >> transfer.maker >> transfer.chunks >> transfer.chunk_bytes >> transfer.factor;
   for (std::string reader; words >> reader;) transfer.readers.push_back(reader);
@@ -74,6 +76,53 @@ double seconds_of(Session& session, const Transfer& transfer) {
   return seconds;
 }
 
+struct Shuffle {
+  std::int64_t makers = 0, readers = 0, piece_bytes = 0;
+  std::uint64_t factor = 1;
+  double task_seconds = 0;
+};
+
+double seconds_of(Session& session, const Shuffle& shuffle) {
+  const std::int64_t piece = shuffle.piece_bytes / 8, made = piece * shuffle.readers;
+  Graph graph;
+  std::vector<std::vector<Node<HostArray>>> pieces(static_cast<std::size_t>(shuffle.readers));
+  for (std::int64_t m = 0; m < shuffle.makers; ++m) {
+    const auto all =
+        graph.add<bench::make_pieces>(made, m * made, shuffle.factor, shuffle.task_seconds);
+    for (std::int64_t r = 0; r < shuffle.readers; ++r) {
+      pieces[static_cast<std::size_t>(r)].push_back(
+          graph.add<bench::piece_of>(all, r * piece, piece));
+    }
+  }
+  std::vector<Node<std::uint64_t>> sums;
+  for (const auto& inputs : pieces) {
+    sums.push_back(graph.add<bench::reduce>(inputs, shuffle.task_seconds));
+    graph.want(sums.back());
+  }
+  const auto begin = Clock::now();
+  const GraphRun run = session.run(graph);
+  std::uint64_t sum = 0;
+  for (const auto& node : sums) sum += run[node].get();
+  const double seconds = std::chrono::duration<double>(Clock::now() - begin).count();
+  const auto elements = static_cast<std::uint64_t>(made * shuffle.makers);
+  if (sum != elements * (elements - 1) / 2 * shuffle.factor) {
+    throw std::runtime_error("the readers have other pieces");
+  }
+  return seconds;
+}
+
+double seconds_of(Session& session, const std::string& line) {
+  std::istringstream words(line);
+  std::string job;
+  words >> job;
+  if (job == "transfer") return seconds_of(session, read_transfer(words));
+  if (job != "shuffle") throw std::runtime_error("expected transfer or shuffle: " + line);
+  Shuffle shuffle;
+  words >> shuffle.makers >> shuffle.readers >> shuffle.piece_bytes >> shuffle.factor >>
+      shuffle.task_seconds;
+  return seconds_of(session, shuffle);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -87,7 +136,7 @@ int main(int argc, char** argv) {
   try {
     auto session = Session::connect(argv[1], {.progress = false});
     for (std::string line; std::getline(std::cin, line);)
-      std::cout << seconds_of(session, read(line)) << std::endl;
+      std::cout << seconds_of(session, line) << std::endl;
     return 0;
   } catch (const std::exception& error) {
     std::cerr << error.what() << '\n';

@@ -64,7 +64,7 @@ void Core::share_out_readers() {
     }
     placement::Submission submitted = submission(run);
     submitted.made_bytes = expected_bytes(run);
-    run.owners = placement::wide_readers(view(), submitted, order);
+    run.owners = placement::wide_readers(view(), submitted, order).owners;
     run.prefetches = !run.owners.empty();
     for (std::uint32_t task = 0; task < run.owners.size(); ++task) {
       if (is_unfinished(run.tasks.state(task))) count_owned(run, task, true);

@@ -151,6 +151,34 @@ double peak_bytes(const Submission& run, const std::vector<std::uint32_t>& order
   return peak;
 }
 
+namespace {
+
+/// The same order, but each of the cutters comes right after who made what it cuts.
+std::vector<std::uint32_t> with_pieces_at_once(const Submission& run,
+                                               const std::vector<std::uint32_t>& order,
+                                               const std::vector<std::uint32_t>& cutters) {
+  std::vector<bool> is_cutter(order.size(), false);
+  for (const std::uint32_t task : cutters) is_cutter[task] = true;
+  const graph::TaskGraph& g = run.graph;
+  std::vector<std::uint32_t> changed, open;
+  for (const std::uint32_t task : order) {
+    if (!is_cutter[task]) open.push_back(task);
+    while (!open.empty()) {
+      const std::uint32_t next = open.back();
+      open.pop_back();
+      changed.push_back(next);
+      for (std::uint32_t d = g.output_offsets[next]; d < g.output_offsets[next + 1]; ++d) {
+        for (const std::uint32_t reader : run.consumers.of(d)) {
+          if (is_cutter[reader]) open.push_back(reader);
+        }
+      }
+    }
+  }
+  return changed;
+}
+
+}  // namespace
+
 TaskOrder timely_order(const View& view, const Submission& run, bool has_owners) {
   std::vector<std::uint32_t> ranks = graph::depth_first_ranks(run.graph);
   if (ranks.size() < 3) return {std::move(ranks), {}};
@@ -160,11 +188,14 @@ TaskOrder timely_order(const View& view, const Submission& run, bool has_owners)
   if (may_own) blocks = root_blocks(view, run, depth_first);
   const bool has_blocks = !blocks.owners.empty();
   const auto& neighbours_together = has_blocks ? blocks.order : depth_first;
-  ranks = inverse(in_time(view, run, neighbours_together, has_owners));
-  if (!may_own || has_blocks) return {std::move(ranks), std::move(blocks.owners)};
-  auto owners = wide_readers(view, run, depth_first);
-  const bool prefetches = !owners.empty();
-  return {std::move(ranks), std::move(owners), prefetches};
+  WideReaders wide;
+  if (may_own && !has_blocks) wide = wide_readers(view, run, depth_first);
+  std::vector<std::uint32_t> order = in_time(view, run, neighbours_together, has_owners);
+  if (!wide.cutters.empty()) order = with_pieces_at_once(run, order, wide.cutters);
+  ranks = inverse(order);
+  if (has_blocks) return {std::move(ranks), std::move(blocks.owners)};
+  const bool prefetches = !wide.owners.empty();
+  return {std::move(ranks), std::move(wide.owners), prefetches};
 }
 
 }  // namespace ashlar::scheduler::placement

@@ -68,8 +68,9 @@ class Blocks {
     const Reading reading = reading_in_blocks();
     const double slots = slots_of(hosts_);
     const double by_chance =
-        reading.all / slots * std::ranges::max_element(hosts_, {}, &Host::slots)->slots;
-    const bool are_most_there = reading.there - by_chance >= (reading.all - by_chance) / 2;
+        reading.joined / slots * std::ranges::max_element(hosts_, {}, &Host::slots)->slots;
+    const bool are_most_there =
+        reading.joined_there - by_chance >= (reading.joined - by_chance) / 2;
     const double links = view.links.usual() * static_cast<double>(hosts_.size());
     const double moving = 1e9 * reading.there / links;
     return are_most_there && moving >= work / slots;
@@ -83,8 +84,8 @@ class Blocks {
  private:
   /// Bytes that tasks read of others.
   struct Reading {
-    double all = 0;
-    double there = 0;  ///< where the reader is
+    double there = 0;                     ///< where the reader is
+    double joined = 0, joined_there = 0;  ///< of those that read several: all, and where they are
   };
 
   double task_ns(std::uint32_t task) const { return static_cast<double>(run_.task_ns(task)); }
@@ -97,17 +98,22 @@ class Blocks {
     for (const std::uint32_t t : order_) {
       if (where[t] != no_host) continue;
       std::uint32_t best = no_host;
+      double all = 0;
       for_made_inputs(run_, t, [&](std::uint32_t datum, std::uint32_t maker) {
         const std::uint64_t bytes = run_.graph.output_bytes[datum];
         const std::uint32_t host = where[maker];
         if (host == no_host || bytes == TaskGraph::dynamic_bytes) return;
-        total.all += static_cast<double>(bytes);
+        all += static_cast<double>(bytes);
         bytes_at[host] += static_cast<double>(bytes);
         if (best == no_host || bytes_at[host] > bytes_at[best]) best = host;
       });
       if (best == no_host) continue;
       where[t] = best;
       total.there += bytes_at[best];
+      if (run_.graph.inputs_of(t).size() > 1) {
+        total.joined += all;
+        total.joined_there += bytes_at[best];
+      }
       for_made_inputs(run_, t, [&](std::uint32_t, std::uint32_t maker) {
         if (where[maker] != no_host) bytes_at[where[maker]] = 0;
       });

@@ -79,13 +79,43 @@ TEST(WideReaders, AreNoneOfThoseWithFewInputs) {
   EXPECT_TRUE(count(c.order()).empty());
 }
 
-TEST(WideReaders, WhatAllReadComesOnceToEachHost) {
+TEST(WideReaders, AreNoneOfThoseThatReadWhatOthersReadToo) {
   Case c{1};
   for (int n = 1; n < 4; ++n) c.add_host(1);
   std::vector<std::uint32_t> all;
-  for (int n = 0; n < 40; ++n) all.push_back(c.add(long_us, {}));
-  for (int n = 0; n < 400; ++n) c.add(long_us, all);  // 16 GB are read, 120 MB move
-  EXPECT_TRUE(c.order().owners.empty());
+  for (int n = 0; n < 40; ++n) all.push_back(c.add(short_us, {}));
+  for (int n = 0; n < 12; ++n) c.add(short_us, all);
+  EXPECT_TRUE(count(c.order()).empty()) << "together on a host they would read it once";
+}
+
+TEST(WideReaders, AreNoneOfThoseWhoseInputsCouldBeMadeWhereTheyRun) {
+  Case c{1};
+  for (int n = 1; n < 4; ++n) c.add_host(1);
+  for (int n = 0; n < 12; ++n) {
+    std::vector<std::uint32_t> own;
+    for (int k = 0; k < 40; ++k) own.push_back(c.add(4 * short_us, {}));
+    c.add(4 * short_us, own);
+  }
+  EXPECT_FALSE(c.order().prefetches);
+}
+
+TEST(WideReaders, MayReadPiecesThatOthersCutOut) {
+  Case c{1};
+  for (int n = 1; n < 4; ++n) c.add_host(1);
+  std::vector<std::vector<std::uint32_t>> read(12);
+  for (int n = 0; n < 40; ++n) {
+    const std::uint32_t made = c.add(short_us, {});
+    for (auto& inputs : read) inputs.push_back(c.add(short_us, {made}));
+  }
+  for (const auto& inputs : read) c.add(short_us, inputs);
+  const TaskOrder order = c.order();
+  EXPECT_TRUE(order.prefetches);
+  EXPECT_EQ(shares(order), (std::vector<std::uint32_t>{3, 3, 3, 3}));
+  for (std::uint32_t made = 0; made < 40; ++made) {
+    for (std::uint32_t piece = 1; piece <= 12; ++piece) {
+      EXPECT_LE(order.ranks[13 * made + piece], order.ranks[13 * made] + 12) << "cut at once";
+    }
+  }
 }
 
 TEST(WideReaders, OneHostHasNoUseForThem) {
