@@ -10,6 +10,7 @@ namespace ashlar::scheduler {
 
 /// One round. Afterwards no worker has room while tasks are kept for it.
 void Core::place() {
+  forget_coming();
   ++round_;
   workers_.follow_usual_time();
   workers_.take_also_opened(freed_);

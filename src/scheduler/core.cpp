@@ -53,10 +53,12 @@ void Core::step(std::span<const Event> events, Instant now, Actions& actions) {
     await_sizes(run);
   }
   share_out_readers();
+  constexpr int reconnects_max = 32;  // each looks at all that its task reads; ticks bring more
+  int reconnects = 0;
   do {
     cut_off_.clear();
     place();
-  } while (reconnect());
+  } while (++reconnects <= reconnects_max && reconnect());
   rebalance();
   if (std::exchange(has_ticked_, false)) relieve_memory();
   send_ready();
@@ -67,6 +69,7 @@ void Core::step(std::span<const Event> events, Instant now, Actions& actions) {
   }
   last_words_.clear();
   last_told_ = nullptr;
+  prefetch_made();
   outbox_.flush();
   dismiss_leaving();
   erase_unneeded_runs();

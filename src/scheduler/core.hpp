@@ -29,10 +29,10 @@ namespace ashlar::scheduler {
 /// by occasion: core.cpp what everything rests on, driver_events.cpp, worker_events.cpp,
 /// lineage.cpp losses, failures.cpp what ends without a result, assign.cpp placement, sources.cpp
 /// whom data come from, prefetch.cpp what comes before it is asked for, reach.cpp and reconnect.cpp
-/// workers that cannot reach each other, memory.cpp want of memory, inspect.cpp checks, load.cpp what
-/// hosts are busy with, rebalance.cpp and twins.cpp what is done when times turn out other than
-/// predicted, templates.cpp repeated graphs; explain_task.cpp, explain_run.cpp, run_bounds.cpp and
-/// learned.cpp what people want to know.
+/// workers that cannot reach each other, memory.cpp want of memory, inspect.cpp checks, load.cpp
+/// what hosts are busy with, rebalance.cpp and twins.cpp what is done when times turn out other
+/// than predicted, templates.cpp repeated graphs; explain_task.cpp, explain_run.cpp, run_bounds.cpp
+/// and learned.cpp what people want to know.
 class Core {
  public:
   Core(const Limits& limits, std::uint64_t seed);
@@ -236,7 +236,8 @@ class Core {
   void drain_unavailable();
   void block_consumers(DataRef ref, bool was_made);
   void revoke(Run& run, std::uint32_t task, Moved why);
-  void forget_coming(const Run& run, std::uint32_t task, PeerIndex worker);
+  void note_coming(const Run& run, std::uint32_t task, PeerIndex worker);
+  void forget_coming();
   void void_tasks(PeerIndex worker, const WorkerLost& event);
   void count_killed(PeerIndex worker, std::vector<DataRef> assigned, const WorkerLost& event);
   void keep_suspects(PeerIndex worker, std::vector<DataRef>& assigned, const WorkerLost& event);
@@ -321,6 +322,7 @@ class Core {
   void await_sizes(Run& run);
   void note_sizes(Run& run);
   void share_out_readers();
+  void prefetch_made();
   void prefetch_outputs(const Run& run, std::uint32_t task);
   void prefetch(DataRef ref, std::uint32_t host, std::uint32_t reader);
 
@@ -520,7 +522,7 @@ class Core {
   std::vector<SessionId> closed_sessions_;
   std::vector<std::uint32_t> new_runs_;
   std::vector<std::uint32_t> sized_runs_;  ///< of which it is known now how much their tasks make
-  std::uint64_t level_membership_ = 0;  ///< of the workers, for which owners are meant
+  std::uint64_t level_membership_ = 0;     ///< of the workers, for which owners are meant
   std::vector<std::uint32_t> parked_;
   std::vector<PeerIndex> freed_;        ///< workers that have fewer tasks than before
   std::vector<std::int64_t> made_ns_;   ///< scratch of place_task …
@@ -529,6 +531,8 @@ class Core {
   std::vector<PeerIndex> barred_;       ///< … that the task is not to go to
   bool is_cut_ = false;                 ///< … some of them since they lack what it reads
   std::vector<DataRef> cut_off_;        ///< run and task: for which none was left
+  std::set<std::pair<DataRef, PeerIndex>> coming_;  ///< what may come to the worker no more
+  std::vector<DataRef> made_now_;  ///< run and task: whose outputs may be wanted elsewhere
   std::map<std::uint32_t, std::uint32_t> first_readers_;  ///< scratch of prefetch_outputs: by host
 };
 

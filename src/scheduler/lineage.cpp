@@ -89,15 +89,23 @@ void Core::revoke(Run& run, std::uint32_t task, Moved why) {
     }
   }
   lose_taken(run, task);
-  if (broken_.any(now_)) forget_coming(run, task, worker);
+  if (broken_.any(now_)) note_coming(run, task, worker);
 }
 
-/// What was to come to the worker for the task alone comes no more. It would be refused who is sent
-/// there for it, and where links are broken, many may be.
-void Core::forget_coming(const Run& run, std::uint32_t task, PeerIndex worker) {
+/// What was to come to the worker for the task may come no more.
+void Core::note_coming(const Run& run, std::uint32_t task, PeerIndex worker) {
   for (const std::uint32_t name : run.graph->inputs_of(task)) {
     const DataRef ref = run.resolve(name);
     if (ref.run == DataRef::no_run) continue;
+    const ReplicaPool::Replica* replica = replicas_.find(datum(ref), worker);
+    if (replica != nullptr && !replica->is_actual) coming_.insert({ref, worker});
+  }
+}
+
+/// Before others are sent there for it, which would be in vain, and where links are broken, may be
+/// so again and again.
+void Core::forget_coming() {
+  for (const auto& [ref, worker] : std::exchange(coming_, {})) {
     const ReplicaPool::Replica* replica = replicas_.find(datum(ref), worker);
     if (replica == nullptr || replica->is_actual || is_read_on(ref, worker)) continue;
     replicas_.remove(datum(ref), worker);

@@ -106,9 +106,7 @@ void Outbox::relocate(PeerIndex worker, DatumId datum, PeerIndex holder) {
   if (!workers_.at(worker).is_alive || !workers_.at(worker).is_worker) return;
   introduce(worker, holder);
   Gathered& before = gathered(worker);
-  const bool is_told_first =
-      before.prefetches.empty() && before.assignments.empty() && before.templates.empty();
-  if (!is_told_first) flush(worker, before);
+  if (!before.assignments.empty() || !before.templates.empty()) flush(worker, before);
   protocol::Relocate& message = gathered(worker).relocations;
   message.data.push_back(datum);
   message.holder.push_back(workers_.at(holder).id);

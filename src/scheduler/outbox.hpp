@@ -32,6 +32,7 @@ class Outbox {
   void revoke(PeerIndex worker, RunId run, std::uint32_t task, Attempt attempt);
   void free(PeerIndex peer, DatumId datum);
   void relocate(PeerIndex worker, DatumId datum, PeerIndex holder);
+  /// Of what is not freed or relocated after that, in this step.
   void prefetch(PeerIndex worker, DatumId datum, std::uint64_t bytes, PeerIndex holder,
                 std::uint32_t rank);
   /// The message to add a task to.

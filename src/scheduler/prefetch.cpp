@@ -68,16 +68,26 @@ void Core::share_out_readers() {
     run.prefetches = !run.owners.empty();
     for (std::uint32_t task = 0; task < run.owners.size(); ++task) {
       if (is_unfinished(run.tasks.state(task))) count_owned(run, task, true);
-      if (run.tasks.state(task) == TaskState::done) prefetch_outputs(run, task);
+      if (run.prefetches && run.tasks.state(task) == TaskState::done) {
+        made_now_.push_back({run.slot, task});
+      }
     }
+  }
+}
+
+/// At the end of a step, as what is freed in it would be so before it is told.
+void Core::prefetch_made() {
+  // While some workers cannot reach others, readers may have to go where their inputs can be had.
+  const bool is_cut = broken_.any(now_);
+  for (const DataRef& task : std::exchange(made_now_, {})) {
+    if (!is_cut && runs_[task.run]) prefetch_outputs(run_at(task.run), task.index);
   }
 }
 
 /// The task was done: who owns readers of its outputs is told to get them, unless one of the host
 /// has them or will.
 void Core::prefetch_outputs(const Run& run, std::uint32_t task) {
-  // While some workers cannot reach others, readers may have to go where their inputs can be had.
-  if (!run.prefetches || run.is_ended || broken_.any(now_)) return;
+  if (run.is_ended || run.tasks.state(task) != TaskState::done) return;
   const graph::TaskGraph& g = *run.graph;
   for (std::uint32_t d = g.output_offsets[task]; d < g.output_offsets[task + 1]; ++d) {
     first_readers_.clear();
@@ -105,7 +115,8 @@ void Core::prefetch(DataRef ref, std::uint32_t host, std::uint32_t reader) {
   const Pool& pool = workers_.pool(workers_.pool_of(wanted.requirement));
   const auto members = workers_.members_on(pool, host);
   if (members.empty()) return;
-  const PeerIndex worker = members[reader % members.size()];
+  const PeerIndex worker = *std::ranges::min_element(
+      members, {}, [this](PeerIndex member) { return replicas_.incoming(member); });
   const PeerIndex holder = holder_for(ref, worker);
   if (!workers_.is_usable(worker) || !can_reach(worker, holder)) return;
   expect(ref, holder, worker);

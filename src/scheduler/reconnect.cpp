@@ -141,9 +141,11 @@ bool Core::retry_links(const Run& run, std::uint32_t task, const Pool& pool) {
   return any;
 }
 
-/// There is no other way for the task: it waits for links, unless it has. Returns whether it does.
+/// There is no other way for the task: it waits for links, unless it has just done so. Returns
+/// whether it does.
 bool Core::wait_for_links(Run& run, std::uint32_t task) {
-  const Instant since = hoping_.try_emplace({run.slot, task}, now_).first->second;
+  Instant& since = hoping_.try_emplace({run.slot, task}, now_).first->second;
+  if (now_ - since >= limits_.link_pause) since = now_;  // it went on meanwhile
   if (now_ - since >= limits_.link_wait) return false;
   set_aside(run, task);
   return true;

@@ -195,7 +195,7 @@ void Core::task_done(Run& run, std::uint32_t task, std::uint64_t elapsed_ns,
     }
     release_use(run, name);
   }
-  prefetch_outputs(run, task);
+  if (run.prefetches) made_now_.push_back({run.slot, task});
   record.path_ns = path + elapsed_ns;
   if (record.path_ns >= run.path_ns) {
     run.path_ns = record.path_ns;
@@ -286,8 +286,8 @@ void Core::on_worker(PeerIndex worker, const protocol::DataMissing& message) {
         drop_peer(worker, "misses a datum that never was");
         return;
     }
-    // One that is taken to have it itself has none: what it said it had was freed, and the datum made
-    // again, meanwhile.
+    // One that is taken to have it itself has none: what it said it had was freed, and the datum
+    // made again, meanwhile.
     const bool is_false_holder = datum(ref).primary == worker && maker_of(ref) != worker;
     const PeerIndex asked = is_false_holder ? worker : workers_.find(message.peer[i]);
     if (can_reach(worker, asked)) {

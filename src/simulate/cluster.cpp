@@ -193,7 +193,10 @@ class Play {
       are_done = are_done && (driver->is_done() || !driver->is_alive());
     }
     if (!are_done) {
-      settled_at_ = world_.now + Duration::seconds(world_.config.machine ? 0.5 : 5);
+      const Config& config = world_.config;
+      // What still moves when runs are cancelled may take long on a slow network.
+      const double seconds = !config.machine ? 5 : config.cancels > 0 ? 20 : 0.5;
+      settled_at_ = world_.now + Duration::seconds(seconds);
     } else if (world_.now > settled_at_) {
       is_over_ = true;
     }

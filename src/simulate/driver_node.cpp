@@ -76,8 +76,9 @@ void DriverNode::submit_one() {
   } else {
     choose_job(submitted);
     submitted.bring_home = world_.below(3) > 0;
-    submitted.is_cancelled = world_.below(100) < world_.config.cancels;
   }
+  const bool may_be_cancelled = !world_.config.machine || world_.config.cancels > 0;
+  submitted.is_cancelled = may_be_cancelled && world_.below(100) < world_.config.cancels;
   for (const auto& [index, chunk] : submitted.job.expected) {
     const DatumId datum{{session_, run}, index};
     expected_[datum] = chunk;
@@ -98,7 +99,8 @@ void DriverNode::submit_one() {
   event.bring_home = submitted.bring_home;
   inbox_.post(std::move(event));
   if (submitted.is_cancelled) {
-    world_.after(world_.any_duration(Duration::milliseconds(30)), [this, run] {
+    const Duration latest = Duration::milliseconds(world_.config.machine ? 1000 : 30);
+    world_.after(world_.any_duration(latest), [this, run] {
       if (is_alive_) inbox_.post(driver::CancelAsked{run});
     });
   }

@@ -1,9 +1,18 @@
+#include <limits>
+
 #include "worker/state.hpp"
 
 // What tasks will read that are not given to this worker yet. It takes memory that may be needed
-// for something sooner: half of it is left alone, and what finds no room is declined.
+// for something sooner: half of it is left alone, and what finds no room is declined, as is all
+// where it could not make room by going to disk.
 
 namespace ashlar::worker {
+namespace {
+
+/// What tasks wait for comes first.
+constexpr std::int32_t least_urgent = std::numeric_limits<std::int32_t>::min();
+
+}  // namespace
 
 void WorkerEngine::State::told(const protocol::Prefetch& message) {
   const std::size_t count = message.datum.size();
@@ -21,13 +30,13 @@ void WorkerEngine::State::told(const protocol::Prefetch& message) {
     datum.is_early = true;
     const bool is_dynamic = message.bytes[i] == graph::TaskGraph::dynamic_bytes;
     datum.bytes = is_dynamic ? 0 : message.bytes[i];
-    datum.urgency = {0, message.run.number, message.rank[i]};
+    datum.urgency = {least_urgent, message.run.number, message.rank[i]};
     queue_fetch(datum, message.holder[i]);
   }
 }
 
 bool WorkerEngine::State::has_early_room(std::uint64_t bytes) const {
-  return fits(limits.taken_bytes(bytes)) &&
+  return is_disk_usable() && fits(limits.taken_bytes(bytes)) &&
          reserved + limits.taken_bytes(bytes) <= memory_limit / 2;
 }
 

@@ -367,6 +367,25 @@ TEST_F(ReachInTheEnd, ItDoesNotWaitForLong) {
   EXPECT_EQ(refused_, 2) << "tried once more";
 }
 
+TEST_F(ReachInTheEnd, ItWaitsAgainWhenALinkBreaksLater) {
+  is_idle_ = true;
+  cuts_.heal();
+  step(FromWorker{PeerId{2}, protocol::DataMissing{{}, {}, {}, {}, {PeerId{1}}}});
+  play();
+  wait(Limits{}.link_pause);
+  cuts_.cut(PeerId{2}, PeerId{1});
+  step(FromWorker{PeerId{2},
+                  protocol::DataMissing{
+                      {{{session, 0}, 0}}, {PeerId{1}}, {PeerId{1}}, {"connection refused"}, {}}});
+  play();
+  EXPECT_TRUE(ended_.empty());
+  cuts_.heal();
+  step(FromWorker{PeerId{2}, protocol::DataMissing{{}, {}, {}, {}, {PeerId{1}}}});
+  is_idle_ = false;
+  play();
+  expect_done();
+}
+
 TEST_F(ReachInTheEnd, ItGoesOnWhenThereIsAWay) {
   cuts_.heal();
   step(FromWorker{PeerId{2}, protocol::DataMissing{{}, {}, {}, {}, {PeerId{1}}}});

@@ -26,7 +26,9 @@ class Early : public testing::Test {
   void SetUp() override { rig_.told(peer_info(2, "there")); }
   void TearDown() override { rig_.engine.check_invariants(); }
 
-  Rig rig_;
+  static constexpr Limits limits() { return {.can_spill = true}; }
+
+  Rig rig_{1, 1000, limits()};
 };
 
 TEST_F(Early, ADatumComesAndWaitsForItsReader) {
@@ -74,6 +76,13 @@ TEST_F(Early, WhatTakesMoreThanHalfOfTheMemoryIsDeclined) {
       << "it comes with a reader";
 }
 
+TEST_F(Early, WithoutADiskAllIsDeclined) {
+  Rig rig;
+  rig.told(peer_info(2, "there"));
+  EXPECT_EQ(rig.told(prefetch({1})), "missing 1@1");
+  EXPECT_TRUE(rig.engine.is_empty());
+}
+
 TEST_F(Early, WhatItsHolderLacksIsSoughtWhereTheSchedulerSays) {
   rig_.told(peer_info(3, "elsewhere"));
   rig_.told(prefetch({5}));
@@ -85,7 +94,9 @@ TEST_F(Early, WhatItsHolderLacksIsSoughtWhereTheSchedulerSays) {
 }
 
 TEST_F(Early, WhatIsReadSoonerComesSooner) {
-  Rig rig(1, 1000, {.fetches = 1});
+  Limits one_at_a_time = limits();
+  one_at_a_time.fetches = 1;
+  Rig rig(1, 1000, one_at_a_time);
   rig.told(peer_info(2, "there"));
   EXPECT_EQ(rig.told(prefetch({1, 9})), "fetch 1@2");
   rig.told(assignment({{0, {{5, 2}}, {6}, 1, 5}}));
