@@ -102,8 +102,8 @@ struct Config {
   std::uint32_t check_every = 1;               ///< steps between checks of an engine's invariants
   bool gathers_events = true;  ///< engines see several events in a step; else each as it comes
   scheduler::Limits limits = {};
-  /// When given, times come from it instead of chance: it says what workers there are, and one
-  /// driver runs the programs, one after the other.
+  /// When given, times come from it instead of chance: it says what workers there are, so that none
+  /// may join, and one driver runs the programs, one after the other.
   std::shared_ptr<const Machine> machine = {};
   std::vector<std::shared_ptr<const Program>> programs = {};
   bool keeps_history = false;  ///< of the last program

@@ -74,7 +74,6 @@ TEST(Prefetch, WorkersMayDieAndLinksBeCut) {
   for (std::uint64_t seed = 1; seed <= seeds(40); ++seed) {
     Config config = shuffles(seed, count);
     config.kills = seed % 3;
-    config.joins = seed % 2;
     config.cuts = 4 * (seed % 4);
     const Outcome outcome = Cluster(config).run(seed);
     ASSERT_EQ(outcome.problem, "") << "seed " << seed;
