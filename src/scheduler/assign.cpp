@@ -290,10 +290,7 @@ placement::Submission Core::submission(const Run& run) const {
 /// Requires that the pools are those of the run's membership.
 placement::Submission Core::submission_to_place(const Run& run) {
   placement::Submission submitted = submission(run);
-  submitted.pool = [this, &run](std::uint32_t task) -> const Pool& {
-    const TaskClass& wanted = run.tasks.classes()[run.tasks.at(task).task_class];
-    return workers_.pool(workers_.pool_of(wanted.requirement));
-  };
+  submitted.pool = [this, &run](std::uint32_t task) -> const Pool& { return pool_for(run, task); };
   return submitted;
 }
 

@@ -58,13 +58,9 @@ void Core::share_out_readers() {
   for (const std::uint32_t slot : std::exchange(sized_runs_, {})) {
     if (!runs_[slot] || runs_[slot]->is_ended) continue;
     Run& run = run_at(slot);
-    std::vector<std::uint32_t> order(run.tasks.size());
-    for (std::uint32_t rank = 0; rank < order.size(); ++rank) {
-      order[rank] = run.tasks.task_of_rank(rank);
-    }
     placement::Submission submitted = submission(run);
     submitted.made_bytes = expected_bytes(run);
-    run.owners = placement::wide_readers(view(), submitted, order).owners;
+    run.owners = placement::wide_readers(view(), submitted, run.tasks.order()).owners;
     run.prefetches = !run.owners.empty();
     for (std::uint32_t task = 0; task < run.owners.size(); ++task) {
       if (is_unfinished(run.tasks.state(task))) count_owned(run, task, true);
@@ -111,9 +107,7 @@ void Core::prefetch(DataRef ref, std::uint32_t host, std::uint32_t reader) {
   for (std::uint32_t n = d.replicas; n != ReplicaPool::end; n = replicas_.at(n).next) {
     if (is_there(replicas_.at(n).peer)) return;
   }
-  const TaskClass& wanted = run.tasks.classes()[run.tasks.at(reader).task_class];
-  const Pool& pool = workers_.pool(workers_.pool_of(wanted.requirement));
-  const auto members = workers_.members_on(pool, host);
+  const auto members = workers_.members_on(pool_for(run, reader), host);
   if (members.empty()) return;
   const PeerIndex worker = *std::ranges::min_element(
       members, {}, [this](PeerIndex member) { return replicas_.incoming(member); });

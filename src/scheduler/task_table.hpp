@@ -73,6 +73,8 @@ class TaskTable {
   TaskRecord& edit(std::uint32_t task) { return records_[task]; }
   TaskState state(std::uint32_t task) const { return records_[task].state; }
   std::uint32_t rank(std::uint32_t task) const { return rank_[task]; }
+  /// The tasks, lowest rank first.
+  const std::vector<std::uint32_t>& order() const { return order_; }
   std::uint32_t task_of_rank(std::uint32_t rank) const { return order_[rank]; }
 
   /// Moves a task along the table of allowed moves, and keeps counts and ready sets.

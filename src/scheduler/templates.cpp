@@ -295,10 +295,7 @@ placement::Plan Core::next_plan(const Run& run, const std::vector<PeerIndex>& wh
       !hot_workers().empty()) {
     return {where, {}};
   }
-  std::vector<std::uint32_t> order(run.tasks.size());
-  for (std::uint32_t rank = 0; rank < order.size(); ++rank) {
-    order[rank] = run.tasks.task_of_rank(rank);
-  }
+  const std::vector<std::uint32_t>& order = run.tasks.order();
   placement::Submission submitted = submission_to_place(run);
   for (const Datum& made : run.data) submitted.made_bytes.push_back(made.bytes);
   placement::Plan plan = placement::replan(view(), submitted, {where, order});
