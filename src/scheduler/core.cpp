@@ -69,6 +69,7 @@ void Core::step(std::span<const Event> events, Instant now, Actions& actions) {
   }
   last_words_.clear();
   last_told_ = nullptr;
+  forget_coming();  // before runs are erased
   prefetch_made();
   outbox_.flush();
   dismiss_leaving();
