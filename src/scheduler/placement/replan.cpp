@@ -17,8 +17,9 @@ namespace {
 constexpr std::size_t tasks_max = std::size_t{1} << 15;
 constexpr std::size_t inputs_max = std::size_t{1} << 17;
 constexpr std::size_t tasks_times_workers_max = std::size_t{1} << 22;
-/// By how much a plan is to be better that moves tasks.
-constexpr double move_gain = 0.02;
+/// By how much a plan is to be better that moves tasks; and one that shares levels unevenly, since
+/// speeds and times are not known better than so.
+constexpr double move_gain = 0.02, uneven_gain = 0.05;
 /// Times what is held at once in the order before, for another one.
 constexpr double peak_max = 2;
 
@@ -32,7 +33,10 @@ class Planner {
   Planner(const View& view, const Submission& run, const Pool& pool)
       : view_(view), run_(run), pool_(pool) {}
 
-  std::vector<PeerIndex> level_by_level(const Plan& from);
+  /// Where each level waits for the one before, each is shared out evenly. Where levels overlap, who
+  /// got more than its share of one may get less of the next: they are even in all.
+  enum class Even : std::uint8_t { in_each_level, in_all };
+  std::vector<PeerIndex> level_by_level(const Plan& from, Even even);
   /// The longest way to the end first, unless much more would be held at once.
   std::vector<std::uint32_t> order_of(const Plan& plan) const;
   /// When the last task would end, if links had no limit for all that moves at once.
@@ -63,7 +67,7 @@ class Planner {
 
   std::vector<std::vector<std::uint32_t>> levels(const std::vector<std::uint32_t>& order) const;
   Host host_of(PeerIndex worker);
-  void give_level(Host& host, const Plan& from);
+  void give_level(Host& host, const Plan& from, Even even);
   void find_holders(std::uint32_t task, const Host& host);
   void give(std::uint32_t task, PeerIndex worker);
   PeerIndex first_with_room(const Host& host, double task_ns) const;
@@ -122,7 +126,7 @@ Moving Planner::moving(std::uint32_t datum, PeerIndex from, PeerIndex to) const 
   return {moving_ns(view_, run_.bytes_of(datum)), limits.fetch_work.ns};
 }
 
-std::vector<PeerIndex> Planner::level_by_level(const Plan& from) {
+std::vector<PeerIndex> Planner::level_by_level(const Plan& from, Even even) {
   where_.assign(from.where.size(), no_peer);
   loads_.assign(view_.workers.size(), {});
   std::map<std::uint32_t, Host> hosts;
@@ -133,7 +137,7 @@ std::vector<PeerIndex> Planner::level_by_level(const Plan& from) {
       if (is_new) host->second = host_of(worker);
       host->second.tasks.push_back(task);
     }
-    for (auto& [number, host] : hosts) give_level(host, from);
+    for (auto& [number, host] : hosts) give_level(host, from, even);
   }
   return std::move(where_);
 }
@@ -150,15 +154,15 @@ Planner::Host Planner::host_of(PeerIndex worker) {
   return {members, 0, {}};
 }
 
-/// What is bound most goes first. Who is behind with its share gets more; who is ahead as much as
-/// others, since in the end all wait for the level's last task.
-void Planner::give_level(Host& host, const Plan& from) {
+/// What is bound most goes first.
+void Planner::give_level(Host& host, const Plan& from, Even even) {
   double level_ns = 0;
   for (const std::uint32_t task : host.tasks) level_ns += task_ns(task);
   host.work_ns += level_ns;
   for (const PeerIndex worker : host.members) {
     Load& load = loads_[worker];
-    load.cap = std::max(load.given + level_ns * load.share, host.work_ns * load.share);
+    const bool is_per_level = even == Even::in_each_level;
+    load.cap = is_per_level ? load.given + level_ns * load.share : host.work_ns * load.share;
     load.tasks = 0;
   }
   std::vector<Wish> wishes;
@@ -330,8 +334,8 @@ Plan replan(const View& view, const Submission& run, Plan from) {
   });
   if (!is_one_pool || order.size() * pool.members.size() > tasks_times_workers_max) return from;
   Planner planner(view, run, pool);
-  Plan ordered = from, levelled{planner.level_by_level(from), from.order};
-  for (Plan* plan : {&ordered, &levelled}) plan->order = planner.order_of(*plan);
+  Plan ordered = from;
+  ordered.order = planner.order_of(ordered);
   std::int64_t least = planner.makespan(from);
   const auto is_better = [&](const Plan& plan, double gain) {
     const std::int64_t makespan = planner.makespan(plan);
@@ -340,9 +344,16 @@ Plan replan(const View& view, const Submission& run, Plan from) {
     return is_it;
   };
   // Times are never quite as predicted: what is awaited elsewhere had better come first anyway.
-  if (planner.is_connected(from) && is_better(ordered, 0)) from = std::move(ordered);
-  if (levelled.where != from.where && is_better(levelled, move_gain)) from = std::move(levelled);
-  return from;
+  Plan best = planner.is_connected(from) && is_better(ordered, 0) ? std::move(ordered) : from;
+  const auto take_if_better = [&](Planner::Even even, double gain) {
+    Plan levelled{planner.level_by_level(from, even), from.order};
+    if (levelled.where == from.where) return;
+    levelled.order = planner.order_of(levelled);
+    if (is_better(levelled, gain)) best = std::move(levelled);
+  };
+  take_if_better(Planner::Even::in_each_level, move_gain);
+  take_if_better(Planner::Even::in_all, uneven_gain);
+  return best;
 }
 
 }  // namespace ashlar::scheduler::placement

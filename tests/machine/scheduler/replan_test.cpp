@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <numeric>
+#include <span>
 #include <vector>
 
 #include "order_case.hpp"
@@ -123,6 +124,32 @@ TEST(Replan, ASlowWorkerGetsLess) {
   c.add_rows(20);
   const Plan plan = c.replanned(as_in({0, 0, 1, 1}, c.tasks));
   EXPECT_EQ(count(plan, 0), c.tasks / 4);
+}
+
+TEST(Replan, WhereEachRowWaitsForTheOneBeforeNobodyCatchesUp) {
+  for (const std::uint32_t points : {2u, 4u}) {
+    Stencil c{points};
+    c.add_neighbour(1);
+    c.slow_down(0, 1.08);  // as measured, by chance
+    c.add_rows(20);
+    const Plan plan = c.replanned(as_in(Row(points, 1), c.tasks));
+    for (std::uint32_t t = 0; t < c.tasks; t += points) {
+      const auto row = std::span(plan.where).subspan(t, points);
+      EXPECT_EQ(std::ranges::count(row, PeerIndex{0}), points / 2) << "row " << t / points;
+    }
+  }
+}
+
+TEST(Replan, WhereRowsOverlapWhoIsBehindCatchesUp) {
+  Case c{1};
+  c.add_neighbour(1);
+  // Three chains: a row of three cannot be shared evenly, two rows can.
+  std::uint32_t last[3] = {c.add(20, {}), c.add(20, {}), c.add(20, {})};
+  for (std::uint32_t step = 1; step < steps; ++step) {
+    for (std::uint32_t& datum : last) datum = c.add(20, {datum});
+  }
+  const Plan plan = c.replanned(as_in({0, 0, 0}, 3 * steps));
+  EXPECT_NEAR(static_cast<double>(count(plan, 0)), 1.5 * steps, 3);
 }
 
 TEST(Replan, VeryShortTasksStayTogether) {
