@@ -26,8 +26,9 @@ constexpr Instant never{std::numeric_limits<std::int64_t>::max()};
 constexpr int hook_rounds_max = 8;
 
 /// Looking at memory costs little, reading the clock somewhat more, looking at sockets and timers a
-/// system call; so does yielding, which is for those who share the core.
-constexpr int quick_turns_max = 64;
+/// system call; so does yielding, which is for those who share the core. Where nothing came by
+/// socket lately, nothing is looked for there until as many turns have passed again, up to a limit.
+constexpr int quick_turns_min = 64, quick_turns_max = 1024;
 constexpr int polls_per_clock = 8;
 constexpr int polls_per_yield = 256;
 /// A poll that takes longer lost the core to another thread meanwhile. When too much was lost
@@ -146,11 +147,13 @@ bool Loop::turn(Poll poll) {
   links_.look();
   bool did_anything = links_.poll();
   // Whoever waits pays for each system call: one event is enough, and better one from memory.
-  const bool is_whole = poll == Poll::all || ++quick_turns_ >= quick_turns_max;
+  const bool is_whole = poll == Poll::all || ++quick_turns_ >= quick_turns_due_;
   if (is_whole) {
     quick_turns_ = 0;
     links_.listen();
-    did_anything = (poll == Poll::all ? io_.poll() : io_.poll_one()) > 0 || did_anything;
+    const bool came = (poll == Poll::all ? io_.poll() : io_.poll_one()) > 0;
+    quick_turns_due_ = came ? quick_turns_min : std::min(2 * quick_turns_due_, quick_turns_max);
+    did_anything = came || did_anything;
   }
   const bool is_called = is_called_.load(std::memory_order_relaxed) && is_called_.exchange(false);
   if (!is_whole && !did_anything && !is_called) return false;
