@@ -127,12 +127,12 @@ class Loop {
   std::atomic<bool> is_wanted_{false};  ///< the background holder should let go
   std::atomic<bool> is_called_{false};  ///< by wake(), since the hooks ran
 
-  Duration usual_gap_;      ///< smoothed time between events, capped; only with the turn
-  Instant no_spin_before_;  ///< only with the turn
-  int quick_turns_ = 0;     ///< since sockets and timers were looked at; only with the turn …
+  Duration usual_gap_;       ///< smoothed time between events, capped; only with the turn
+  Instant no_spin_before_;   ///< only with the turn
+  int quick_turns_ = 0;      ///< since sockets and timers were looked at; only with the turn …
   int quick_turns_due_ = 1;  ///< … and after how many they are next
-  LostTime lost_;           ///< by polling; only with the turn
-  Instant crowded_;         ///< when that was too much last; only with the turn
+  LostTime lost_;            ///< by polling; only with the turn
+  Instant crowded_;          ///< when that was too much last; only with the turn
   std::thread thread_;
 };
 

@@ -10,6 +10,7 @@ worker::Limits limits_of(const World& world, const WorkerNode::Power& power) {
   worker::Limits limits;
   limits.report_delay = world.config.report_delay;
   limits.report_delay_max = Duration{10 * limits.report_delay.ns};  // as of real workers
+  limits.report_delay_template = Duration{100 * limits.report_delay.ns};
   limits.can_spill = power.disk_bandwidth > 0;
   return limits;
 }

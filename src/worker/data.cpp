@@ -12,7 +12,7 @@ std::uint32_t WorkerEngine::State::obtain(const DatumId& id) {
   const std::uint32_t slot = data.add();
   data[slot].id = id;
   data_table.insert(id, slot);
-  if (dropped_table.find(id) != no_slot) dropped_table.erase(id);
+  dropped.forget(id);
   return slot;
 }
 
@@ -65,7 +65,7 @@ void WorkerEngine::State::leave_store(Datum& datum) {
   forget_copy(datum);
   datum.presence = Presence::absent;
   datum.is_own = false;
-  remember_dropped(datum.id);
+  dropped.note(datum.id);
 }
 
 void WorkerEngine::State::drop(std::uint32_t slot) {
@@ -85,7 +85,7 @@ void WorkerEngine::State::settle(std::uint32_t slot) {
   if (is_to_be_had(datum)) return;
   if (datum.producer == no_slot && is_coming(datum)) {
     refuse_requests(slot, now);  // it was to be passed on
-    remember_dropped(datum.id);
+    dropped.note(datum.id);
   }
   stop_fetch(datum);
   if (datum.producer == no_slot && datum.first_request == no_slot) erase(slot);
@@ -114,18 +114,6 @@ void WorkerEngine::State::report_missing(Datum& datum, PeerId peer) {
   datum.is_reported = true;
   missing.data.push_back(datum.id);
   missing.peer.push_back(peer);
-}
-
-void WorkerEngine::State::remember_dropped(const DatumId& id) {
-  if (limits.dropped_remembered == 0) return;
-  if (dropped.size() < limits.dropped_remembered) dropped.resize(dropped.size() + 1);
-  if (dropped_next == limits.dropped_remembered) dropped_next = 0;
-  const auto position = static_cast<std::uint32_t>(dropped_next++);
-  const DatumId oldest = dropped[position];
-  if (dropped_table.find(oldest) == position) dropped_table.erase(oldest);
-  if (dropped_table.find(id) != no_slot) dropped_table.erase(id);
-  dropped[position] = id;
-  dropped_table.insert(id, position);
 }
 
 /// What was waited for in vain is refused or reported.

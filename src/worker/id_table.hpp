@@ -1,5 +1,7 @@
 #pragma once
 
+#include <algorithm>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <vector>
@@ -9,6 +11,17 @@
 namespace ashlar::worker {
 
 inline constexpr std::uint32_t no_slot = ~std::uint32_t{0};
+
+/// Where the id belongs in a table of 2^bits places. Neighbours, which are often used together, lie
+/// together: as many as a cache line holds.
+inline std::size_t home_of(const DatumId& id, unsigned bits) {
+  constexpr std::uint32_t neighbours = 4;
+  const std::uint64_t run =
+      (std::uint64_t{id.run.number} << 32) ^ (std::uint64_t{id.run.session.value} << 16);
+  const std::uint64_t group = run ^ (id.index / neighbours);
+  const auto first = static_cast<std::size_t>((group * 0x9E3779B97F4A7C15u) >> (64 - bits));
+  return (first & ~std::size_t{neighbours - 1}) | (id.index % neighbours);
+}
 
 /// Where an id's record is: a flat hash table from ids to slot numbers. It is never iterated, so
 /// its order decides nothing.
@@ -57,15 +70,7 @@ class IdTable {
   };
 
   std::size_t mask() const { return entries_.size() - 1; }
-  /// Neighbours, which are often used together, lie together: as many as a cache line holds.
-  std::size_t home(const DatumId& id) const {
-    constexpr std::uint32_t neighbours = 4;
-    const std::uint64_t run =
-        (std::uint64_t{id.run.number} << 32) ^ (std::uint64_t{id.run.session.value} << 16);
-    const std::uint64_t group = run ^ (id.index / neighbours);
-    const auto first = static_cast<std::size_t>((group * 0x9E3779B97F4A7C15u) >> shift_);
-    return (first & ~std::size_t{neighbours - 1}) | (id.index % neighbours);
-  }
+  std::size_t home(const DatumId& id) const { return home_of(id, bits_); }
   void place(const Entry& entry) {
     std::size_t i = home(entry.id);
     while (entries_[i].slot != no_slot) i = (i + 1) & mask();
@@ -74,8 +79,7 @@ class IdTable {
   void grow() {
     std::vector<Entry> old(entries_.empty() ? 64 : entries_.size() * 2);
     old.swap(entries_);
-    shift_ = 64;
-    for (std::size_t n = entries_.size(); n > 1; n /= 2) --shift_;
+    bits_ = static_cast<unsigned>(std::bit_width(entries_.size()) - 1);
     for (const Entry& entry : old) {
       if (entry.slot != no_slot) place(entry);
     }
@@ -83,7 +87,28 @@ class IdTable {
 
   std::vector<Entry> entries_;
   std::size_t count_ = 0;
-  unsigned shift_ = 64;
+  unsigned bits_ = 0;  ///< entries_ are 2^bits
+};
+
+/// Ids that were noted lately. Each has one place, which it loses to the next that belongs there.
+class RecentIds {
+ public:
+  /// Remembers about so many; at least as many as there are neighbours, or none.
+  explicit RecentIds(std::uint32_t count)
+      : bits_(count == 0 ? 0 : std::max(2u, static_cast<unsigned>(std::bit_width(count) - 1))),
+        ids_(count == 0 ? 0 : std::size_t{1} << bits_) {}
+
+  void note(const DatumId& id) {
+    if (!ids_.empty()) ids_[home_of(id, bits_)] = id;
+  }
+  bool has(const DatumId& id) const { return !ids_.empty() && ids_[home_of(id, bits_)] == id; }
+  void forget(const DatumId& id) {
+    if (has(id)) ids_[home_of(id, bits_)] = DatumId{};
+  }
+
+ private:
+  unsigned bits_;
+  std::vector<DatumId> ids_;
 };
 
 /// Records in recycled slots. T has a member `bool is_used`.

@@ -25,6 +25,7 @@ inline constexpr std::size_t task_state_count = 4;
 /// An assignment; its vectors stay where they arrived, and tasks refer into them.
 struct Batch {
   bool is_used = false;
+  bool is_whole = false;  ///< of a template: nothing of what follows here waits for the scheduler
   std::uint32_t live_tasks = 0;
   protocol::AssignTasks message;
 };
@@ -206,14 +207,13 @@ struct WorkerEngine::State {
   bool is_wait_told = false;              ///< … and it told of fetches that wait, too
   std::deque<std::pair<Instant, DatumId>> patience;  ///< fetches that count, oldest first
   std::deque<std::pair<Instant, DatumId>> unsure;    ///< data nobody is to make, and asked for
-  std::vector<DatumId> dropped;                      ///< ring of recently dropped data
-  std::size_t dropped_next = 0;
-  IdTable dropped_table;  ///< position in the ring
+  RecentIds dropped{0};                              ///< what will not come again
   bool is_leaving = false;
   bool has_exited = false;
   std::string leave_reason;
   std::uint32_t reports_held = 0;  ///< tasks done and data acquired, not told yet …
   Instant held_since;              ///< … and since when the oldest
+  bool is_report_awaited = false;  ///< somebody may wait to be told what is held
   bool is_resting = false;         ///< the shell is about to wait
   bool is_thought_short = false;   ///< MemoryShort was the last that the scheduler was told
 
@@ -249,7 +249,7 @@ struct WorkerEngine::State {
   void told(const protocol::PeerInfo& message);
   void told(const protocol::PeerGone& message);
   void told(const protocol::AssignTasks& message);
-  void accept(protocol::AssignTasks assigned);
+  void accept(protocol::AssignTasks assigned, bool is_whole);
   void told(const protocol::RevokeTasks& message);
   void told(const protocol::FreeData& message);
   void told(const protocol::Relocate& message);
@@ -323,7 +323,6 @@ struct WorkerEngine::State {
   void remove_waiter(Datum& datum, std::uint32_t task);
   void become_unsure(Datum& datum);
   void report_missing(Datum& datum, PeerId peer);
-  void remember_dropped(const DatumId& id);
   void look_after_unsure();
 
   // spill.cpp: what goes to disk.

@@ -83,7 +83,7 @@ void WorkerEngine::State::need_input(std::uint32_t slot, std::uint32_t input) {
   const auto& message = batches[task.batch].message;
   const DatumId id = inputs_of(task)[input];
   std::uint32_t found = data_table.find(id);
-  const bool was_dropped = found == no_slot && dropped_table.find(id) != no_slot;
+  const bool was_dropped = found == no_slot && dropped.has(id);
   if (found == no_slot) found = obtain(id);
   Datum& datum = data[found];
   ++datum.users;
@@ -409,6 +409,8 @@ void WorkerEngine::State::report_done(const TaskEnded& event, const Task& task) 
         announced[k] == graph::TaskGraph::dynamic_bytes ? 0 : announced[k];
     report.output_bytes.push_back(are_told ? event.output_bytes[k] : planned);
   }
+  const Batch& batch = batches[task.batch];
+  if (!batch.is_whole || batch.message.deliver[task.position] != 0) is_report_awaited = true;
   ++counters.tasks_done;
 }
 
@@ -459,7 +461,7 @@ void WorkerEngine::State::unmake_outputs(const Task& task, std::uint32_t slot) {
       if (data[found].users > 0) become_unsure(data[found]);
     }
     settle(found);
-    if (data_table.find(id) == no_slot) remember_dropped(id);
+    if (data_table.find(id) == no_slot) dropped.note(id);
   }
 }
 
@@ -483,7 +485,9 @@ void WorkerEngine::State::retire(std::uint32_t slot) {
   const std::uint32_t batch = task.batch;
   transition(slot, TaskState::none);
   tasks.remove(slot);
-  if (--batches[batch].live_tasks == 0) batches.remove(batch);
+  if (--batches[batch].live_tasks > 0) return;
+  batches.remove(batch);
+  is_report_awaited = true;
 }
 
 }  // namespace ashlar::worker

@@ -43,7 +43,7 @@ void WorkerEngine::State::told(const protocol::RunTemplate& message) {
     again.input_holder[i] = message.input_holder[next];
     ++next;
   }
-  accept(std::move(again));
+  accept(std::move(again), true);
 }
 
 void WorkerEngine::State::told(const protocol::DropTemplates& message) {

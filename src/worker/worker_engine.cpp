@@ -15,6 +15,7 @@ WorkerEngine::WorkerEngine(PeerId self, std::uint32_t slots, std::uint64_t memor
   state_->slots = slots;
   state_->memory_limit = memory_limit;
   state_->limits = limits;
+  state_->dropped = RecentIds(limits.dropped_remembered);
   state_->host_identity = std::move(host_identity);
 }
 
@@ -200,7 +201,7 @@ void WorkerEngine::State::on(const FetchAsked& event) {
   }
   const bool will_never_come =
       slot == no_slot
-          ? dropped_table.find(event.datum) != no_slot
+          ? dropped.has(event.datum)
           : data[slot].is_freed && data[slot].producer == no_slot && !is_held(data[slot]);
   const auto peer = peers.find(event.peer);
   const bool is_full =
@@ -251,9 +252,11 @@ void WorkerEngine::State::told(const protocol::PeerGone& message) {
   peers.erase(message.peer);
 }
 
-void WorkerEngine::State::told(const protocol::AssignTasks& message) { accept(message); }
+void WorkerEngine::State::told(const protocol::AssignTasks& message) {
+  accept(message, message.template_number != protocol::no_template);
+}
 
-void WorkerEngine::State::accept(protocol::AssignTasks assigned) {
+void WorkerEngine::State::accept(protocol::AssignTasks assigned, bool is_whole) {
   if (!is_consistent(assigned)) {
     ++counters.odd_messages;
     return;
@@ -262,6 +265,7 @@ void WorkerEngine::State::accept(protocol::AssignTasks assigned) {
   keep_template(assigned);
   const std::uint32_t batch = batches.add();
   batches[batch].message = std::move(assigned);
+  batches[batch].is_whole = is_whole;
   const protocol::AssignTasks& message = batches[batch].message;
   if (!message.driver.is_none()) peers[message.driver].is_driver = true;
   scratch.clear();
@@ -306,7 +310,7 @@ void WorkerEngine::State::told(const protocol::FreeData& message) {
   for (const DatumId& id : message.data) {
     const std::uint32_t slot = data_table.find(id);
     if (slot == no_slot) {
-      if (dropped_table.find(id) == no_slot) remember_dropped(id);
+      dropped.note(id);
       continue;
     }
     Datum& datum = data[slot];

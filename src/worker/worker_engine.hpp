@@ -239,9 +239,11 @@ struct Limits {
   /// scheduler on a core that some worker uses. Up to the second value while more tasks are left
   /// here than there is to tell: nobody runs out of work for it. And how much of it.
   Duration report_delay = {}, report_delay_max = {};
+  /// … and while tasks of a template are left, which wait for nobody's word.
+  Duration report_delay_template = {};
   std::uint32_t reports_held_max = 1024;
-  /// Dropped data remembered, so that requests for them are refused at once; looked up for each new
-  /// datum, so no more than stay in a core's cache.
+  /// Dropped data remembered, about, so that requests for them are refused at once; looked up for
+  /// each new datum, so no more than stay in a core's cache.
   std::uint32_t dropped_remembered = 8192;
   /// Whether data may go to disk when memory is short.
   bool can_spill = false;

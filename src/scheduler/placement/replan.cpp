@@ -33,8 +33,8 @@ class Planner {
   Planner(const View& view, const Submission& run, const Pool& pool)
       : view_(view), run_(run), pool_(pool) {}
 
-  /// Where each level waits for the one before, each is shared out evenly. Where levels overlap, who
-  /// got more than its share of one may get less of the next: they are even in all.
+  /// Where each level waits for the one before, each is shared out evenly. Where levels overlap,
+  /// who got more than its share of one may get less of the next: they are even in all.
   enum class Even : std::uint8_t { in_each_level, in_all };
   std::vector<PeerIndex> level_by_level(const Plan& from, Even even);
   /// The longest way to the end first, unless much more would be held at once.

@@ -61,6 +61,67 @@ TEST(WorkerTranscript, ReportsWaitLongerWhileMoreIsLeftToDoThanThereIsToTell) {
   EXPECT_EQ(rig.ended(3), "done 2 3") << "the last one";
 }
 
+/// Four tasks in a row, to be kept.
+protocol::AssignTasks kept_chain() {
+  auto chain = assignment({{0, {}, {0}, 1, 0, 10, 1000},
+                           {1, {{0, self}}, {1}, 1, 1, 10, 1000},
+                           {2, {{1, self}}, {2}, 1, 2, 10, 1000},
+                           {3, {{2, self}}, {3}, 1, 3, 10, 1000}});
+  chain.template_number = 4;
+  return chain;
+}
+
+constexpr Limits patient{.report_delay = Duration::microseconds(100),
+                         .report_delay_max = Duration::microseconds(500),
+                         .report_delay_template = Duration::milliseconds(2)};
+
+TEST(WorkerTranscript, NobodyWaitsForReportsOfATemplatesTasks) {
+  Rig rig(1, 1000, patient);
+  EXPECT_EQ(rig.told(kept_chain()), "start 0");
+  EXPECT_EQ(rig.ended(0), "start 1");
+  EXPECT_EQ(rig.engine.report_due(), Instant{2'000'000});
+  EXPECT_EQ(rig.later(Duration::microseconds(600)), "");
+  EXPECT_EQ(rig.ended(1), "start 2");
+  EXPECT_EQ(rig.ended(2), "start 3") << "though less is left to do than there is to tell";
+  EXPECT_EQ(rig.ended(3), "done 0 1 2 3") << "the last one";
+
+  const std::string started = rig.told(protocol::RunTemplate{{SessionId{1}, 2}, 4, {}, {}, {}});
+  EXPECT_EQ(started, "start 3") << "the first task, in another slot";
+  rig.ended(3);
+  EXPECT_EQ(rig.later(Duration::milliseconds(2)), "done 0");
+}
+
+TEST(WorkerTranscript, TheEndOfATemplatesRunIsToldSoon) {
+  Rig rig(1, 1000, patient);
+  rig.told(kept_chain());
+  for (const std::uint32_t task : {0u, 1u, 2u}) rig.ended(task);
+  rig.told(protocol::RunTemplate{{SessionId{1}, 2}, 4, {}, {}, {}});
+  EXPECT_EQ(rig.engine.report_due(), Instant{2'000'000});
+  EXPECT_EQ(rig.ended(3), "");
+  EXPECT_EQ(rig.engine.report_due(), Instant{100'000});
+}
+
+TEST(WorkerTranscript, WhatATemplatesTaskDeliversIsToldSoon) {
+  Rig rig(1, 1000, patient);
+  protocol::AssignTasks chain = kept_chain();
+  chain.deliver[1] = 1;
+  rig.told(chain);
+  rig.ended(0);
+  EXPECT_EQ(rig.engine.report_due(), Instant{2'000'000});
+  rig.ended(1);
+  EXPECT_EQ(rig.engine.report_due(), Instant{100'000});
+}
+
+TEST(WorkerTranscript, TasksBesideATemplatesAreToldSoon) {
+  Rig rig(1, 1000, patient);
+  rig.told(kept_chain());
+  rig.told(assignment({{7, {}, {7}, 1, 0, 10, 1000}, {8, {}, {8}, 1, 0, 10, 1000}}, 9));
+  rig.ended(0);
+  EXPECT_EQ(rig.engine.report_due(), Instant{2'000'000});
+  rig.ended(4);
+  EXPECT_EQ(rig.engine.report_due(), Instant{500'000});
+}
+
 TEST(WorkerTranscript, ATemplateRunsAgainWithOtherData) {
   Rig rig;
   auto kept = assignment({{0, {{7, 3}}, {0}, 1, 0, 10, 1000}, {1, {{0, self}}, {1}}});

@@ -17,8 +17,9 @@ TEST(IdTable, AgreesWithAMapUnderRandomUse) {
     IdTable table;
     std::map<DatumId, std::uint32_t> model;
     for (int i = 0; i < 4000; ++i) {
-      const DatumId id = datum(static_cast<std::uint32_t>(random.below(3)),
-                               static_cast<std::uint32_t>(random.below(300) << (10 * random.below(2))));
+      const DatumId id =
+          datum(static_cast<std::uint32_t>(random.below(3)),
+                static_cast<std::uint32_t>(random.below(300) << (10 * random.below(2))));
       const auto known = model.find(id);
       ASSERT_EQ(table.find(id), known == model.end() ? no_slot : known->second);
       if (known == model.end()) {
@@ -33,6 +34,33 @@ TEST(IdTable, AgreesWithAMapUnderRandomUse) {
     }
     for (const auto& [id, slot] : model) ASSERT_EQ(table.find(id), slot);
   }
+}
+
+TEST(RecentIds, RemembersTheLastOnes) {
+  constexpr std::uint32_t count = 256;
+  RecentIds recent(count);
+  for (std::uint32_t i = 0; i < 100 * count; ++i) {
+    EXPECT_FALSE(recent.has(datum(1, i)));
+    recent.note(datum(1, i));
+    EXPECT_TRUE(recent.has(datum(1, i)));
+  }
+  std::uint32_t known = 0;
+  for (std::uint32_t i = 0; i < 100 * count; ++i) known += recent.has(datum(1, i)) ? 1 : 0;
+  EXPECT_LE(known, count);
+  EXPECT_GT(known, count / 2);
+  std::uint32_t of_last = 0;
+  for (std::uint32_t i = 99 * count; i < 100 * count; ++i) {
+    of_last += recent.has(datum(1, i)) ? 1 : 0;
+    recent.forget(datum(1, i));
+    EXPECT_FALSE(recent.has(datum(1, i)));
+  }
+  EXPECT_GT(of_last, count / 3);
+}
+
+TEST(RecentIds, NoneAreRememberedWhereNoneAreToBe) {
+  RecentIds none(0);
+  none.note(datum(1, 2));
+  EXPECT_FALSE(none.has(datum(1, 2)));
 }
 
 struct Record {
