@@ -61,7 +61,7 @@ bool WorkerEngine::State::may_hold_reports() const {
   const std::uint32_t started = started_count();
   // Memory may come back with this report.
   if (started == 0 && task_count[std::size_t(TaskState::ready)] > 0) return false;
-  if (started_ns > limits.report_delay.ns * started) return false;
+  if (is_report_awaited && started_ns > limits.report_delay.ns * started) return false;
   // The scheduler takes the time at which it hears of them for that of their arrival.
   const auto is_remote = [](const auto& report) { return report.remote_bytes > 0; };
   return std::ranges::none_of(acquired, is_remote);

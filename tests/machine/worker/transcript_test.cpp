@@ -91,6 +91,17 @@ TEST(WorkerTranscript, NobodyWaitsForReportsOfATemplatesTasks) {
   EXPECT_EQ(rig.later(Duration::milliseconds(2)), "done 0");
 }
 
+TEST(WorkerTranscript, LongTasksOfATemplateAreNotToldOneByOne) {
+  Rig rig(1, 1000, patient);
+  protocol::AssignTasks chain = kept_chain();
+  for (std::uint64_t& expected : chain.expected_ns) expected = 1'500'000;
+  rig.told(chain);
+  EXPECT_EQ(rig.ended(0), "start 1");
+  EXPECT_EQ(rig.later(Duration::microseconds(1500)), "");
+  EXPECT_EQ(rig.ended(1), "start 2");
+  EXPECT_EQ(rig.later(Duration::microseconds(500)), "done 0 1");
+}
+
 TEST(WorkerTranscript, TheEndOfATemplatesRunIsToldSoon) {
   Rig rig(1, 1000, patient);
   rig.told(kept_chain());
