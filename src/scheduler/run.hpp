@@ -66,7 +66,8 @@ struct Run {
   std::vector<PeerIndex> planned;         ///< the policy's, by task, or empty
   std::vector<std::uint32_t> owners;      ///< hosts, by task (owners_of), or empty
   std::vector<std::uint32_t> owned_left;  ///< unfinished tasks that a host owns, by host, or empty
-  bool prefetches = false;                ///< TaskOrder's
+  bool prefetches = false;                ///< TaskOrder's …
+  bool are_owners_firm = false;           ///< … likewise
   std::uint64_t sizes_after = 0;          ///< done tasks its data's are looked at; 0: never
   /// By task, or empty: the user's, or that of what waits for the task if that is higher.
   std::vector<std::int32_t> priority;

@@ -59,6 +59,8 @@ struct TaskOrder {
   std::vector<std::uint32_t> ranks;  ///< producers before consumers: a permutation of 0 … count-1
   std::vector<std::uint32_t> owners;  ///< by task, the host that is to run it, or no_host; or empty
   bool prefetches = false;  ///< what owned tasks read is to come to their hosts once it is made
+  bool are_owners_firm =
+      false;  ///< even hosts that have done all they own leave others' tasks alone
 };
 
 class TaskTable {

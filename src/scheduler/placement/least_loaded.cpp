@@ -94,6 +94,7 @@ class LeastLoaded final : public Policy {
   }
 
   static bool has_done_its_own(const View& view, const Question& question, PeerIndex worker) {
+    if (question.is_owner_firm) return false;
     const std::uint32_t host = view.workers.at(worker).host;
     return host >= question.owned_left.size() || question.owned_left[host] == 0;
   }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "scheduler/placement/chains.hpp"
 #include "scheduler/placement/memory_blocks.hpp"
 #include "scheduler/placement/root_blocks.hpp"
 #include "scheduler/placement/wide_readers.hpp"
@@ -182,9 +183,16 @@ std::vector<std::uint32_t> with_pieces_at_once(const Submission& run,
 TaskOrder timely_order(const View& view, const Submission& run, bool has_owners) {
   std::vector<std::uint32_t> ranks = graph::depth_first_ranks(run.graph);
   if (ranks.size() < 3) return {std::move(ranks), {}};
-  RootBlocks blocks;
   const std::vector<std::uint32_t> depth_first = inverse(ranks);
   const bool may_own = has_owners && run.graph.products.empty();
+  std::vector<std::uint32_t> owners;
+  if (may_own) owners = chain_owners(view, run, depth_first);
+  if (!owners.empty()) {
+    return {.ranks = inverse(in_time(view, run, depth_first, has_owners)),
+            .owners = std::move(owners),
+            .are_owners_firm = true};
+  }
+  RootBlocks blocks;
   if (may_own) blocks = root_blocks(view, run, depth_first);
   const bool has_blocks = !blocks.owners.empty();
   const auto& neighbours_together = has_blocks ? blocks.order : depth_first;

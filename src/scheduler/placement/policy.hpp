@@ -42,6 +42,7 @@ struct Question {
   PeerIndex planned = no_peer;    ///< what plan() said when the run was submitted
   std::uint32_t owner = no_host;  ///< the host that is to run it, so that little moves
   std::span<const std::uint32_t> owned_left = {};  ///< what hosts own of the run, by host
+  bool is_owner_firm = false;  ///< others do not take it, though they have nothing left
   /// Predicted by class of workers; empty while there is one class.
   std::span<const std::int64_t> class_ns = {};
   /// Workers that are not to get it, as they cannot reach what it reads, or others cannot reach

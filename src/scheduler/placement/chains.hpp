@@ -1,0 +1,24 @@
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "scheduler/placement/policy.hpp"
+
+namespace ashlar::scheduler::placement {
+
+/// Chains of tasks, each of which reads what only it reads of the one before, as those that update
+/// one tile of a factorisation do, or one column. Where moving data takes long beside the tasks, a
+/// chain had better stay on one host, and chains that read the same had better share it: the owner
+/// computes, as in ScaLAPACK. Chains are shared out so that hosts have about as much to do and to
+/// move, by local search from the longest chain on, or in turn, whichever a rehearsal says is
+/// sooner done.
+///
+/// Returns, by task, the host that is to run it; nothing where there are no such chains, moving is
+/// little, data of other graphs are read, planning would take more than a hundredth of the run, or
+/// the rehearsal says that it is no better than to place tasks one by one. `order` has producers
+/// first, and what is urgent.
+std::vector<std::uint32_t> chain_owners(const View& view, const Submission& run,
+                                        const std::vector<std::uint32_t>& order);
+
+}  // namespace ashlar::scheduler::placement

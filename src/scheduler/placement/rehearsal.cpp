@@ -1,0 +1,174 @@
+#include "scheduler/placement/rehearsal.hpp"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <limits>
+
+#include "base/check.hpp"
+#include "scheduler/placement/order.hpp"
+
+namespace ashlar::scheduler::placement {
+
+Rehearsal::Rehearsal(const View& view, const Submission& run,
+                     const std::vector<std::uint32_t>& order, const std::vector<Host>& hosts)
+    : run_(run), order_(order), places_(order.size()), sites_(hosts.size()) {
+  ASHLAR_CHECK(hosts.size() <= hosts_max);
+  for (std::uint32_t place = 0; place < order.size(); ++place) places_[order[place]] = place;
+  for (std::uint32_t task = 0; task < order.size(); ++task) task_ns_.push_back(run.task_ns(task));
+  for (std::uint32_t d = 0; d < run.graph.output_count(); ++d) {
+    moving_ns_.push_back(moving_ns(view, run.bytes_of(d)));
+  }
+  for (std::size_t h = 0; h < hosts.size(); ++h) {
+    sites_[h].slots = static_cast<std::uint32_t>(std::max(1l, std::lround(hosts[h].slots)));
+  }
+}
+
+double Rehearsal::cost() const {
+  const auto looks = static_cast<double>(order_.size() + run_.graph.inputs.size());
+  return looks * static_cast<double>(sites_.size());
+}
+
+std::int64_t Rehearsal::makespan_ns(const std::vector<std::uint32_t>& where) {
+  begin(where);
+  for (const std::uint32_t task : order_) {
+    if (missing_[task] == 0) place(task);
+  }
+  for (std::uint32_t host = 0; host < sites_.size(); ++host) start(host);
+  while (!events_.empty()) {
+    const Event event = events_.top();
+    events_.pop();
+    now_ns_ = event.at_ns;
+    if (event.is_arrival) {
+      sends_nothing_ |= bit(event.from);
+      gets_nothing_ |= bit(event.to);
+      sites_[event.to].incoming_ns -= moving_ns_[event.number];
+      arrive(event.number, event.to);
+    } else {
+      end(order_[event.number]);
+    }
+    if (!events_.empty() && events_.top().at_ns == now_ns_) continue;
+    send();
+    for (std::uint32_t host = 0; host < sites_.size(); ++host) start(host);
+  }
+  return now_ns_;
+}
+
+void Rehearsal::begin(const std::vector<std::uint32_t>& where) {
+  now_ns_ = 0;
+  where_ = where;
+  missing_.assign(order_.size(), 0);
+  for (std::uint32_t task = 0; task < order_.size(); ++task) {
+    for_made_inputs(task, [&](std::uint32_t) { ++missing_[task]; });
+  }
+  holders_.assign(moving_ns_.size(), 0);
+  asked_ = holders_;
+  sends_nothing_ = gets_nothing_ = ~Hosts{0} >> (hosts_max - sites_.size());
+  for (Site& site : sites_) site.free = site.slots;
+}
+
+void Rehearsal::end(std::uint32_t task) {
+  const graph::TaskGraph& g = run_.graph;
+  Site& site = sites_[where_[task]];
+  ++site.free;
+  site.backlog_ns -= task_ns_[task];
+  for (std::uint32_t d = g.output_offsets[task]; d < g.output_offsets[task + 1]; ++d) {
+    asked_[d] |= bit(where_[task]);
+    for (const std::uint32_t reader : run_.consumers.of(d)) {
+      if (where_[reader] == anywhere) continue;
+      ask(d, where_[reader], places_[reader]);
+    }
+    arrive(d, where_[task]);
+    for (const std::uint32_t reader : run_.consumers.of(d)) {
+      if (where_[reader] == anywhere && --missing_[reader] == 0) place(reader);
+    }
+  }
+}
+
+void Rehearsal::arrive(std::uint32_t datum, std::uint32_t host) {
+  holders_[datum] |= bit(host);
+  for (const std::uint32_t reader : run_.consumers.of(datum)) {
+    if (where_[reader] == host && --missing_[reader] == 0) place(reader);
+  }
+}
+
+/// All that it reads is there; or made, and it gets a host.
+void Rehearsal::place(std::uint32_t task) {
+  if (where_[task] == anywhere) {
+    const std::uint32_t host = where_[task] = first_to_finish(task);
+    for_made_inputs(task, [&](std::uint32_t datum) {
+      if (holders_[datum] & bit(host)) return;
+      ++missing_[task];
+      ask(datum, host, places_[task]);
+    });
+    sites_[host].backlog_ns += task_ns_[task];
+    if (missing_[task] > 0) return;
+  }
+  sites_[where_[task]].ready.push(places_[task]);
+}
+
+std::uint32_t Rehearsal::first_to_finish(std::uint32_t task) const {
+  std::uint32_t best = 0;
+  std::int64_t least = std::numeric_limits<std::int64_t>::max();
+  for (std::uint32_t host = 0; host < sites_.size(); ++host) {
+    const Site& site = sites_[host];
+    std::int64_t moving = 0;
+    bool waits = false;
+    for_made_inputs(task, [&](std::uint32_t datum) {
+      if (holders_[datum] & bit(host)) return;
+      waits = true;
+      if (!(asked_[datum] & bit(host))) moving += moving_ns_[datum];
+    });
+    if (waits) moving += site.incoming_ns;
+    const std::int64_t start = std::max(moving, site.backlog_ns / site.slots);
+    if (start < least) {
+      least = start;
+      best = host;
+    }
+  }
+  return best;
+}
+
+void Rehearsal::ask(std::uint32_t datum, std::uint32_t host, std::uint32_t place) {
+  if (asked_[datum] & bit(host)) return;
+  asked_[datum] |= bit(host);
+  sites_[host].incoming_ns += moving_ns_[datum];
+  sites_[host].awaited.emplace(place, datum);
+}
+
+void Rehearsal::send() {
+  for (Hosts idle = gets_nothing_; idle != 0; idle &= idle - 1) {
+    send_to(static_cast<std::uint32_t>(std::countr_zero(idle)));
+  }
+}
+
+/// What is needed first of what some host has that sends nothing.
+bool Rehearsal::send_to(std::uint32_t host) {
+  auto& awaited = sites_[host].awaited;
+  const auto next = std::ranges::find_if(awaited, [this](const auto& entry) {
+    return (holders_[entry.second] & sends_nothing_) != 0;
+  });
+  if (next == awaited.end()) return false;
+  const std::uint32_t datum = next->second;
+  awaited.erase(next);
+  // Others may need who made it for something that only it has.
+  const Hosts able = holders_[datum] & sends_nothing_;
+  const Hosts others = able & ~bit(where_[run_.producer[datum]]);
+  const auto from = static_cast<std::uint32_t>(std::countr_zero(others != 0 ? others : able));
+  sends_nothing_ &= ~bit(from);
+  gets_nothing_ &= ~bit(host);
+  events_.push({now_ns_ + moving_ns_[datum], true, datum, from, host});
+  return true;
+}
+
+void Rehearsal::start(std::uint32_t host) {
+  Site& site = sites_[host];
+  while (site.free > 0 && !site.ready.empty()) {
+    const std::uint32_t place = site.ready.top();
+    site.ready.pop();
+    --site.free;
+    events_.push({now_ns_ + task_ns_[order_[place]], false, place});
+  }
+}
+
+}  // namespace ashlar::scheduler::placement
