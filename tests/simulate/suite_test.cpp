@@ -123,6 +123,12 @@ TEST(Suite, InputsOfOwnedTasksComeEarlyOnASlowNetwork) {
   EXPECT_LT(mean_ratio(Shape::matmul, 480, sites(8)[4]), 1.52);
 }
 
+TEST(Suite, WhoOwnsATileOrAColumnComputesItOnASlowNetwork) {
+  // 2.7 and 3.3 when tasks are placed one by one.
+  EXPECT_LT(mean_ratio(Shape::cholesky, 480, sites(8)[4]), 2.5);
+  EXPECT_LT(mean_ratio(Shape::qr, 480, sites(8)[4]), 2.9);
+}
+
 TEST(Suite, WhatReducersReadComesWhileItIsMade) {
   // 1.75 when it comes with the reducers, which are placed when all of it is being made.
   EXPECT_LT(mean_ratio(Shape::shuffle, 240, sites(4)[4]), 1.2);

@@ -18,7 +18,7 @@ constexpr std::size_t chain_length_min = 3;
 constexpr double longest_max = 1.1;
 /// Of the time that the tasks take on all slots, what moving data must take on all links.
 constexpr double moving_min = 0.25;
-/// What a rehearsal of tasks that are placed one by one takes longer, at least.
+/// How many times as long tasks that are placed one by one must take, rehearsed.
 constexpr double gain_min = 1.1;
 /// Of the time that the tasks take on all slots, what planning may take; and what a look costs.
 constexpr double planning_max = 0.03, look_ns = 6;
@@ -235,7 +235,8 @@ bool are_worth_sharing(const Chains& chains, const std::vector<Host>& hosts, std
 }  // namespace
 
 std::vector<std::uint32_t> chain_owners(const View& view, const Submission& run,
-                                        const std::vector<std::uint32_t>& order) {
+                                        const std::vector<std::uint32_t>& order,
+                                        const std::vector<std::uint32_t>& otherwise) {
   const std::vector<Host> hosts = hosts_of(view.workers);
   const bool is_alone = run.graph.external_bytes.empty();
   if (hosts.size() < 2 || hosts.size() > Rehearsal::hosts_max || !is_alone) return {};
@@ -251,10 +252,13 @@ std::vector<std::uint32_t> chain_owners(const View& view, const Submission& run,
                        (2 + std::size(weights)) * rehearsal.cost();
   if (looks * look_ns > planning_max * chains.total_ns() / slots_of(hosts)) return {};
 
-  std::vector<std::uint32_t> best;
-  auto least = static_cast<double>(
-      rehearsal.makespan_ns(std::vector<std::uint32_t>(order.size(), Rehearsal::anywhere)));
-  least /= gain_min;
+  std::vector<std::uint32_t> best, one_by_one(order.size(), Rehearsal::anywhere);
+  for (std::uint32_t task = 0; task < otherwise.size(); ++task) {
+    const auto host = std::ranges::find(hosts, otherwise[task], &Host::number);
+    if (host == hosts.end()) continue;
+    one_by_one[task] = static_cast<std::uint32_t>(host - hosts.begin());
+  }
+  double least = static_cast<double>(rehearsal.makespan_ns(one_by_one)) / gain_min;
   const auto rehearse = [&](const std::vector<std::uint32_t>& by_chain) {
     std::vector<std::uint32_t> where(order.size());
     for (std::uint32_t task = 0; task < where.size(); ++task)

@@ -16,9 +16,10 @@ namespace ashlar::scheduler::placement {
 ///
 /// Returns, by task, the host that is to run it; nothing where there are no such chains, moving is
 /// little, data of other graphs are read, planning would take more than a hundredth of the run, or
-/// the rehearsal says that it is no better than to place tasks one by one. `order` has producers
-/// first, and what is urgent.
+/// the rehearsal says that it is no better than to place tasks one by one, where `otherwise`, by
+/// task, has no host for them. `order` has producers first.
 std::vector<std::uint32_t> chain_owners(const View& view, const Submission& run,
-                                        const std::vector<std::uint32_t>& order);
+                                        const std::vector<std::uint32_t>& order,
+                                        const std::vector<std::uint32_t>& otherwise = {});
 
 }  // namespace ashlar::scheduler::placement

@@ -185,25 +185,24 @@ TaskOrder timely_order(const View& view, const Submission& run, bool has_owners)
   if (ranks.size() < 3) return {std::move(ranks), {}};
   const std::vector<std::uint32_t> depth_first = inverse(ranks);
   const bool may_own = has_owners && run.graph.products.empty();
-  std::vector<std::uint32_t> owners;
-  if (may_own) owners = chain_owners(view, run, depth_first);
-  if (!owners.empty()) {
-    return {.ranks = inverse(in_time(view, run, depth_first, has_owners)),
-            .owners = std::move(owners),
-            .are_owners_firm = true};
-  }
   RootBlocks blocks;
+  WideReaders wide;
+  std::vector<std::uint32_t> chains;
   if (may_own) blocks = root_blocks(view, run, depth_first);
+  if (may_own && blocks.owners.empty()) wide = wide_readers(view, run, depth_first);
+  if (may_own && wide.owners.empty()) chains = chain_owners(view, run, depth_first, blocks.owners);
+  if (!chains.empty()) blocks = {};
   const bool has_blocks = !blocks.owners.empty();
   const auto& neighbours_together = has_blocks ? blocks.order : depth_first;
-  WideReaders wide;
-  if (may_own && !has_blocks) wide = wide_readers(view, run, depth_first);
   std::vector<std::uint32_t> order = in_time(view, run, neighbours_together, has_owners);
   if (!wide.cutters.empty()) order = with_pieces_at_once(run, order, wide.cutters);
-  ranks = inverse(order);
-  if (has_blocks) return {std::move(ranks), std::move(blocks.owners)};
-  const bool prefetches = !wide.owners.empty();
-  return {std::move(ranks), std::move(wide.owners), prefetches};
+  TaskOrder result{inverse(order), {}};
+  result.prefetches = !wide.owners.empty();
+  result.are_owners_firm = !chains.empty();
+  for (auto* owners : {&blocks.owners, &wide.owners, &chains}) {
+    if (!owners->empty()) result.owners = std::move(*owners);
+  }
+  return result;
 }
 
 }  // namespace ashlar::scheduler::placement

@@ -64,7 +64,13 @@ void Rehearsal::begin(const std::vector<std::uint32_t>& where) {
   holders_.assign(moving_ns_.size(), 0);
   asked_ = holders_;
   sends_nothing_ = gets_nothing_ = ~Hosts{0} >> (hosts_max - sites_.size());
-  for (Site& site : sites_) site.free = site.slots;
+  for (Site& site : sites_) {
+    site.free = site.slots;
+    site.backlog_ns = 0;
+  }
+  for (std::uint32_t task = 0; task < order_.size(); ++task) {
+    if (where[task] != anywhere) sites_[where[task]].backlog_ns += task_ns_[task];
+  }
 }
 
 void Rehearsal::end(std::uint32_t task) {

@@ -4,11 +4,13 @@
 
 #include <algorithm>
 #include <initializer_list>
+#include <numeric>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "scheduler/placement/order.hpp"
+#include "scheduler/placement/rehearsal.hpp"
 #include "scheduler/placement/replan.hpp"
 
 namespace ashlar::scheduler::placement {
@@ -98,6 +100,17 @@ class Case {
     expect_permutation(inverse(plan.order));
     return plan;
   }
+
+  /// When the run would be done, in the order in which tasks were added.
+  std::int64_t rehearsed_ns(const std::vector<std::uint32_t>& where) {
+    complete();
+    std::vector<std::uint32_t> order(graph_.task_count());
+    std::iota(order.begin(), order.end(), 0);
+    const Submission run = submission();
+    const std::vector<Host> hosts = hosts_of(workers_);
+    return Rehearsal(view(), run, order, hosts).makespan_ns(where);
+  }
+  std::int64_t megabyte_ns() const { return moving_ns(view(), 1'000'000); }
 
   double peak(const std::vector<std::uint32_t>& ranks) {
     return peak_bytes(submission(), inverse(ranks)) * 1e-6;
