@@ -18,8 +18,9 @@ constexpr std::size_t chain_length_min = 3;
 constexpr double longest_max = 1.1;
 /// Of the time that the tasks take on all slots, what moving data must take on all links.
 constexpr double moving_min = 0.25;
-/// How many times as long tasks that are placed one by one must take, rehearsed.
-constexpr double gain_min = 1.1;
+/// How many times as long tasks that are placed one by one must take in a rehearsal: they know less
+/// there than they do when they are really placed.
+constexpr double gain_min = 1.3;
 /// Of the time that the tasks take on all slots, what planning may take; and what a look costs.
 constexpr double planning_max = 0.03, look_ns = 6;
 

@@ -21,6 +21,7 @@ Rehearsal::Rehearsal(const View& view, const Submission& run,
   }
   for (std::size_t h = 0; h < hosts.size(); ++h) {
     sites_[h].slots = static_cast<std::uint32_t>(std::max(1l, std::lround(hosts[h].slots)));
+    sites_[h].slowness = sites_[h].slots / hosts[h].slots;
   }
 }
 
@@ -115,7 +116,7 @@ void Rehearsal::place(std::uint32_t task) {
 
 std::uint32_t Rehearsal::first_to_finish(std::uint32_t task) const {
   std::uint32_t best = 0;
-  std::int64_t least = std::numeric_limits<std::int64_t>::max();
+  double least = std::numeric_limits<double>::max();
   for (std::uint32_t host = 0; host < sites_.size(); ++host) {
     const Site& site = sites_[host];
     std::int64_t moving = 0;
@@ -126,9 +127,11 @@ std::uint32_t Rehearsal::first_to_finish(std::uint32_t task) const {
       if (!(asked_[datum] & bit(host))) moving += moving_ns_[datum];
     });
     if (waits) moving += site.incoming_ns;
-    const std::int64_t start = std::max(moving, site.backlog_ns / site.slots);
-    if (start < least) {
-      least = start;
+    const double backlog = static_cast<double>(site.backlog_ns / site.slots) * site.slowness;
+    const double running = static_cast<double>(task_ns_[task]) * site.slowness;
+    const double finish = std::max(static_cast<double>(moving), backlog) + running;
+    if (finish < least) {
+      least = finish;
       best = host;
     }
   }
@@ -173,7 +176,8 @@ void Rehearsal::start(std::uint32_t host) {
     const std::uint32_t place = site.ready.top();
     site.ready.pop();
     --site.free;
-    events_.push({now_ns_ + task_ns_[order_[place]], false, place});
+    const double ns = static_cast<double>(task_ns_[order_[place]]) * site.slowness;
+    events_.push({now_ns_ + static_cast<std::int64_t>(ns), false, place});
   }
 }
 

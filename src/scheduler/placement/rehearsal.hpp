@@ -44,6 +44,7 @@ class Rehearsal {
   using LeastFirst = std::priority_queue<T, std::vector<T>, std::greater<>>;
   struct Site {
     std::uint32_t slots = 1, free = 1;
+    double slowness = 1;                                        ///< of a slot
     std::int64_t backlog_ns = 0;                                ///< of tasks that are to run here
     LeastFirst<std::uint32_t> ready;                            ///< places in the order
     std::int64_t incoming_ns = 0;                               ///< of what is to come

@@ -25,6 +25,15 @@ TEST(Rehearsal, SlotsRunOneTaskAfterTheOther) {
   EXPECT_EQ(c.rehearsed_ns(std::vector<std::uint32_t>(5, 0)), 3 * task_ns);
 }
 
+TEST(Rehearsal, SlowHostsTakeLonger) {
+  Hosts c{2};
+  c.slow_down(0, 4);
+  c.task();
+  c.task();
+  EXPECT_EQ(c.rehearsed_ns({0, 1}), 4 * task_ns);
+  EXPECT_EQ(c.rehearsed_ns({anywhere, anywhere}), 2 * task_ns);
+}
+
 TEST(Rehearsal, DataMoveBetweenHosts) {
   Hosts c{2};
   c.task({c.task()});
