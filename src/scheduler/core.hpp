@@ -373,8 +373,9 @@ class Core {
   // templates.cpp
   Template* find_template(SessionId session, std::uint32_t number);
   Template* keep_template(SessionId session, const protocol::SubmitRun& message);
+  std::vector<std::uint32_t> hosts_of(const std::vector<DatumId>& ids);
   std::unique_ptr<Run> new_run(RunId id, std::shared_ptr<const graph::TaskGraph> graph,
-                               Template* kept);
+                               const std::vector<DatumId>& externals, Template* kept);
   bool instantiate(Run& run);
   bool is_suited(const Template& kept, const Run& run);
   std::vector<PeerIndex> hot_workers() const;

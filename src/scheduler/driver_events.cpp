@@ -105,7 +105,7 @@ void Core::on_driver(SessionId session, const protocol::SubmitRun& message) {
     refuse_run(session, message.run, std::move(wrong));
     return;
   }
-  Run& run = adopt(new_run({session, message.run}, message.graph, kept));
+  Run& run = adopt(new_run({session, message.run}, message.graph, message.externals, kept));
   if (kept != nullptr) run.template_number = message.template_number;
   run.delivers = message.deliver;
   run.ends_on_failure = message.ends_on_failure;

@@ -75,13 +75,26 @@ Template* Core::keep_template(SessionId id, const protocol::SubmitRun& message) 
   return &kept;
 }
 
+/// Where the data are, or will be made; no_host: not known yet.
+std::vector<std::uint32_t> Core::hosts_of(const std::vector<DatumId>& ids) {
+  std::vector<std::uint32_t> hosts;
+  for (const DatumId& id : ids) {
+    DataRef ref;
+    const bool is_there = find_datum(id, ref) == Existence::exists && datum(ref).is_available();
+    hosts.push_back(is_there ? workers_.at(datum(ref).primary).host : no_host);
+  }
+  return hosts;
+}
+
 std::unique_ptr<Run> Core::new_run(RunId id, std::shared_ptr<const graph::TaskGraph> graph,
-                                   Template* kept) {
+                                   const std::vector<DatumId>& externals, Template* kept) {
   const auto order = [&](const Run& made) {
     if (kept != nullptr && !kept->order.empty()) {
       return TaskOrder{placement::inverse(kept->order), {}};
     }
-    return policy_->order(view(), submission(made));
+    placement::Submission submitted = submission(made);
+    if (policy_->minds_owners()) submitted.external_hosts = hosts_of(externals);
+    return policy_->order(view(), submitted);
   };
   if (kept == nullptr) return make_run(id, std::move(graph), workers_, order);
   if (kept->where.empty()) return make_run(id, kept->graph, workers_, order);

@@ -27,9 +27,10 @@ constexpr double planning_max = 0.03, look_ns = 6;
 constexpr std::uint32_t nowhere = ~std::uint32_t{0};
 constexpr int passes_max = 6;
 
-/// What one chain makes and others read.
+/// What one chain, or another graph, makes and others read.
 struct Flow {
-  std::uint32_t from = 0;
+  std::uint32_t from = nowhere;        ///< the chain …
+  std::uint32_t host = nowhere;        ///< … or the position of the host that has it
   std::vector<std::uint32_t> readers;  ///< chains
   double moving_ns = 0;                ///< to one host
 };
@@ -37,9 +38,9 @@ struct Flow {
 class Chains {
  public:
   Chains(const View& view, const Submission& run, const std::vector<std::uint32_t>& order,
-         std::size_t hosts)
+         const std::vector<Host>& hosts)
       : run_(run), up_(order.size()), of_(order.size(), nowhere) {
-    join(order, hosts);
+    join(order, hosts.size());
     for (const std::uint32_t task : order) {
       std::uint32_t& first = of_[first_of(task)];
       if (first == nowhere) {
@@ -49,7 +50,7 @@ class Chains {
       of_[task] = first;
       work_ns_[first] += static_cast<double>(run.task_ns(task));
     }
-    find_flows(view);
+    find_flows(view, hosts);
   }
 
   std::uint32_t count() const { return static_cast<std::uint32_t>(work_ns_.size()); }
@@ -84,9 +85,18 @@ class Chains {
     return task;
   }
 
-  void find_flows(const View& view) {
-    for (std::uint32_t d = 0; d < run_.graph.output_count(); ++d) {
-      Flow flow{of_[run_.producer[d]], {}, static_cast<double>(moving_ns(view, run_.bytes_of(d)))};
+  void find_flows(const View& view, const std::vector<Host>& hosts) {
+    const std::uint32_t outputs = run_.graph.output_count();
+    for (std::uint32_t d = 0; d < outputs + run_.graph.external_count(); ++d) {
+      Flow flow;
+      flow.moving_ns = static_cast<double>(moving_ns(view, run_.bytes_of(d)));
+      if (d < outputs) {
+        flow.from = of_[run_.producer[d]];
+      } else {
+        const auto host = std::ranges::find(hosts, run_.host_of_external(d), &Host::number);
+        if (host == hosts.end()) continue;
+        flow.host = static_cast<std::uint32_t>(host - hosts.begin());
+      }
       for (const std::uint32_t task : run_.consumers.of(d)) {
         if (of_[task] != flow.from) flow.readers.push_back(of_[task]);
       }
@@ -118,7 +128,7 @@ class Sharing {
         readers_(chains.flows().size() * hosts.size(), 0) {
     for (std::uint32_t f = 0; f < chains.flows().size(); ++f) {
       const Flow& flow = chains.flows()[f];
-      flows_of_[flow.from].push_back(f);
+      if (flow.from != nowhere) flows_of_[flow.from].push_back(f);
       for (const std::uint32_t chain : flow.readers) flows_of_[chain].push_back(f);
     }
   }
@@ -183,7 +193,8 @@ class Sharing {
   }
 
   void move_reader(std::uint32_t f, std::uint32_t from, std::uint32_t to) {
-    const std::uint32_t source = where_[chains_.flows()[f].from];
+    const Flow& flow = chains_.flows()[f];
+    const std::uint32_t source = flow.from == nowhere ? flow.host : where_[flow.from];
     const bool was_last = from != nowhere && --readers_on(f, from) == 0;
     const bool is_first = readers_on(f, to)++ == 0;
     if (source == nowhere) return;
@@ -239,10 +250,9 @@ std::vector<std::uint32_t> chain_owners(const View& view, const Submission& run,
                                         const std::vector<std::uint32_t>& order,
                                         const std::vector<std::uint32_t>& otherwise) {
   const std::vector<Host> hosts = hosts_of(view.workers);
-  const bool is_alone = run.graph.external_bytes.empty();
-  if (hosts.size() < 2 || hosts.size() > Rehearsal::hosts_max || !is_alone) return {};
+  if (hosts.size() < 2 || hosts.size() > Rehearsal::hosts_max) return {};
   if (!may_have_chains(run)) return {};
-  const Chains chains(view, run, order, hosts.size());
+  const Chains chains(view, run, order, hosts);
   if (!are_worth_sharing(chains, hosts, order.size())) return {};
   constexpr double weights[] = {0.25, 0.5, 1};
   const std::vector<std::int64_t> way = ways_to_end(view, run, order);

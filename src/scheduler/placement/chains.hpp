@@ -15,7 +15,7 @@ namespace ashlar::scheduler::placement {
 /// sooner done.
 ///
 /// Returns, by task, the host that is to run it; nothing where there are no such chains, moving is
-/// little, data of other graphs are read, planning would take more than a hundredth of the run, or
+/// little, planning would take more than a hundredth of the run, or
 /// the rehearsal says that it is no better than to place tasks one by one, where `otherwise`, by
 /// task, has no host for them. `order` has producers first.
 std::vector<std::uint32_t> chain_owners(const View& view, const Submission& run,

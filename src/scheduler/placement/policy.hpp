@@ -66,9 +66,16 @@ struct Submission {
   std::function<std::int64_t(std::uint32_t task)> task_ns;   ///< predicted, average worker
   std::function<const Pool&(std::uint32_t task)> pool = {};  ///< plan() only: who could run it
   std::vector<std::uint64_t> made_bytes = {};  ///< by output, when some was made; or empty
+  /// By external datum: where it is, or no_host if that is not known; or empty.
+  std::vector<std::uint32_t> external_hosts = {};
 
-  std::uint64_t bytes_of(std::uint32_t output) const {
-    return made_bytes.empty() ? graph.output_bytes[output] : made_bytes[output];
+  std::uint64_t bytes_of(std::uint32_t datum) const {
+    const std::uint32_t outputs = graph.output_count();
+    if (datum >= outputs) return graph.external_bytes[datum - outputs];
+    return made_bytes.empty() ? graph.output_bytes[datum] : made_bytes[datum];
+  }
+  std::uint32_t host_of_external(std::uint32_t datum) const {
+    return external_hosts.empty() ? no_host : external_hosts[datum - graph.output_count()];
   }
 };
 

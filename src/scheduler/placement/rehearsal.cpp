@@ -16,8 +16,13 @@ Rehearsal::Rehearsal(const View& view, const Submission& run,
   ASHLAR_CHECK(hosts.size() <= hosts_max);
   for (std::uint32_t place = 0; place < order.size(); ++place) places_[order[place]] = place;
   for (std::uint32_t task = 0; task < order.size(); ++task) task_ns_.push_back(run.task_ns(task));
-  for (std::uint32_t d = 0; d < run.graph.output_count(); ++d) {
+  const std::uint32_t outputs = run.graph.output_count();
+  for (std::uint32_t d = 0; d < outputs + run.graph.external_count(); ++d) {
     moving_ns_.push_back(moving_ns(view, run.bytes_of(d)));
+    if (d < outputs) continue;
+    const auto host = std::ranges::find(hosts, run.host_of_external(d), &Host::number);
+    const auto position = static_cast<std::uint32_t>(host - hosts.begin());
+    holders_of_externals_.push_back(host == hosts.end() ? ~Hosts{0} : bit(position));
   }
   for (std::size_t h = 0; h < hosts.size(); ++h) {
     sites_[h].slots = static_cast<std::uint32_t>(std::max(1l, std::lround(hosts[h].slots)));
@@ -35,6 +40,7 @@ std::int64_t Rehearsal::makespan_ns(const std::vector<std::uint32_t>& where) {
   for (const std::uint32_t task : order_) {
     if (missing_[task] == 0) place(task);
   }
+  send();
   for (std::uint32_t host = 0; host < sites_.size(); ++host) start(host);
   while (!events_.empty()) {
     const Event event = events_.top();
@@ -58,19 +64,24 @@ std::int64_t Rehearsal::makespan_ns(const std::vector<std::uint32_t>& where) {
 void Rehearsal::begin(const std::vector<std::uint32_t>& where) {
   now_ns_ = 0;
   where_ = where;
-  missing_.assign(order_.size(), 0);
-  for (std::uint32_t task = 0; task < order_.size(); ++task) {
-    for_made_inputs(task, [&](std::uint32_t) { ++missing_[task]; });
-  }
-  holders_.assign(moving_ns_.size(), 0);
+  holders_.assign(run_.graph.output_count(), 0);
+  holders_.insert(holders_.end(), holders_of_externals_.begin(), holders_of_externals_.end());
   asked_ = holders_;
   sends_nothing_ = gets_nothing_ = ~Hosts{0} >> (hosts_max - sites_.size());
   for (Site& site : sites_) {
     site.free = site.slots;
     site.backlog_ns = 0;
   }
+  missing_.assign(order_.size(), 0);
   for (std::uint32_t task = 0; task < order_.size(); ++task) {
-    if (where[task] != anywhere) sites_[where[task]].backlog_ns += task_ns_[task];
+    const std::uint32_t host = where[task];
+    if (host != anywhere) sites_[host].backlog_ns += task_ns_[task];
+    for (const std::uint32_t datum : run_.graph.inputs_of(task)) {
+      const bool is_made = datum >= run_.graph.output_count();
+      if (is_made && (host == anywhere || (holders_[datum] & bit(host)))) continue;
+      ++missing_[task];
+      if (is_made) ask(datum, host, places_[task]);
+    }
   }
 }
 
@@ -103,11 +114,11 @@ void Rehearsal::arrive(std::uint32_t datum, std::uint32_t host) {
 void Rehearsal::place(std::uint32_t task) {
   if (where_[task] == anywhere) {
     const std::uint32_t host = where_[task] = first_to_finish(task);
-    for_made_inputs(task, [&](std::uint32_t datum) {
-      if (holders_[datum] & bit(host)) return;
+    for (const std::uint32_t datum : run_.graph.inputs_of(task)) {
+      if (holders_[datum] & bit(host)) continue;
       ++missing_[task];
       ask(datum, host, places_[task]);
-    });
+    }
     sites_[host].backlog_ns += task_ns_[task];
     if (missing_[task] > 0) return;
   }
@@ -121,11 +132,11 @@ std::uint32_t Rehearsal::first_to_finish(std::uint32_t task) const {
     const Site& site = sites_[host];
     std::int64_t moving = 0;
     bool waits = false;
-    for_made_inputs(task, [&](std::uint32_t datum) {
-      if (holders_[datum] & bit(host)) return;
+    for (const std::uint32_t datum : run_.graph.inputs_of(task)) {
+      if (holders_[datum] & bit(host)) continue;
       waits = true;
       if (!(asked_[datum] & bit(host))) moving += moving_ns_[datum];
-    });
+    }
     if (waits) moving += site.incoming_ns;
     const double backlog = static_cast<double>(site.backlog_ns / site.slots) * site.slowness;
     const double running = static_cast<double>(task_ns_[task]) * site.slowness;
@@ -162,7 +173,8 @@ bool Rehearsal::send_to(std::uint32_t host) {
   awaited.erase(next);
   // Others may need who made it for something that only it has.
   const Hosts able = holders_[datum] & sends_nothing_;
-  const Hosts others = able & ~bit(where_[run_.producer[datum]]);
+  const bool is_made_here = datum < run_.graph.output_count();
+  const Hosts others = is_made_here ? able & ~bit(where_[run_.producer[datum]]) : able;
   const auto from = static_cast<std::uint32_t>(std::countr_zero(others != 0 ? others : able));
   sends_nothing_ &= ~bit(from);
   gets_nothing_ &= ~bit(host);

@@ -14,7 +14,8 @@ namespace ashlar::scheduler::placement {
 
 /// How long a run would take on hosts, roughly. Each starts what is ready in a given order as slots
 /// are free. Its link brings one datum at a time, what is needed first, from any host that has it
-/// and sends nothing else. What other graphs made is everywhere.
+/// and sends nothing else. What other graphs made is there already: everywhere, where the
+/// submission does not say.
 class Rehearsal {
  public:
   static constexpr std::size_t hosts_max = 64;
@@ -62,13 +63,6 @@ class Rehearsal {
   void start(std::uint32_t host);
   static Hosts bit(std::uint32_t host) { return Hosts{1} << host; }
 
-  template <class Visit>
-  void for_made_inputs(std::uint32_t task, Visit visit) const {
-    for (const std::uint32_t datum : run_.graph.inputs_of(task)) {
-      if (datum < run_.graph.output_count()) visit(datum);
-    }
-  }
-
   const Submission& run_;
   const std::vector<std::uint32_t>& order_;
   std::vector<std::uint32_t> places_;              ///< in the order, by task
@@ -77,6 +71,7 @@ class Rehearsal {
   std::vector<std::uint32_t> where_;               ///< by task
   std::vector<std::uint32_t> missing_;  ///< by task: inputs not there; or not made, while anywhere
   std::vector<Hosts> holders_, asked_;  ///< by datum: who has it; who does, or will
+  std::vector<Hosts> holders_of_externals_;
   Hosts sends_nothing_ = 0, gets_nothing_ = 0;
   LeastFirst<Event> events_;
   std::int64_t now_ns_ = 0;

@@ -17,10 +17,15 @@ struct Hosts : Case {
     for (std::uint32_t host = 1; host < hosts; ++host) add_host(2);
   }
 
-  /// By tiles, n by n; each update reads what the one before made of its tile.
-  void factorise(std::uint32_t n, std::int64_t task_us) {
+  /// By tiles, n by n; each update reads what the one before made of its tile, the first one what
+  /// another graph made of it, if that is somewhere.
+  void factorise(std::uint32_t n, std::int64_t task_us, const std::vector<std::uint32_t>& at = {}) {
+    const std::uint32_t tiles = n * (n + 1) / 2, outputs = tiles + n * (n + 1) * (n + 2) / 6;
     std::vector<std::uint32_t> tile(n * n);
     const auto update = [&](std::uint32_t i, std::uint32_t j, std::vector<std::uint32_t> inputs) {
+      if (inputs.empty() && !at.empty()) {
+        inputs.push_back(outputs + static_cast<std::uint32_t>(tile_of.size()));
+      }
       tile_of.push_back(i * n + j);
       tile[i * n + j] = add(task_us, inputs);
     };
@@ -36,6 +41,7 @@ struct Hosts : Case {
         }
       }
     }
+    if (!at.empty()) add_externals(at);
   }
 
   std::vector<std::uint32_t> tile_of;  ///< by task
@@ -77,6 +83,21 @@ TEST(ChainOwners, WhatManyReadIsReadOnFewHosts) {
   const auto in_turn = [&](std::uint32_t t) { return c.tile_of[t] % 3 + c.tile_of[t] / n % 2; };
   EXPECT_LT(moved([&](std::uint32_t t) { return owners[t]; }),
             0.8 * static_cast<double>(moved(in_turn)));
+}
+
+TEST(ChainOwners, TilesThatAreThereAlreadyStayMostly) {
+  constexpr std::uint32_t n = 10;
+  std::vector<std::uint32_t> at;  // on a grid of two by two hosts
+  for (std::uint32_t i = 0; i < n; ++i) {
+    for (std::uint32_t j = 0; j <= i; ++j) at.push_back(i % 2 * 2 + j % 2);
+  }
+  Hosts c{4};
+  c.factorise(n, 1000, at);
+  const std::vector<std::uint32_t> owners = c.order().owners;
+  ASSERT_FALSE(owners.empty());
+  std::size_t stay = 0;
+  for (std::size_t tile = 0; tile < at.size(); ++tile) stay += owners[tile] == at[tile] ? 1 : 0;
+  EXPECT_GT(stay, 3 * at.size() / 4);
 }
 
 TEST(ChainOwners, NobodyOwnsAnythingWhereMovingIsLittle) {

@@ -118,6 +118,12 @@ class Case {
   double depth_first_peak() { return peak(graph::depth_first_ranks(graph_)); }
 
   graph::TaskGraph& graph() { return graph_; }
+  /// A megabyte each, at these hosts, which are numbered as they were added; after all tasks. Tasks
+  /// read them by the numbers that follow those of all outputs.
+  void add_externals(std::vector<std::uint32_t> hosts) {
+    graph_.external_bytes.assign(hosts.size(), 1'000'000);
+    external_hosts_ = std::move(hosts);
+  }
   /// What the graph says nothing of.
   void make_bytes(std::vector<std::uint64_t> by_output) {
     graph_.output_bytes.assign(by_output.size(), graph::TaskGraph::dynamic_bytes);
@@ -155,7 +161,9 @@ class Case {
 
   View view() const { return {workers_, replicas_, links_, kept_, limits_}; }
   Submission submission() {
-    return {graph_, producer_, consumers_, [this](std::uint32_t t) { return times_[t]; }};
+    Submission run{graph_, producer_, consumers_, [this](std::uint32_t t) { return times_[t]; }};
+    run.external_hosts = external_hosts_;
+    return run;
   }
 
   Limits limits_;
@@ -169,6 +177,7 @@ class Case {
   graph::Consumers consumers_;
   std::vector<std::int64_t> times_;
   std::vector<std::uint64_t> made_bytes_;
+  std::vector<std::uint32_t> external_hosts_;
 };
 
 }  // namespace ashlar::scheduler::placement

@@ -65,6 +65,17 @@ TEST(Rehearsal, WhoHasADatumPassesItOn) {
   EXPECT_EQ(c.rehearsed_ns({0, 1, 2, 3}), 2 * task_ns + 2 * c.megabyte_ns());
 }
 
+TEST(Rehearsal, WhatOtherGraphsMadeIsThereAlready) {
+  Hosts c{2};
+  c.task({1});
+  c.add_externals({1});
+  EXPECT_EQ(c.rehearsed_ns({1}), task_ns);
+  EXPECT_EQ(c.rehearsed_ns({0}), task_ns + c.megabyte_ns());
+  EXPECT_EQ(c.rehearsed_ns({anywhere}), task_ns) << "where it is";
+  c.add_externals({no_host});
+  EXPECT_EQ(c.rehearsed_ns({0}), task_ns) << "nobody knows where";
+}
+
 TEST(Rehearsal, WhatIsFreeGoesWhereItIsDoneFirst) {
   Hosts c{2};
   c.task({c.task()});
