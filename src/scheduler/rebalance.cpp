@@ -127,8 +127,9 @@ std::vector<Core::Queued> Core::queue_of(PeerIndex worker) {
   return queue;
 }
 
-/// What runs has run since the worker was last heard of, or longer. What should have ended by now
-/// is taken to need as long again as it is late.
+/// What runs has run since the worker was last heard of, or longer. What should have ended, and
+/// been told of, by now is taken to need as long again as it is late. Starts may have been in the
+/// past.
 void Core::predict_starts(PeerIndex worker, std::vector<Queued>& queue) const {
   const Peer& peer = workers_.at(worker);
   const std::int64_t running_for = (now_ - peer.busy_since).ns;
@@ -144,8 +145,10 @@ void Core::predict_starts(PeerIndex worker, std::vector<Queued>& queue) const {
   std::uint64_t before = 0;
   for (const Queued& entry : queue) {
     if (!entry.is_running) continue;
-    const std::int64_t late = running_for - entry.task_ns;
-    next(late < 0 ? -late : late);
+    const bool is_told_late = run_at(entry.task.run).is_instantiated;
+    const std::int64_t held = is_told_late ? limits_.template_report_delay.ns : 0;
+    const std::int64_t late = running_for - std::max(entry.task_ns, held);
+    next(late > 0 ? late : entry.task_ns - running_for);
     ++before;
   }
   for (Queued& entry : queue) {
@@ -164,7 +167,8 @@ bool Core::steal_from(PeerIndex victim, std::vector<Thief>& thieves) {
   for (auto entry = queue.rbegin(); entry != queue.rend() && !thieves.empty(); ++entry) {
     Run& run = run_at(entry->task.run);
     const std::uint32_t task = entry->task.index;
-    if (entry->is_running || entry->is_news || !is_movable(run, task)) continue;
+    if (entry->is_running || entry->start_ns < 0 || entry->is_news) continue;
+    if (!is_movable(run, task)) continue;
     const std::int64_t end = entry->start_ns + entry->task_ns;
     std::int64_t sooner = 0;
     const auto thief = first_to_finish(run, task, thieves, sooner);

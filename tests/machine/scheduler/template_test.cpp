@@ -341,6 +341,28 @@ TEST_F(Templates, WhatIsMovedWhileARunGoesOnIsPlacedThereFromThenOn) {
   }
 }
 
+TEST_F(Templates, WhoIsToTellLaterIsNotTakenForLate) {
+  join(1);
+  join(2);
+  open(0);
+  const auto submit_again = [&](std::shared_ptr<const graph::TaskGraph> graph) {
+    submit(0, {.graph = std::move(graph), .externals = {}, .template_number = 5});
+  };
+  submit_again(independent(20));
+  play();
+  submit_again(nullptr);
+  while (work(workers_.at(PeerId{1}))) {
+    now_ = now_ + Duration{static_cast<std::int64_t>(task_ns_)};
+  }
+  step(Tick{});
+  EXPECT_EQ(engine_.counters().tasks_stolen, 0u) << "the other one has done as much, but not told";
+  now_ = now_ + Duration::seconds(1);
+  step(Tick{});
+  EXPECT_EQ(engine_.counters().tasks_stolen, 9u) << "now it is late";
+  play();
+  expect_done(20);
+}
+
 TEST_F(Templates, WhenAHostTurnsHotOrCoolAgainTheGraphIsPlacedAnewOnce) {
   join(1);
   join(2);
