@@ -26,9 +26,10 @@ constexpr Instant never{std::numeric_limits<std::int64_t>::max()};
 constexpr int hook_rounds_max = 8;
 
 /// Looking at memory costs little, reading the clock somewhat more, looking at sockets and timers a
-/// system call; so does yielding, which is for those who share the core. Where nothing came by
-/// socket lately, nothing is looked for there until as many turns have passed again, up to a limit.
-constexpr int quick_turns_min = 64, quick_turns_max = 1024;
+/// system call; so does yielding, which is for those who share the core. Where looking at sockets,
+/// timers and the like was in vain, it is not done until as many turns have passed again, up to a
+/// limit. A turn in which something was done takes longer than others, and counts as several.
+constexpr int quick_turns_min = 64, quick_turns_max = 1024, quick_turns_of_busy = 16;
 constexpr int polls_per_clock = 8;
 constexpr int polls_per_yield = 256;
 /// A poll that takes longer lost the core to another thread meanwhile. When too much was lost
@@ -147,7 +148,8 @@ bool Loop::turn(Poll poll) {
   links_.look();
   bool did_anything = links_.poll();
   // Whoever waits pays for each system call: one event is enough, and better one from memory.
-  const bool is_whole = poll == Poll::all || ++quick_turns_ >= quick_turns_due_;
+  quick_turns_ += did_anything ? quick_turns_of_busy : 1;
+  const bool is_whole = poll == Poll::all || quick_turns_ >= quick_turns_due_;
   if (is_whole) {
     quick_turns_ = 0;
     links_.listen();
@@ -244,11 +246,13 @@ void Loop::wait_for_events(Instant deadline) {
   prepare_rest();
   if (!links_.await()) {
     InTurn mark(this);
+    std::size_t came = 0;
     if (deadline == never) {
-      io_.run_one();
+      came = io_.run_one();
     } else if (const auto left = (deadline - now()).ns; left > 0) {
-      io_.run_one_for(std::chrono::nanoseconds(left));
+      came = io_.run_one_for(std::chrono::nanoseconds(left));
     }
+    if (came > 0) quick_turns_due_ = quick_turns_min;
   }
   is_called_ = true;  // by what woke this thread, which comes first
   turn(Poll::quick);

@@ -26,6 +26,7 @@ constexpr Duration silence_max = Duration::seconds(10);
 /// What is done is told in batches, when tasks are short.
 constexpr Duration report_delay = Duration::microseconds(100);
 constexpr Duration report_delay_max = Duration::milliseconds(1);
+/// As scheduler::Limits::template_report_delay has it.
 constexpr Duration report_delay_template = Duration::milliseconds(10);
 /// A slot reports what it has finished before the next task when this long has passed.
 constexpr Duration report_interval = Duration::microseconds(50);

@@ -205,7 +205,7 @@ bool Core::place_task(Run& run, std::uint32_t task) {
       {entry_of(run, task), inputs_, made_ns_, taken_over, output_bytes, task_ns, pool,
        workers_.requirement(wanted.requirement), sibling, is_root ? recent_root_worker_ : no_peer,
        run.planned.empty() ? no_peer : run.planned[task], reachable_owner(run, task, pool),
-       run.owned_left, run.are_owners_firm, class_ns_, barred_, is_cut_,
+       run.owned_left, are_owners_firm(run), class_ns_, barred_, is_cut_,
        run.tasks.at(task).is_at_home ? run.tasks.at(task).worker : no_peer});
   const PeerIndex worker = choice.worker;
   if (worker == no_peer) {
@@ -223,6 +223,11 @@ bool Core::place_task(Run& run, std::uint32_t task) {
   workers_.note_task(task_ns);
   assign(run, task, choice, there_ns, is_beside_window(run, task, worker, there_ns));
   return true;
+}
+
+/// Who came later owns nothing of the run, but is to have some.
+bool Core::are_owners_firm(const Run& run) const {
+  return run.are_owners_firm && run.membership == workers_.membership();
 }
 
 /// The host that is to run the task, unless none of its workers may.

@@ -274,6 +274,7 @@ class Core {
   bool let_go_where_room();
   void offer_to_idle();
   bool place_task(Run& run, std::uint32_t task);
+  bool are_owners_firm(const Run& run) const;
   std::uint32_t reachable_owner(const Run& run, std::uint32_t task, const Pool& pool) const;
   KeptTasks::Entry entry_of(const Run& run, std::uint32_t task) const;
   void keep(Run& run, std::uint32_t task, PeerIndex worker, std::int64_t task_ns);

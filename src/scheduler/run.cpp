@@ -78,7 +78,7 @@ std::unique_ptr<Run> make_run(RunId id, std::shared_ptr<const graph::TaskGraph> 
   make_tasks(*run, std::move(order.ranks));
   run->own(std::move(order.owners));
   run->prefetches = order.prefetches && run->priority.empty();
-  run->are_owners_firm = order.are_owners_firm;
+  run->are_owners_firm = order.are_owners_firm && run->priority.empty();
   run->decisions.resize(g.task_count());
   group_tasks(*run, workers);
   for (std::uint32_t task = 0; task < g.task_count(); ++task) {

@@ -133,6 +133,7 @@ void WorkerEngine::State::end_load(std::uint64_t copy, const std::string* error)
 /// Notes what was moved for a run, for the next report.
 void WorkerEngine::State::account(RunId run, std::uint64_t spilled, std::uint64_t loaded) {
   protocol::DataAcquired& report = acquired_report(run);
+  is_report_awaited = true;
   report.spilled_bytes += spilled;
   report.loaded_bytes += loaded;
 }

@@ -154,6 +154,8 @@ void WorkerEngine::State::on(const FetchDone& event) {
   }
   const std::uint32_t waiter = datum.first_waiter;
   const RunId run = waiter == no_slot ? datum.id.run : tasks[waiters[waiter].task].run;
+  const bool is_for_template =
+      waiter != no_slot && batches[tasks[waiters[waiter].task].batch].is_whole;
   if (datum.presence == Presence::fetching) {
     --fetches;
     uncount(datum);
@@ -163,6 +165,7 @@ void WorkerEngine::State::on(const FetchDone& event) {
   }
   datum.is_freed = false;
   auto& report = acquired_report(run);
+  if (!is_for_template) is_report_awaited = true;
   report.data.push_back(event.datum);
   (event.is_in_place || event.is_local ? report.local_bytes : report.remote_bytes) += event.bytes;
   last_progress = now;

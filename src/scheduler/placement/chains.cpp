@@ -21,8 +21,10 @@ constexpr double moving_min = 0.25;
 /// How many times as long tasks that are placed one by one must take in a rehearsal: they know less
 /// there than they do when they are really placed.
 constexpr double gain_min = 1.3;
-/// Of the time that the tasks take on all slots, what planning may take; and what a look costs.
-constexpr double planning_max = 0.03, look_ns = 6;
+/// Of the time that the tasks take on all slots, what planning may take, and at most; and about
+/// what it costs to look at something. Meanwhile the scheduler does nothing else.
+constexpr double planning_share = 0.03, planning_ns_max = 1e8, look_ns = 8;
+constexpr std::size_t tasks_max = std::size_t{1} << 15, inputs_max = std::size_t{1} << 17;
 
 constexpr std::uint32_t nowhere = ~std::uint32_t{0};
 constexpr int passes_max = 6;
@@ -232,6 +234,14 @@ bool may_have_chains(const Submission& run) {
   return handed_on >= tasks - tasks / chain_length_min;
 }
 
+double looks_for(const Submission& run, const std::vector<Host>& hosts) {
+  double work_ns = 0;
+  for (std::uint32_t t = 0; t < run.graph.task_count(); ++t) {
+    work_ns += static_cast<double>(run.task_ns(t));
+  }
+  return std::min(planning_share * work_ns / slots_of(hosts), planning_ns_max) / look_ns;
+}
+
 /// Whether hosts can share them, and moving what they hand each other takes long if they are shared
 /// by chance.
 bool are_worth_sharing(const Chains& chains, const std::vector<Host>& hosts, std::size_t tasks) {
@@ -249,20 +259,23 @@ bool are_worth_sharing(const Chains& chains, const std::vector<Host>& hosts, std
 std::vector<std::uint32_t> chain_owners(const View& view, const Submission& run,
                                         const std::vector<std::uint32_t>& order,
                                         const std::vector<std::uint32_t>& otherwise) {
+  const std::size_t inputs = run.graph.inputs.size();
+  if (order.size() > tasks_max || inputs > inputs_max || !may_have_chains(run)) return {};
+  if (!run.graph.constraint.empty()) return {};  // not every host can run all of them
   const std::vector<Host> hosts = hosts_of(view.workers);
   if (hosts.size() < 2 || hosts.size() > Rehearsal::hosts_max) return {};
-  if (!may_have_chains(run)) return {};
+  const double looks_max = looks_for(run, hosts);
+  constexpr double looks_to_find = 4;  // chains, and what they read of each other
+  if (looks_to_find * static_cast<double>(order.size() + inputs) > looks_max) return {};
   const Chains chains(view, run, order, hosts);
   if (!are_worth_sharing(chains, hosts, order.size())) return {};
   constexpr double weights[] = {0.25, 0.5, 1};
+  if (std::size(weights) * Sharing::cost(chains, hosts.size()) > looks_max) return {};
+
   const std::vector<std::int64_t> way = ways_to_end(view, run, order);
   std::vector<std::uint32_t> urgent_first = order;
   std::ranges::stable_sort(urgent_first, [&](auto a, auto b) { return way[a] > way[b]; });
-  Rehearsal rehearsal(view, run, urgent_first, hosts);
-  const double looks = std::size(weights) * Sharing::cost(chains, hosts.size()) +
-                       (2 + std::size(weights)) * rehearsal.cost();
-  if (looks * look_ns > planning_max * chains.total_ns() / slots_of(hosts)) return {};
-
+  Rehearsal rehearsal(view, run, urgent_first, hosts, looks_max / 2);
   std::vector<std::uint32_t> best, one_by_one(order.size(), Rehearsal::anywhere);
   for (std::uint32_t task = 0; task < otherwise.size(); ++task) {
     const auto host = std::ranges::find(hosts, otherwise[task], &Host::number);

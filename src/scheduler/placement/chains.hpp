@@ -15,9 +15,9 @@ namespace ashlar::scheduler::placement {
 /// sooner done.
 ///
 /// Returns, by task, the host that is to run it; nothing where there are no such chains, moving is
-/// little, planning would take more than a hundredth of the run, or
-/// the rehearsal says that it is no better than to place tasks one by one, where `otherwise`, by
-/// task, has no host for them. `order` has producers first.
+/// little, tasks have constraints, planning would take long beside the run, or a rehearsal does not
+/// find it clearly better than to place tasks one by one, where `otherwise`, by task, has no host
+/// for them. `order` has producers first.
 std::vector<std::uint32_t> chain_owners(const View& view, const Submission& run,
                                         const std::vector<std::uint32_t>& order,
                                         const std::vector<std::uint32_t>& otherwise = {});

@@ -50,7 +50,10 @@ class LeastLoaded final : public Policy {
     const auto own = question.owner == no_host
                          ? std::span<const PeerIndex>{}
                          : view.workers.members_on(question.pool, question.owner);
-    if (!own.empty()) return choose_near_owner(view, question, own);
+    if (!own.empty()) {
+      const Choice choice = choose_near_owner(view, question, own);
+      if (choice.worker != no_peer) return choice;  // else none of them could hold it, say
+    }
     if (question.sibling != no_peer && is_possible(view, question, question.sibling) &&
         view.workers.has_room(question.sibling)) {
       return {.worker = question.sibling, .reason = Reason::neighbours};

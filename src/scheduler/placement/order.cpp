@@ -104,8 +104,9 @@ EqualHosts hosts_for_products(const View& view, const Submission& run) {
 
 std::int64_t moving_ns(const View& view, std::uint64_t bytes) {
   const double known = bytes == graph::TaskGraph::dynamic_bytes ? 0 : static_cast<double>(bytes);
+  constexpr double most = 1e12;  // whatever graphs say: sums must not overflow
   return view.limits.remote_latency.ns +
-         static_cast<std::int64_t>(1e9 * known / view.links.usual());
+         static_cast<std::int64_t>(std::min(1e9 * known / view.links.usual(), most));
 }
 
 std::vector<std::uint32_t> inverse(const std::vector<std::uint32_t>& ranks) {

@@ -11,8 +11,13 @@
 namespace ashlar::scheduler::placement {
 
 Rehearsal::Rehearsal(const View& view, const Submission& run,
-                     const std::vector<std::uint32_t>& order, const std::vector<Host>& hosts)
-    : run_(run), order_(order), places_(order.size()), sites_(hosts.size()) {
+                     const std::vector<std::uint32_t>& order, const std::vector<Host>& hosts,
+                     double looks_max)
+    : run_(run),
+      order_(order),
+      places_(order.size()),
+      sites_(hosts.size()),
+      looks_left_(looks_max) {
   ASHLAR_CHECK(hosts.size() <= hosts_max);
   for (std::uint32_t place = 0; place < order.size(); ++place) places_[order[place]] = place;
   for (std::uint32_t task = 0; task < order.size(); ++task) task_ns_.push_back(run.task_ns(task));
@@ -30,11 +35,6 @@ Rehearsal::Rehearsal(const View& view, const Submission& run,
   }
 }
 
-double Rehearsal::cost() const {
-  const auto looks = static_cast<double>(order_.size() + run_.graph.inputs.size());
-  return looks * static_cast<double>(sites_.size());
-}
-
 std::int64_t Rehearsal::makespan_ns(const std::vector<std::uint32_t>& where) {
   begin(where);
   for (const std::uint32_t task : order_) {
@@ -43,6 +43,8 @@ std::int64_t Rehearsal::makespan_ns(const std::vector<std::uint32_t>& where) {
   send();
   for (std::uint32_t host = 0; host < sites_.size(); ++host) start(host);
   while (!events_.empty()) {
+    if (looks_left_ < 0) return given_up;
+    look(sites_.size());
     const Event event = events_.top();
     events_.pop();
     now_ns_ = event.at_ns;
@@ -63,6 +65,8 @@ std::int64_t Rehearsal::makespan_ns(const std::vector<std::uint32_t>& where) {
 
 void Rehearsal::begin(const std::vector<std::uint32_t>& where) {
   now_ns_ = 0;
+  events_ = {};
+  look(order_.size() + run_.graph.inputs.size());
   where_ = where;
   holders_.assign(run_.graph.output_count(), 0);
   holders_.insert(holders_.end(), holders_of_externals_.begin(), holders_of_externals_.end());
@@ -70,7 +74,9 @@ void Rehearsal::begin(const std::vector<std::uint32_t>& where) {
   sends_nothing_ = gets_nothing_ = ~Hosts{0} >> (hosts_max - sites_.size());
   for (Site& site : sites_) {
     site.free = site.slots;
-    site.backlog_ns = 0;
+    site.backlog_ns = site.incoming_ns = 0;
+    site.ready = {};
+    site.awaited.clear();
   }
   missing_.assign(order_.size(), 0);
   for (std::uint32_t task = 0; task < order_.size(); ++task) {
@@ -105,6 +111,7 @@ void Rehearsal::end(std::uint32_t task) {
 
 void Rehearsal::arrive(std::uint32_t datum, std::uint32_t host) {
   holders_[datum] |= bit(host);
+  look(run_.consumers.of(datum).size());
   for (const std::uint32_t reader : run_.consumers.of(datum)) {
     if (where_[reader] == host && --missing_[reader] == 0) place(reader);
   }
@@ -163,12 +170,13 @@ void Rehearsal::send() {
 }
 
 /// What is needed first of what some host has that sends nothing.
-bool Rehearsal::send_to(std::uint32_t host) {
+void Rehearsal::send_to(std::uint32_t host) {
   auto& awaited = sites_[host].awaited;
-  const auto next = std::ranges::find_if(awaited, [this](const auto& entry) {
-    return (holders_[entry.second] & sends_nothing_) != 0;
-  });
-  if (next == awaited.end()) return false;
+  auto next = awaited.begin();
+  for (; next != awaited.end() && looks_left_ >= 0; ++next, look(1)) {
+    if ((holders_[next->second] & sends_nothing_) != 0) break;
+  }
+  if (next == awaited.end() || looks_left_ < 0) return;
   const std::uint32_t datum = next->second;
   awaited.erase(next);
   // Others may need who made it for something that only it has.
@@ -179,7 +187,6 @@ bool Rehearsal::send_to(std::uint32_t host) {
   sends_nothing_ &= ~bit(from);
   gets_nothing_ &= ~bit(host);
   events_.push({now_ns_ + moving_ns_[datum], true, datum, from, host});
-  return true;
 }
 
 void Rehearsal::start(std::uint32_t host) {

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <queue>
 #include <set>
 #include <utility>
@@ -21,16 +22,16 @@ class Rehearsal {
   static constexpr std::size_t hosts_max = 64;
   static constexpr std::uint32_t anywhere = ~std::uint32_t{0};
 
-  /// `order`: of tasks, producers first. The arguments must outlive this.
+  static constexpr std::int64_t given_up = std::numeric_limits<std::int64_t>::max();
+
+  /// `order`: of tasks, producers first. After so many looks at tasks, data and hosts in all it
+  /// gives up. The arguments must outlive this.
   Rehearsal(const View& view, const Submission& run, const std::vector<std::uint32_t>& order,
-            const std::vector<Host>& hosts);
+            const std::vector<Host>& hosts, double looks_max);
 
   /// `where`: by task, the position of its host, where its inputs go as soon as they are made; or
   /// anywhere: when all are made it goes where it would be done first.
   std::int64_t makespan_ns(const std::vector<std::uint32_t>& where);
-
-  /// About how much that costs, in things looked at.
-  double cost() const;
 
  private:
   using Hosts = std::uint64_t;  ///< one bit each
@@ -59,7 +60,8 @@ class Rehearsal {
   std::uint32_t first_to_finish(std::uint32_t task) const;
   void ask(std::uint32_t datum, std::uint32_t host, std::uint32_t place);
   void send();
-  bool send_to(std::uint32_t host);
+  void send_to(std::uint32_t host);
+  void look(std::size_t times) { looks_left_ -= static_cast<double>(times); }
   void start(std::uint32_t host);
   static Hosts bit(std::uint32_t host) { return Hosts{1} << host; }
 
@@ -74,6 +76,7 @@ class Rehearsal {
   std::vector<Hosts> holders_of_externals_;
   Hosts sends_nothing_ = 0, gets_nothing_ = 0;
   LeastFirst<Event> events_;
+  double looks_left_ = 0;
   std::int64_t now_ns_ = 0;
 };
 

@@ -20,7 +20,7 @@ struct Plan {
 /// where it was. What others wait for comes first: the order is by the longest way to the end,
 /// moving data included, as in HEFT, unless twice as much would be held at once.
 ///
-/// Tasks are only moved when a simulation of both plans says that it pays. For graphs that would
+/// Tasks are only moved when a simulation of the plans says that it pays. For graphs that would
 /// take long, and when not all tasks can run on the same workers, the plan is `from`. Requires
 /// Submission::pool and made_bytes.
 Plan replan(const View& view, const Submission& run, Plan from);

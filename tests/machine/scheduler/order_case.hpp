@@ -102,13 +102,13 @@ class Case {
   }
 
   /// When the run would be done, in the order in which tasks were added.
-  std::int64_t rehearsed_ns(const std::vector<std::uint32_t>& where) {
+  std::int64_t rehearsed_ns(const std::vector<std::uint32_t>& where, double looks_max = 1e6) {
     complete();
     std::vector<std::uint32_t> order(graph_.task_count());
     std::iota(order.begin(), order.end(), 0);
     const Submission run = submission();
     const std::vector<Host> hosts = hosts_of(workers_);
-    return Rehearsal(view(), run, order, hosts).makespan_ns(where);
+    return Rehearsal(view(), run, order, hosts, looks_max).makespan_ns(where);
   }
   std::int64_t megabyte_ns() const { return moving_ns(view(), 1'000'000); }
 

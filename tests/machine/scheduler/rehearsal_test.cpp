@@ -76,6 +76,14 @@ TEST(Rehearsal, WhatOtherGraphsMadeIsThereAlready) {
   EXPECT_EQ(c.rehearsed_ns({0}), task_ns) << "nobody knows where";
 }
 
+TEST(Rehearsal, GivesUpAfterSoManyLooks) {
+  Hosts c{2};
+  for (int t = 0; t < 100; ++t) c.task();
+  const std::vector<std::uint32_t> where(100, 0);
+  EXPECT_EQ(c.rehearsed_ns(where, 1000), 100 * task_ns);
+  EXPECT_EQ(c.rehearsed_ns(where, 200), Rehearsal::given_up);
+}
+
 TEST(Rehearsal, WhatIsFreeGoesWhereItIsDoneFirst) {
   Hosts c{2};
   c.task({c.task()});

@@ -133,6 +133,18 @@ TEST(WorkerTranscript, TasksBesideATemplatesAreToldSoon) {
   EXPECT_EQ(rig.engine.report_due(), Instant{500'000});
 }
 
+TEST(WorkerTranscript, WhatOtherTasksReadIsToldSoon) {
+  for (const bool is_template : {false, true}) {
+    Rig rig(1, 1000, patient);
+    rig.told(peer_info(3, "here"));
+    auto tasks = assignment({{0, {{7, 3}}, {0}, 1, 0, 10, 1000}, {1, {}, {1}, 1, 0, 10, 1000}});
+    if (is_template) tasks.template_number = 4;
+    EXPECT_EQ(rig.told(tasks), "start 1; fetch 7@3");
+    EXPECT_EQ(rig({FetchDone{datum(7), 10, true}}), "start 0");
+    EXPECT_EQ(rig.engine.report_due(), Instant{is_template ? 2'000'000 : 500'000});
+  }
+}
+
 TEST(WorkerTranscript, ATemplateRunsAgainWithOtherData) {
   Rig rig;
   auto kept = assignment({{0, {{7, 3}}, {0}, 1, 0, 10, 1000}, {1, {{0, self}}, {1}}});
