@@ -392,7 +392,8 @@ TEST(EgressMemory, AResultLargerThanAnybodysMemoryStreamsThrough) {
 }
 
 TEST(EgressMemory, ChunksThatWaitGoToDisk) {
-  auto session = Session::local(small_workers(96 * mebibyte));
+  // A half for each worker, 64 MiB, is more than it keeps in memory.
+  auto session = Session::local(small_workers(64 * mebibyte));
   auto stream = session.stream(random::uniform({4096, 4096}, {.chunks = {512, 512}, .seed = 8}),
                                {.bytes_max = 1});
   ASSERT_NE(stream.next(), nullptr);
