@@ -97,7 +97,10 @@ TEST(Spill, DataThatChangedOnDiskAreMadeAgain) {
   const auto x = random::uniform({8000, 4000}, {.chunks = {500, 500}, .seed = 5});
   const auto kept = session.persist(x);
   session.wait(kept);
-  for (const int pid : child_processes()) ASSERT_TRUE(damage_spill_file(pid, folder));
+  // On a busy machine one worker may have made so little that it all has room.
+  int damaged = 0;
+  for (const int pid : child_processes()) damaged += damage_spill_file(pid, folder) ? 1 : 0;
+  ASSERT_GT(damaged, 0);
   const HostArray found = session.compute(sum(kept, {.axes = {1}}));
   std::ifstream log(folder / "log");
   const std::string text{std::istreambuf_iterator<char>(log), {}};
