@@ -427,6 +427,10 @@ using SchedulerToWorker =
 
 // ---- worker -> scheduler ---------------------------------------------------------------------
 
+/// How long a worker may keep to itself which tasks of a template it has done, while others of the
+/// run are left there; the scheduler presumes that they go on as predicted.
+inline constexpr Duration template_report_delay = Duration::milliseconds(10);
+
 /// Tasks of one run that ended well, in the order they ended.
 struct TasksDone {
   RunId run;

@@ -26,8 +26,6 @@ constexpr Duration silence_max = Duration::seconds(10);
 /// What is done is told in batches, when tasks are short.
 constexpr Duration report_delay = Duration::microseconds(100);
 constexpr Duration report_delay_max = Duration::milliseconds(1);
-/// As scheduler::Limits::template_report_delay has it.
-constexpr Duration report_delay_template = Duration::milliseconds(10);
 /// A slot reports what it has finished before the next task when this long has passed.
 constexpr Duration report_interval = Duration::microseconds(50);
 /// The limit holds for what the engine has set aside. The store needs addresses beyond it: for gaps
@@ -90,7 +88,7 @@ WorkerShell::Options following_reads(WorkerShell::Options options) {
   options.limits.taken_bytes = store::Arena::block_bytes;
   options.limits.report_delay = report_delay;
   options.limits.report_delay_max = report_delay_max;
-  options.limits.report_delay_template = report_delay_template;
+  options.limits.report_delay_template = protocol::template_report_delay;
   options.limits.can_spill = options.spill.has_value();
   return options;
 }

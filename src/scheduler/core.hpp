@@ -374,7 +374,7 @@ class Core {
   // templates.cpp
   Template* find_template(SessionId session, std::uint32_t number);
   Template* keep_template(SessionId session, const protocol::SubmitRun& message);
-  std::vector<std::uint32_t> hosts_of(const std::vector<DatumId>& ids);
+  std::uint32_t host_of(const DatumId& id);
   std::unique_ptr<Run> new_run(RunId id, std::shared_ptr<const graph::TaskGraph> graph,
                                const std::vector<DatumId>& externals, Template* kept);
   bool instantiate(Run& run);

@@ -146,7 +146,7 @@ void Core::predict_starts(PeerIndex worker, std::vector<Queued>& queue) const {
   for (const Queued& entry : queue) {
     if (!entry.is_running) continue;
     const bool is_told_late = run_at(entry.task.run).is_instantiated;
-    const std::int64_t held = is_told_late ? limits_.template_report_delay.ns : 0;
+    const std::int64_t held = is_told_late ? protocol::template_report_delay.ns : 0;
     const std::int64_t late = running_for - std::max(entry.task_ns, held);
     next(late > 0 ? late : entry.task_ns - running_for);
     ++before;

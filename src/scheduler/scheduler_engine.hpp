@@ -131,9 +131,6 @@ struct Limits {
   /// a host are filled, at most so much is presumed done of each queue: they are compared as they are,
   /// not as they were when told.
   Duration report_delay = Duration::milliseconds(1);
-  /// The same of tasks of a template: who keeps them to itself for so long is taken to go on as
-  /// predicted.
-  Duration template_report_delay = Duration::milliseconds(10);
   /// What it costs to wake a worker that sleeps.
   Duration wake_up = Duration::microseconds(30);
   /// What a task costs its worker beside its time in the kernel.

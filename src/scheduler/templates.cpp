@@ -75,15 +75,11 @@ Template* Core::keep_template(SessionId id, const protocol::SubmitRun& message) 
   return &kept;
 }
 
-/// Where the data are, or will be made; no_host: not known yet.
-std::vector<std::uint32_t> Core::hosts_of(const std::vector<DatumId>& ids) {
-  std::vector<std::uint32_t> hosts;
-  for (const DatumId& id : ids) {
-    DataRef ref;
-    const bool is_there = find_datum(id, ref) == Existence::exists && datum(ref).is_available();
-    hosts.push_back(is_there ? workers_.at(datum(ref).primary).host : no_host);
-  }
-  return hosts;
+/// Where the datum is, or will be made; no_host: not known yet.
+std::uint32_t Core::host_of(const DatumId& id) {
+  DataRef ref;
+  const bool is_there = find_datum(id, ref) == Existence::exists && datum(ref).is_available();
+  return is_there ? workers_.at(datum(ref).primary).host : no_host;
 }
 
 std::unique_ptr<Run> Core::new_run(RunId id, std::shared_ptr<const graph::TaskGraph> graph,
@@ -93,7 +89,7 @@ std::unique_ptr<Run> Core::new_run(RunId id, std::shared_ptr<const graph::TaskGr
       return TaskOrder{placement::inverse(kept->order), {}};
     }
     placement::Submission submitted = submission(made);
-    if (policy_->minds_owners()) submitted.external_hosts = hosts_of(externals);
+    submitted.external_host = [&](std::uint32_t i) { return host_of(externals[i]); };
     return policy_->order(view(), submitted);
   };
   if (kept == nullptr) return make_run(id, std::move(graph), workers_, order);

@@ -40,8 +40,9 @@ void WorkerEngine::State::note_report() {
 
 Instant WorkerEngine::State::report_due() const {
   if (reports_held == 0) return Instant{std::numeric_limits<std::int64_t>::max()};
-  if (!is_report_awaited)
+  if (!is_report_awaited) {
     return held_since + std::max(limits.report_delay, limits.report_delay_template);
+  }
   const bool is_more_left = tasks.size() > reports_held;
   return held_since + (is_more_left ? std::max(limits.report_delay, limits.report_delay_max)
                                     : limits.report_delay);

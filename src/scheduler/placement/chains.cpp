@@ -26,7 +26,6 @@ constexpr double gain_min = 1.3;
 constexpr double planning_share = 0.03, planning_ns_max = 1e8, look_ns = 8;
 constexpr std::size_t tasks_max = std::size_t{1} << 15, inputs_max = std::size_t{1} << 17;
 
-constexpr std::uint32_t nowhere = ~std::uint32_t{0};
 constexpr int passes_max = 6;
 
 /// What one chain, or another graph, makes and others read.
@@ -42,15 +41,14 @@ class Chains {
   Chains(const View& view, const Submission& run, const std::vector<std::uint32_t>& order,
          const std::vector<Host>& hosts)
       : run_(run), up_(order.size()), of_(order.size(), nowhere) {
-    join(order, hosts.size());
+    const std::vector<double> ns = join(order, hosts.size());
     for (const std::uint32_t task : order) {
-      std::uint32_t& first = of_[first_of(task)];
-      if (first == nowhere) {
-        first = static_cast<std::uint32_t>(work_ns_.size());
-        work_ns_.push_back(0);
+      const std::uint32_t first = first_of(task);
+      if (of_[first] == nowhere) {
+        of_[first] = count();
+        work_ns_.push_back(ns[first]);
       }
-      of_[task] = first;
-      work_ns_[first] += static_cast<double>(run.task_ns(task));
+      of_[task] = of_[first];
     }
     find_flows(view, hosts);
   }
@@ -62,8 +60,8 @@ class Chains {
   double total_ns() const { return std::accumulate(work_ns_.begin(), work_ns_.end(), 0.0); }
 
  private:
-  /// None gets longer than a host's share allows.
-  void join(const std::vector<std::uint32_t>& order, std::size_t hosts) {
+  /// None gets longer than a host's share allows. Returns the chains' work, by their first tasks.
+  std::vector<double> join(const std::vector<std::uint32_t>& order, std::size_t hosts) {
     std::iota(up_.begin(), up_.end(), 0);
     std::vector<double> ns(order.size());
     for (const std::uint32_t task : order) ns[task] = static_cast<double>(run_.task_ns(task));
@@ -80,6 +78,7 @@ class Chains {
         ns[a] += ns[b];
       }
     }
+    return ns;
   }
 
   std::uint32_t first_of(std::uint32_t task) {
@@ -95,9 +94,8 @@ class Chains {
       if (d < outputs) {
         flow.from = of_[run_.producer[d]];
       } else {
-        const auto host = std::ranges::find(hosts, run_.host_of_external(d), &Host::number);
-        if (host == hosts.end()) continue;
-        flow.host = static_cast<std::uint32_t>(host - hosts.begin());
+        flow.host = position_of(run_.host_of_external(d), hosts);
+        if (flow.host == nowhere) continue;
       }
       for (const std::uint32_t task : run_.consumers.of(d)) {
         if (of_[task] != flow.from) flow.readers.push_back(of_[task]);
@@ -276,11 +274,9 @@ std::vector<std::uint32_t> chain_owners(const View& view, const Submission& run,
   std::vector<std::uint32_t> urgent_first = order;
   std::ranges::stable_sort(urgent_first, [&](auto a, auto b) { return way[a] > way[b]; });
   Rehearsal rehearsal(view, run, urgent_first, hosts, looks_max / 2);
-  std::vector<std::uint32_t> best, one_by_one(order.size(), Rehearsal::anywhere);
+  std::vector<std::uint32_t> best, one_by_one(order.size(), nowhere);
   for (std::uint32_t task = 0; task < otherwise.size(); ++task) {
-    const auto host = std::ranges::find(hosts, otherwise[task], &Host::number);
-    if (host == hosts.end()) continue;
-    one_by_one[task] = static_cast<std::uint32_t>(host - hosts.begin());
+    one_by_one[task] = position_of(otherwise[task], hosts);
   }
   double least = static_cast<double>(rehearsal.makespan_ns(one_by_one)) / gain_min;
   const auto rehearse = [&](const std::vector<std::uint32_t>& by_chain) {

@@ -1,5 +1,6 @@
 #include "scheduler/placement/hosts.hpp"
 
+#include <algorithm>
 #include <map>
 
 namespace ashlar::scheduler::placement {
@@ -13,6 +14,11 @@ std::vector<Host> hosts_of(const WorkerTable& workers) {
   std::vector<Host> hosts;
   for (const auto& [number, count] : slots) hosts.push_back({number, count});
   return hosts;
+}
+
+std::uint32_t position_of(std::uint32_t number, const std::vector<Host>& hosts) {
+  const auto host = std::ranges::find(hosts, number, &Host::number);
+  return host == hosts.end() ? nowhere : static_cast<std::uint32_t>(host - hosts.begin());
 }
 
 double slots_of(const std::vector<Host>& hosts) {

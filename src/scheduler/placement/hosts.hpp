@@ -15,6 +15,10 @@ struct Host {
 /// Those with workers that take new tasks, by their numbers.
 std::vector<Host> hosts_of(const WorkerTable& workers);
 
+/// Where the host of that number is among them; nowhere if it is not.
+inline constexpr std::uint32_t nowhere = ~std::uint32_t{0};
+std::uint32_t position_of(std::uint32_t number, const std::vector<Host>& hosts);
+
 double slots_of(const std::vector<Host>& hosts);
 
 }  // namespace ashlar::scheduler::placement

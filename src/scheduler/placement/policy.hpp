@@ -66,8 +66,8 @@ struct Submission {
   std::function<std::int64_t(std::uint32_t task)> task_ns;   ///< predicted, average worker
   std::function<const Pool&(std::uint32_t task)> pool = {};  ///< plan() only: who could run it
   std::vector<std::uint64_t> made_bytes = {};  ///< by output, when some was made; or empty
-  /// By external datum: where it is, or no_host if that is not known; or empty.
-  std::vector<std::uint32_t> external_hosts = {};
+  /// Where an external datum is, or no_host if that is not known; or empty.
+  std::function<std::uint32_t(std::uint32_t external)> external_host = {};
 
   std::uint64_t bytes_of(std::uint32_t datum) const {
     const std::uint32_t outputs = graph.output_count();
@@ -75,7 +75,7 @@ struct Submission {
     return made_bytes.empty() ? graph.output_bytes[datum] : made_bytes[datum];
   }
   std::uint32_t host_of_external(std::uint32_t datum) const {
-    return external_hosts.empty() ? no_host : external_hosts[datum - graph.output_count()];
+    return external_host ? external_host(datum - graph.output_count()) : no_host;
   }
 };
 

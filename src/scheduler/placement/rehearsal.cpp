@@ -25,9 +25,8 @@ Rehearsal::Rehearsal(const View& view, const Submission& run,
   for (std::uint32_t d = 0; d < outputs + run.graph.external_count(); ++d) {
     moving_ns_.push_back(moving_ns(view, run.bytes_of(d)));
     if (d < outputs) continue;
-    const auto host = std::ranges::find(hosts, run.host_of_external(d), &Host::number);
-    const auto position = static_cast<std::uint32_t>(host - hosts.begin());
-    holders_of_externals_.push_back(host == hosts.end() ? ~Hosts{0} : bit(position));
+    const std::uint32_t host = position_of(run.host_of_external(d), hosts);
+    holders_of_externals_.push_back(host == nowhere ? ~Hosts{0} : bit(host));
   }
   for (std::size_t h = 0; h < hosts.size(); ++h) {
     sites_[h].slots = static_cast<std::uint32_t>(std::max(1l, std::lround(hosts[h].slots)));

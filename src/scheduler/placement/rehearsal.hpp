@@ -20,7 +20,7 @@ namespace ashlar::scheduler::placement {
 class Rehearsal {
  public:
   static constexpr std::size_t hosts_max = 64;
-  static constexpr std::uint32_t anywhere = ~std::uint32_t{0};
+  static constexpr std::uint32_t anywhere = nowhere;
 
   static constexpr std::int64_t given_up = std::numeric_limits<std::int64_t>::max();
 

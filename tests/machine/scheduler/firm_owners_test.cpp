@@ -55,6 +55,14 @@ class FirmOwners : public Templates {
     step(WorkerJoined{PeerId{id}, hello});
   }
   void submit_factorisation() { submit(0, {.graph = factorisation(n), .externals = {}}); }
+  void begin_on_four_hosts() {
+    for (const std::uint32_t id : {1u, 2u, 3u, 4u}) join_host(id);
+    open(0);
+    submit_factorisation();
+    while (engine_.counters().tasks_done < 60) {
+      for (auto& [id, worker] : workers_) work(worker);
+    }
+  }
   void expect_all_ran() {
     EXPECT_EQ(ran_.size(), factorisation(n)->task_count());
     expect_done(0);
@@ -92,12 +100,7 @@ TEST_F(FirmOwners, WhatTheOwnerCannotHoldGoesElsewhere) {
 }
 
 TEST_F(FirmOwners, WhoJoinsLaterHelps) {
-  for (const std::uint32_t id : {1u, 2u, 3u, 4u}) join_host(id);
-  open(0);
-  submit_factorisation();
-  while (engine_.counters().tasks_done < 60) {
-    for (auto& [id, worker] : workers_) work(worker);
-  }
+  begin_on_four_hosts();
   join_host(5);
   play();
   expect_all_ran();
@@ -105,12 +108,7 @@ TEST_F(FirmOwners, WhoJoinsLaterHelps) {
 }
 
 TEST_F(FirmOwners, WhenAHostIsLostOthersGoOn) {
-  for (const std::uint32_t id : {1u, 2u, 3u, 4u}) join_host(id);
-  open(0);
-  submit_factorisation();
-  while (engine_.counters().tasks_done < 60) {
-    for (auto& [id, worker] : workers_) work(worker);
-  }
+  begin_on_four_hosts();
   lose(2);
   play();
   expect_all_ran();

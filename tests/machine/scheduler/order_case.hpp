@@ -162,7 +162,8 @@ class Case {
   View view() const { return {workers_, replicas_, links_, kept_, limits_}; }
   Submission submission() {
     Submission run{graph_, producer_, consumers_, [this](std::uint32_t t) { return times_[t]; }};
-    run.external_hosts = external_hosts_;
+    if (external_hosts_.empty()) return run;
+    run.external_host = [this](std::uint32_t i) { return external_hosts_[i]; };
     return run;
   }
 

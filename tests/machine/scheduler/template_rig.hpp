@@ -93,6 +93,9 @@ class Templates : public ::testing::Test {
     templates_.clear();
     lost_.clear();
     ran_.clear();
+    end_ = {};
+    end_.outcome = protocol::RunOutcome::failed;
+    end_.error = "it has not ended";
     step(FromDriver{SessionId{session}, std::move(message)});
     return run;
   }
