@@ -487,6 +487,14 @@ struct SlotsHeld {
   friend bool operator==(const SlotsHeld&, const SlotsHeld&) = default;
 };
 
+/// Tasks that have run for a while, each on a slot, at most as many as there are slots: those that
+/// the worker was told of after them wait. Sent when one is new among them.
+struct TasksRunning {
+  std::vector<DatumId> tasks;  ///< run and task
+  std::vector<Attempt> attempt;
+  friend bool operator==(const TasksRunning&, const TasksRunning&) = default;
+};
+
 /// Nothing runs on the worker, and these tasks wait for room under its memory limit: for outputs,
 /// or for an input that is to be fetched. Holds until the worker reports something else, or is
 /// told something. Without tasks: it goes on after all.
@@ -500,6 +508,6 @@ struct MemoryShort {
 };
 
 using WorkerToScheduler = std::variant<TasksDone, TaskFailed, DataAcquired, DataMissing, Leaving,
-                                       Heartbeat, MemoryShort, SlotsHeld>;
+                                       Heartbeat, MemoryShort, SlotsHeld, TasksRunning>;
 
 }  // namespace ashlar::protocol

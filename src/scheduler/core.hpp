@@ -94,6 +94,8 @@ class Core {
     std::int64_t start_ns = 0, task_ns = 0;
     std::uint64_t starts_at = 0;  ///< done tasks of the worker by then
     bool is_running = false;      ///< perhaps
+    std::int64_t running_ns = 0;  ///< for so long at least, if so
+    bool is_told_running = false;  ///< by the worker
     bool is_news = false;         ///< the worker has not been told yet
   };
   /// A worker that could start a task now, and the time, per slot, of what was moved to it.
@@ -171,6 +173,7 @@ class Core {
   void on_worker(PeerIndex worker, const protocol::DataMissing& message);
   void on_worker(PeerIndex worker, const protocol::Leaving& message);
   void on_worker(PeerIndex worker, const protocol::SlotsHeld& message);
+  void on_worker(PeerIndex worker, const protocol::TasksRunning& message);
   void take_back(PeerIndex worker);
   void on_worker(PeerIndex worker, const protocol::MemoryShort& message);
   std::string check_done(const Run& run, const protocol::TasksDone& message) const;
@@ -197,6 +200,8 @@ class Core {
   bool is_starving(PeerIndex worker);
   std::vector<PeerIndex> latest_workers() const;
   std::vector<Queued> queue_of(PeerIndex worker);
+  void note_running(PeerIndex worker, std::vector<Queued>& queue) const;
+  void guess_running(PeerIndex worker, std::vector<Queued>& queue) const;
   void predict_starts(PeerIndex worker, std::vector<Queued>& queue) const;
   bool steal_from(PeerIndex victim, std::vector<Thief>& thieves);
   std::int64_t lateness_ns(const Run& run, std::uint32_t task, std::int64_t end_ns) const;
@@ -218,7 +223,7 @@ class Core {
 
   // twins.cpp
   void speculate();
-  bool straggles(const Run& run, std::uint32_t task, Duration running);
+  bool straggles(const Run& run, const Queued& entry);
   bool waits_for_transfers(const Run& run, std::uint32_t task);
   void start_twin(Run& run, const Queued& late, std::vector<Thief> able);
   const Placed* find_twin(const Run& run, std::uint32_t task) const;
@@ -404,6 +409,7 @@ class Core {
   std::string peer_name(PeerIndex peer) const;
   std::string label_of(const Run& run, std::uint32_t task) const;
   std::string state_text(const Run& run, std::uint32_t task) const;
+  std::string running_text(const Run& run, std::uint32_t task) const;
   std::string assigned_text(const Run& run, std::uint32_t task) const;
   std::string why_not_placed(const Run& run, std::uint32_t task) const;
   std::string why_no_room(const Run& run, std::uint32_t task, const Pool& pool) const;

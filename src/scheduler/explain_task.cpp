@@ -91,13 +91,33 @@ std::string Core::state_text(const Run& run, std::uint32_t task) const {
          (is_told ? clipped(run.causes[record.blocked]->text, error_bytes_max) : "");
 }
 
+/// What the worker said of what it runs.
+std::string Core::running_text(const Run& run, std::uint32_t task) const {
+  const PeerIndex worker = run.tasks.at(task).worker;
+  const Running* other = nullptr;
+  std::uint32_t count = 0;
+  for (const Running& running : workers_.at(worker).running) {
+    if (!is_current(running.task, worker)) continue;
+    ++count;
+    if (running.task.run == run.slot && running.task.task == task) {
+      return ", running for " + time_of((now_ - running.since).ns) + " or longer";
+    }
+    if (other == nullptr || running.since < other->since) other = &running;
+  }
+  if (other == nullptr || count < workers_.at(worker).slots) return {};
+  const Run& before = *runs_[other->task.run];
+  return ", waiting there for a slot: " + label_of(before, other->task.task) + " of " +
+         before.label() + " runs for " + time_of((now_ - other->since).ns) + " or longer";
+}
+
 std::string Core::assigned_text(const Run& run, std::uint32_t task) const {
   const TaskRecord& record = run.tasks.at(task);
   const Peer& worker = workers_.at(record.worker);
   const std::int64_t since =
       (now_ - run.submitted).ns - static_cast<std::int64_t>(1e9F * run.decisions[task].placed_s);
   std::string text = "on worker " + peer_name(record.worker) + " for " +
-                     time_of(std::max<std::int64_t>(since, 0)) + ", expected to take " +
+                     time_of(std::max<std::int64_t>(since, 0)) + running_text(run, task) +
+                     ", expected to take " +
                      time_of(static_cast<std::int64_t>(record.expected_ns)) + "; the worker has " +
                      load_text(record.worker);
   if (record.attempt > 1) text += "; attempt " + std::to_string(record.attempt);

@@ -117,14 +117,38 @@ std::vector<Core::Queued> Core::queue_of(PeerIndex worker) {
   }
   // The lowest rank starts first. But what came first may have been alone then.
   std::ranges::sort(queue, {}, &Queued::order);
-  const std::size_t slots = std::min<std::size_t>(workers_.at(worker).slots, queue.size());
-  for (std::size_t i = 0; i < slots; ++i) queue[i].is_running = true;
+  note_running(worker, queue);
+  guess_running(worker, queue);
   std::ranges::sort(queue, {}, [this](const Queued& entry) {
     return std::pair{run_at(entry.task.run).tasks.rank(entry.task.index), entry.order};
   });
-  for (std::size_t i = 0; i < slots; ++i) queue[i].is_running = true;
+  guess_running(worker, queue);
   predict_starts(worker, queue);
   return queue;
+}
+
+/// Marks what the worker said it runs.
+void Core::note_running(PeerIndex worker, std::vector<Queued>& queue) const {
+  for (const Running& running : workers_.at(worker).running) {
+    if (!is_current(running.task, worker)) continue;
+    const DataRef task{running.task.run, running.task.task};
+    const auto entry = std::ranges::find(queue, task, &Queued::task);
+    if (entry == queue.end()) continue;
+    entry->is_running = entry->is_told_running = true;
+    entry->running_ns = (now_ - std::min(running.since, workers_.at(worker).busy_since)).ns;
+  }
+}
+
+/// Marks the first ones as perhaps running on the slots of which the worker said nothing.
+void Core::guess_running(PeerIndex worker, std::vector<Queued>& queue) const {
+  const Peer& peer = workers_.at(worker);
+  auto left = peer.slots - std::ranges::count_if(queue, &Queued::is_told_running);
+  for (auto entry = queue.begin(); entry != queue.end() && left > 0; ++entry) {
+    if (entry->is_told_running) continue;
+    entry->is_running = true;
+    entry->running_ns = (now_ - peer.busy_since).ns;
+    --left;
+  }
 }
 
 /// What runs has run since the worker was last heard of, or longer. What should have ended, and
@@ -132,7 +156,6 @@ std::vector<Core::Queued> Core::queue_of(PeerIndex worker) {
 /// past.
 void Core::predict_starts(PeerIndex worker, std::vector<Queued>& queue) const {
   const Peer& peer = workers_.at(worker);
-  const std::int64_t running_for = (now_ - peer.busy_since).ns;
   // A heap, the soonest on top.
   std::vector<std::int64_t> free_at(std::min<std::size_t>(peer.slots, queue.size()), 0);
   const auto next = [&](std::int64_t busy_ns) {
@@ -147,8 +170,8 @@ void Core::predict_starts(PeerIndex worker, std::vector<Queued>& queue) const {
     if (!entry.is_running) continue;
     const bool is_told_late = run_at(entry.task.run).is_instantiated;
     const std::int64_t held = is_told_late ? protocol::template_report_delay.ns : 0;
-    const std::int64_t late = running_for - std::max(entry.task_ns, held);
-    next(late > 0 ? late : entry.task_ns - running_for);
+    const std::int64_t late = entry.running_ns - std::max(entry.task_ns, held);
+    next(late > 0 ? late : entry.task_ns - entry.running_ns);
     ++before;
   }
   for (Queued& entry : queue) {

@@ -11,7 +11,7 @@ namespace {
 
 /// Of a kernel, before a task of it can be called late.
 constexpr std::uint64_t calls_min = 5;
-/// Tasks that a worker has: among more it is not known which ones run.
+/// Tasks that a worker has: among more it is not known which ones run, unless it said so.
 constexpr std::uint32_t given_max = 64;
 
 }  // namespace
@@ -21,18 +21,25 @@ void Core::speculate() {
   for (PeerIndex p = 0; p < workers_.size(); ++p) {
     const Peer& peer = workers_.at(p);
     if (!peer.is_worker || !peer.is_alive || peer.assigned == 0) continue;
-    const Duration running = now_ - peer.busy_since;
-    if (running < limits_.twin_wait || peer.assigned > given_max) continue;
+    if (!peer.running.empty()) {
+      std::erase_if(workers_.edit(p).running,
+                    [&](const Running& entry) { return !is_current(entry.task, p); });
+    }
+    const bool may_be_late = now_ - peer.busy_since >= limits_.twin_wait;
+    if (peer.running.empty() && (!may_be_late || peer.assigned > given_max)) continue;
     const std::vector<Queued> queue = queue_of(p);
-    if (queue.size() > peer.slots) continue;  // it is not known which ones run
+    const bool all_run = queue.size() <= peer.slots;
     for (const Queued& entry : queue) {
+      if (!entry.is_told_running && !all_run) continue;  // it is not known whether it runs
       Run& run = run_at(entry.task.run);
-      if (straggles(run, entry.task.index, running)) start_twin(run, entry, spare_workers());
+      if (straggles(run, entry)) start_twin(run, entry, spare_workers());
     }
   }
 }
 
-bool Core::straggles(const Run& run, std::uint32_t task, Duration running) {
+bool Core::straggles(const Run& run, const Queued& entry) {
+  const std::uint32_t task = entry.task.index;
+  if (entry.running_ns < limits_.twin_wait.ns) return false;
   const TaskRecord& record = run.tasks.at(task);
   const std::uint32_t kernel = run.kernel_ids[run.graph->kernel[task]];
   if (!workers_.is_repeatable(record.worker, kernel)) return false;
@@ -41,7 +48,7 @@ bool Core::straggles(const Run& run, std::uint32_t task, Duration running) {
   const CostModel::Learned learned = costs_.learned(kernel);
   if (learned.calls < calls_min) return false;
   const double usual = static_cast<double>(time_on(run, task, record.worker));
-  return static_cast<double>(running.ns) > limits_.twin_lateness * (1 + learned.spread) * usual;
+  return static_cast<double>(entry.running_ns) > limits_.twin_lateness * (1 + learned.spread) * usual;
 }
 
 /// Whether something that the task reads may still be on its way from another host.
@@ -65,8 +72,7 @@ void Core::start_twin(Run& run, const Queued& late, std::vector<Thief> able) {
   if (first == able.end()) return;
   const PeerIndex worker = first->worker;
   const std::int64_t takes = time_on(run, task, worker);
-  const std::int64_t left = (now_ - workers_.at(record.worker).busy_since).ns - late.task_ns;
-  if (left - finish < least_gain_ns(run, task, worker)) return;
+  if (late.running_ns - late.task_ns - finish < least_gain_ns(run, task, worker)) return;
   Session& session = session_of(run);
   const double budget = limits_.twin_share * static_cast<double>(session.task_ns);
   if (static_cast<double>(session.twin_ns + takes) > budget) return;

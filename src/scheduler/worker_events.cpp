@@ -356,6 +356,39 @@ void Core::on_worker(PeerIndex worker, const protocol::SlotsHeld& message) {
   take_back(worker);
 }
 
+void Core::on_worker(PeerIndex worker, const protocol::TasksRunning& message) {
+  if (message.tasks.size() > workers_.at(worker).slots) {
+    drop_peer(worker, "says that it runs " + std::to_string(message.tasks.size()) +
+                          " tasks at once on " + std::to_string(workers_.at(worker).slots) +
+                          " slots");
+    return;
+  }
+  std::vector<Running> running;
+  for (std::size_t i = 0; i < message.tasks.size(); ++i) {
+    const DatumId& id = message.tasks[i];
+    Run* run = nullptr;
+    const Existence existence = find_task_run(worker, id.run, run);
+    if (existence == Existence::impossible) return;
+    if (existence == Existence::stale) continue;
+    if (id.index >= run->tasks.size() || message.attempt[i] > latest_attempt(*run, id.index)) {
+      drop_peer(worker, "says that it runs task " + std::to_string(id.index) + ", attempt " +
+                            std::to_string(message.attempt[i]) + " of " + run->label() +
+                            ", which never was");
+      return;
+    }
+    Running entry{{run->sequence, run->slot, id.index, message.attempt[i], steps_}, now_};
+    if (!is_current(entry.task, worker)) continue;
+    const auto& before = workers_.at(worker).running;
+    const auto known = std::ranges::find_if(before, [&](const Running& other) {
+      return other.task.run == entry.task.run && other.task.task == entry.task.task &&
+             is_current(other.task, worker);
+    });
+    if (known != before.end()) entry.since = known->since;
+    running.push_back(entry);
+  }
+  workers_.edit(worker).running = std::move(running);
+}
+
 /// Has everything that was assigned to the worker done elsewhere.
 void Core::take_back(PeerIndex worker) {
   end_twins(worker);

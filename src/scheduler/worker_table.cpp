@@ -326,7 +326,7 @@ std::size_t WorkerTable::bytes() const {
   std::size_t total = peers_.capacity() * sizeof(Peer);
   for (const Peer& peer : peers_) {
     total += peer.was_told.capacity() / 8 + peer.kernel_position.capacity() * 4 +
-             peer.given.capacity() * sizeof(Given);
+             peer.given.capacity() * sizeof(Given) + peer.running.capacity() * sizeof(Running);
   }
   for (const Pool& pool : pools_) {
     total += pool.open.bytes() + (pool.members.capacity() + pool.by_host.capacity()) * 4;

@@ -28,6 +28,12 @@ struct Given {
   std::uint32_t step = 0;  ///< in which it was
 };
 
+/// A task that the worker said it runs, since then or longer.
+struct Running {
+  Given task;
+  Instant since;
+};
+
 /// Of a task: it may as well run on any host.
 inline constexpr std::uint32_t no_host = ~std::uint32_t{0};
 
@@ -58,6 +64,7 @@ struct alignas(64) Peer {
   std::uint64_t done = 0;            ///< tasks
   std::vector<std::uint32_t> pools;  ///< it is a member of
   std::vector<Given> given;  ///< what is assigned, in that order, and some that is no more
+  std::vector<Running> running;  ///< tasks that were told to run for long, and some that do no more
   std::vector<std::uint32_t> kernel_position;  ///< by kernel id; none_position: lacks it
   std::vector<bool> is_repeatable;             ///< by position of the kernel
   std::vector<std::int64_t> resources_free;    ///< by resource id, in millionths

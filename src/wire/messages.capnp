@@ -418,6 +418,7 @@ struct WorkerToScheduler {
     heartbeat @5 :Heartbeat;
     memoryShort @6 :MemoryShort;
     slotsHeld @7 :SlotsHeld;
+    tasksRunning @8 :TasksRunning;
   }
 }
 
@@ -460,6 +461,12 @@ struct Leaving {
 
 struct SlotsHeld {
   slots @0 :UInt32;
+}
+
+struct TasksRunning {
+  # One entry per task; `index` is the task's.
+  tasks @0 :DatumIds;
+  attempt @1 :List(UInt32);
 }
 
 struct MemoryShort {

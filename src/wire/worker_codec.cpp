@@ -269,6 +269,11 @@ struct ToScheduler {
     to.setSpillError(as_text(shortage.spill_error));
   }
   void operator()(const protocol::SlotsHeld& held) { out.initSlotsHeld().setSlots(held.slots); }
+  void operator()(const protocol::TasksRunning& running) {
+    auto to = out.initTasksRunning();
+    write_ids(running.tasks, to.initTasks());
+    write_column(running.attempt, [&](unsigned n) { return to.initAttempt(n); });
+  }
   void operator()(const protocol::Heartbeat& beat) { write_heartbeat(beat, out.initHeartbeat()); }
 };
 
@@ -286,6 +291,8 @@ std::size_t words_of(const protocol::WorkerToScheduler& message) {
   if (const auto* shortage = std::get_if<MemoryShort>(&message))
     return id_words(shortage->tasks) + list_words(shortage->bytes) +
            shortage->spill_error.size() / 8;
+  if (const auto* running = std::get_if<TasksRunning>(&message))
+    return id_words(running->tasks) + list_words(running->attempt);
   return 0;
 }
 
@@ -352,6 +359,14 @@ protocol::WorkerToScheduler read_to_scheduler(schema::WorkerToScheduler::Reader 
     }
     case WorkerToScheduler::SLOTS_HELD:
       return protocol::SlotsHeld{in.getSlotsHeld().getSlots()};
+    case WorkerToScheduler::TASKS_RUNNING: {
+      const auto from = in.getTasksRunning();
+      protocol::TasksRunning running{.tasks = read_ids(from.getTasks()),
+                                     .attempt = read_u32(from.getAttempt())};
+      require(running.tasks.size() == running.attempt.size(),
+              "columns of running tasks differ in length");
+      return running;
+    }
   }
   refuse_unknown("the scheduler", in.which());
 }

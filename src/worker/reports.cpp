@@ -48,6 +48,32 @@ Instant WorkerEngine::State::report_due() const {
                                     : limits.report_delay);
 }
 
+/// Tells which tasks run for long, when one is new among them.
+void WorkerEngine::State::report_running() {
+  if (now - seen_at < limits.running_look) return;
+  seen_at = now;
+  std::vector<Running> found;
+  for (std::uint32_t slot = 0; started_count() > 0 && slot < tasks.slot_count(); ++slot) {
+    if (!tasks.has(slot) || tasks[slot].state != TaskState::started) continue;
+    found.push_back({tasks[slot].start, slot});
+  }
+  std::ranges::sort(found, {}, &Running::start);
+  if (found.size() > slots) found.resize(slots);
+  bool is_new = false;
+  protocol::TasksRunning message;
+  for (Running& entry : found) {
+    const Task& task = tasks[entry.slot];
+    const auto before = std::ranges::find(seen_running, entry.start, &Running::start);
+    if (before == seen_running.end() || task.is_revoked) continue;
+    is_new |= !before->is_told;
+    entry.is_told = true;
+    message.tasks.push_back({task.run, task.task});
+    message.attempt.push_back(task.attempt);
+  }
+  seen_running = std::move(found);
+  if (is_new) report(std::move(message));
+}
+
 /// There is something to tell beside a want of memory.
 bool WorkerEngine::State::has_reports() const {
   return !done.empty() || !failed.empty() || !acquired.empty() || is_missing_told();

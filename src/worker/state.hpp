@@ -45,6 +45,7 @@ struct Task {
   std::uint32_t missing = 0;  ///< inputs not here
   std::uint32_t reused = graph::TaskGraph::no_input;
   std::uint64_t order = 0;     ///< of assignment: breaks ties of rank
+  std::uint64_t start = 0;     ///< order in which tasks were started: slots take them like that
   std::uint64_t reserved = 0;  ///< bytes, while started
 };
 
@@ -171,6 +172,7 @@ struct WorkerEngine::State {
   std::vector<Ready> ready;  ///< heap, lowest rank on top; entries of ended tasks linger
   std::uint32_t task_count[task_state_count] = {};
   std::uint64_t next_order = 0;
+  std::uint64_t next_start = 0;
   std::int64_t started_ns = 0;  ///< predicted, of started tasks
   std::uint64_t reserved = 0;   ///< bytes: of data, started tasks and fetches
   struct Revoked {
@@ -179,6 +181,13 @@ struct WorkerEngine::State {
     std::uint64_t order = 0;
   };
   std::vector<Revoked> revoked;  ///< started tasks
+  struct Running {
+    std::uint64_t start = 0;  ///< Task::start
+    std::uint32_t slot = 0;
+    bool is_told = false;
+  };
+  std::vector<Running> seen_running;  ///< when it was last looked, in order of start
+  Instant seen_at;
   std::uint32_t slots_held = 0;  ///< as told
   std::uint32_t here_count = 0;
   std::uint32_t fetches = 0;
@@ -269,6 +278,7 @@ struct WorkerEngine::State {
   bool has_reports() const;
   bool is_missing_told() const { return !missing.data.empty() || !missing.reached.empty(); }
   bool may_hold_reports() const;
+  void report_running();
   void flush();
 
   // templates.cpp

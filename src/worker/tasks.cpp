@@ -264,6 +264,7 @@ void WorkerEngine::State::start(std::uint32_t slot) {
   reserved += task.reserved;
   started_ns += predicted_ns(task);
   ++counters.tasks_started;
+  task.start = next_start++;
   last_progress = now;
   transition(slot, TaskState::started);
   act(StartTask{slot, task.reused});

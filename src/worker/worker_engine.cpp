@@ -231,7 +231,7 @@ void WorkerEngine::State::on(const FetchUnasked& event) {
   }
 }
 
-void WorkerEngine::State::on(const Tick&) {}
+void WorkerEngine::State::on(const Tick&) { report_running(); }
 
 void WorkerEngine::State::on(const Resting&) { is_resting = true; }
 

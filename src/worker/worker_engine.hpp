@@ -234,6 +234,9 @@ struct Limits {
   Duration unknown_wait = Duration::seconds(2);
   /// A revoked task that still runs holds its slot after so long: the scheduler is told.
   Duration revoked_wait = Duration::milliseconds(50);
+  /// How often it is looked which tasks run, at least: of one that runs at two looks the scheduler
+  /// is told.
+  Duration running_look = Duration::milliseconds(50);
   /// How long what is done may wait to be told together with more, while tasks that take no longer
   /// go on: a message costs this process and the scheduler more than such a task, and may wake the
   /// scheduler on a core that some worker uses. Up to the second value while more tasks are left

@@ -95,6 +95,18 @@ TEST_F(Explain, AReadyTaskSaysThatSlotsAreHeld) {
   expect(story(0, 0), {"cancelled: run 0 was cancelled"});
 }
 
+TEST_F(Explain, ATaskSaysThatItRunsOrWhatItWaitsBehind) {
+  join(1);
+  submit(short_tasks({{}, {}}));
+  EXPECT_EQ(story(1).find("slot:"), std::string::npos) << "nobody said what runs";
+  say(1, protocol::TasksRunning{{{{session, 0}, 1}}, {1}});
+  expect(story(1), {"on worker w1 for", ", running for 0 ns or longer, expected to take"});
+  expect(story(0), {"on worker w1 for", ", waiting there for a slot: task 1, ",
+                    " of run 0 runs for 0 ns or longer, expected to take"});
+  done(1, {1}, 1'000'000);
+  EXPECT_EQ(story(0).find("slot:"), std::string::npos) << "it runs no more";
+}
+
 TEST_F(Explain, ATaskThatWaitsForMemorySaysSo) {
   join(1, {.memory_limit = 12});
   auto graph = short_tasks({{}, {}, {}});

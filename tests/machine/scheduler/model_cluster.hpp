@@ -28,6 +28,7 @@ struct ModelWorker {
     std::uint32_t reuse;
   };
   PeerId id;
+  std::uint32_t slots = 1;
   std::map<std::pair<RunId, std::uint32_t>, Assigned> tasks;
   std::map<DatumId, PeerId> fetches;  ///< none: waiting to be told where
   std::map<DatumId, std::uint64_t> store;

@@ -279,6 +279,51 @@ TEST_F(Twins, WhoWaitsForATaskThatWaitsElsewhereTakesItOver) {
   EXPECT_NE(moved, assigned_.end()) << engine_.story({session, 1}, second);
 }
 
+TEST_F(Twins, WhatAWorkerSaysItRunsStaysAndWhatWaitsBehindItGoes) {
+  join(1);
+  submit(0, graph_of(std::vector<std::vector<std::uint32_t>>(60), {59}));
+  run_until(0);
+  submit(1, graph_of({{}, {}}, {0, 1}));  // both go to the only worker, 0 before 1
+  ASSERT_EQ(assigned_.size(), 2u);
+  now_ = now_ + Duration::milliseconds(150);
+  step(FromWorker{PeerId{1}, protocol::TasksRunning{{{{session, 1}, 1}}, {1}}});
+  join(2);
+  wait(Duration::milliseconds(100));
+  EXPECT_EQ(assigned_, (std::vector<Where>{{1, 1, 1}, {2, 0, 2}}));
+  done({2, 0, 2}, 1);
+  wait(Duration::milliseconds(100));
+  EXPECT_EQ(assigned_, (std::vector<Where>{{1, 1, 1}, {2, 1, 2}})) << "it straggles";
+  done({2, 1, 2}, 1);
+  EXPECT_TRUE(assigned_.empty());
+  EXPECT_EQ(engine_.counters().peers_dropped, 0u);
+}
+
+TEST_F(Twins, WhoSaysThatItRunsTheImpossibleIsNotListenedTo) {
+  const std::vector<protocol::TasksRunning> lies = {
+      {{{{session, 1}, 0}, {{session, 1}, 1}}, {1, 1}},  // on one slot
+      {{{{session, 1}, 2}}, {1}},                        // there is no such task
+      {{{{session, 1}, 0}}, {2}},                        // … attempt
+      {{{{session, 7}, 0}}, {1}},                        // … run
+      {{{{SessionId{9}, 0}, 0}}, {1}}};                  // … session
+  for (const auto& lie : lies) {
+    begin_anew();
+    join(1);
+    submit(0, graph_of({{}}, {0}));
+    run_until(0);
+    submit(1, graph_of({{}, {}}, {0, 1}));
+    step(FromWorker{PeerId{1}, lie});
+    EXPECT_EQ(engine_.counters().peers_dropped, 1u) << lie.tasks.size();
+  }
+}
+
+TEST_F(Twins, WhatRanOnAWorkerAndDoesNoMoreIsNoNews) {
+  join(1);
+  submit(0, graph_of({{}}, {0}));
+  run_until(0);
+  step(FromWorker{PeerId{1}, protocol::TasksRunning{{{{session, 0}, 0}}, {1}}});
+  EXPECT_EQ(engine_.counters().peers_dropped, 0u);
+}
+
 TEST_F(Twins, KernelsWithSideEffectsRunOnce) {
   join(1, false);
   join(2, false);

@@ -91,6 +91,9 @@ inline std::string text_of(const protocol::WorkerToScheduler& message) {
     for (const PeerId peer : missing->reached) out << " reached " << peer.value;
   } else if (const auto* held = std::get_if<protocol::SlotsHeld>(&message)) {
     out << "held " << held->slots;
+  } else if (const auto* running = std::get_if<protocol::TasksRunning>(&message)) {
+    out << "running";
+    for (const auto& id : running->tasks) out << ' ' << id.index;
   } else if (const auto* shortage = std::get_if<protocol::MemoryShort>(&message)) {
     out << "short after " << shortage->received << ", " << shortage->memory_used << " used:";
     for (std::size_t i = 0; i < shortage->tasks.size(); ++i) {

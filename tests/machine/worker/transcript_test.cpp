@@ -412,6 +412,26 @@ TEST(WorkerTranscript, ASlotHeldByARevokedTaskIsReportedUntilItEnds) {
   EXPECT_EQ(rig.ended(0), "drop 1; held 0");
 }
 
+TEST(WorkerTranscript, WhatRunsForLongIsToldOnce) {
+  Rig rig(2);
+  rig.told(assignment({{1, {}, {1}}, {2, {}, {2}}, {3, {}, {3}}, {4, {}, {4}}}));
+  EXPECT_EQ(rig.later(Duration::milliseconds(60)), "") << "it may have begun a moment ago";
+  EXPECT_EQ(rig.later(Duration::milliseconds(40)), "") << "not looked so soon";
+  EXPECT_EQ(rig.later(Duration::milliseconds(20)), "running 1 2") << "there are two slots";
+  EXPECT_EQ(rig.later(Duration::seconds(9)), "");
+  EXPECT_EQ(rig.ended(0), "done 1");
+  EXPECT_EQ(rig.later(Duration::milliseconds(60)), "");
+  EXPECT_EQ(rig.later(Duration::milliseconds(60)), "running 2 3");
+}
+
+TEST(WorkerTranscript, WhatWasTakenBackIsNotToldToRun) {
+  Rig rig(1);
+  rig.told(assignment({{1, {}, {1}}, {2, {}, {2}}}));
+  rig.told(protocol::RevokeTasks{datum(0).run, {1}, {1}});
+  EXPECT_EQ(rig.later(Duration::milliseconds(60)), "held 1");
+  EXPECT_EQ(rig.later(Duration::milliseconds(60)), "");
+}
+
 TEST(WorkerTranscript, ATaskTakenBackBeforeItBeganHoldsNothing) {
   Rig rig(1, 25);
   EXPECT_EQ(rig.told(assignment({{1, {}, {1}}, {2, {}, {2}}, {3, {}, {3}}})), "start 0; start 1");

@@ -282,6 +282,11 @@ void RandomMessages::fill(protocol::Fetch& out) {
   });
 }
 
+void RandomMessages::fill(protocol::TasksRunning& out) {
+  const std::size_t n = count();
+  out = {ids(n), numbers(n)};
+}
+
 void RandomMessages::fill(protocol::FetchInPlace& out) {
   const std::size_t n = count();
   out = {u32(), list<std::uint64_t>(n, [&] { return u64(); }), sizes(n), sizes(n)};

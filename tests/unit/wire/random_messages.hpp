@@ -84,6 +84,7 @@ class RandomMessages {
   void fill(protocol::Leaving& out) { out = {text()}; }
   void fill(protocol::MemoryShort& out);
   void fill(protocol::SlotsHeld& out) { out = {u32()}; }
+  void fill(protocol::TasksRunning& out);
   void fill(protocol::Fetch& out);
   void fill(protocol::FetchCancel& out) { out = {u64()}; }
   void fill(protocol::ArenaShared& out) { out = {u32(), size()}; }
