@@ -166,6 +166,18 @@ struct ModelWorker {
     }
     outbox.push_back(protocol::TasksDone{key.first, {key.second}, {task.attempt}, {1000}, {}});
   }
+
+  /// It says that some of its tasks, whichever, run for long.
+  void tell_running(SplitMix64& random) {
+    protocol::TasksRunning message;
+    for (const auto& [key, task] : tasks) {
+      if (message.tasks.size() == slots) break;
+      if (random.below(2) == 0 || !can_run(task)) continue;
+      message.tasks.push_back({key.first, key.second});
+      message.attempt.push_back(task.attempt);
+    }
+    if (!message.tasks.empty()) outbox.push_back(std::move(message));
+  }
 };
 
 /// Links that do not work, from who asks to who is asked.

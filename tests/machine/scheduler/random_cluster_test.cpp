@@ -332,23 +332,11 @@ class Cluster {
     return at->second;
   }
 
-  /// The worker says that it runs some of its tasks, whichever.
-  void tell_running(ModelWorker& worker) {
-    protocol::TasksRunning message;
-    for (const auto& [key, task] : worker.tasks) {
-      if (message.tasks.size() == worker.slots) break;
-      if (random_.below(2) == 0 || !worker.can_run(task)) continue;
-      message.tasks.push_back({key.first, key.second});
-      message.attempt.push_back(task.attempt);
-    }
-    if (!message.tasks.empty()) worker.outbox.push_back(std::move(message));
-  }
-
   /// Time passes, and workers say what their hosts are doing: anything at all.
   void tell_loads() {
     now_ = now_ + Duration::milliseconds(100);
     for (auto& [id, worker] : workers_) {
-      tell_running(worker);
+      worker.tell_running(random_);
       protocol::Heartbeat beat;
       beat.cores = 1 + static_cast<std::uint32_t>(random_.below(3));
       beat.host_cores = beat.cores + static_cast<std::uint32_t>(random_.below(2));
