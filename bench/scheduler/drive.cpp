@@ -133,7 +133,6 @@ Driven drive(const std::shared_ptr<const graph::TaskGraph>& graph, Cluster clust
   };
   step(workers.hellos());
   step({SessionOpened{SessionId{0}, PeerId{cluster.workers}, {}}});
-  actions.clear();
 
   Driven result;
   std::vector<Event> events;
@@ -141,7 +140,6 @@ Driven drive(const std::shared_ptr<const graph::TaskGraph>& graph, Cluster clust
   result.submit_seconds = step(events);
   std::uint64_t look_at = 0;
   while (!perform(actions, workers)) {
-    actions.clear();
     events.clear();
     if (engine.counters().tasks_done >= look_at) {
       look_at = engine.counters().tasks_done + graph->task_count() / 10;

@@ -280,7 +280,6 @@ bool SchedulerShell::process() {
   const std::size_t workers_before = engine_.worker_count();
   std::vector<scheduler::Event> events;
   events.swap(events_);
-  actions_.clear();
   const Instant time = now();
   engine_.step(events, time, actions_);
   if (options_.on_step) options_.on_step(events, time, actions_);

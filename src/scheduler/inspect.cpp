@@ -22,7 +22,7 @@ class Hash {
 
 std::size_t Core::state_bytes() const {
   std::size_t total = sizeof(Core) + workers_.bytes() + replicas_.bytes() + costs_.bytes() +
-                      runs_.capacity() * sizeof(runs_[0]) + ended_runs_.bytes();
+                      runs_.capacity() * sizeof(runs_[0]) + ended_runs_.bytes() + outbox_.bytes();
   for (const auto& run : runs_) total += run ? run->bytes() : 0;
   for (const auto& [id, session] : sessions_) {
     for (const auto& [number, kept] : session.templates) total += kept.bytes();

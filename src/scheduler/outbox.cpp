@@ -2,8 +2,13 @@
 
 #include <algorithm>
 
+#include "base/check.hpp"
+
 namespace ashlar::scheduler {
 namespace {
+
+/// The memory of messages with room for more tasks, or data, is not kept.
+constexpr std::size_t spare_entries_max = 1024;
 
 /// The entry of `run`, most often the last one; a new one at the end when there is none.
 template <class Message>
@@ -15,27 +20,67 @@ Message& entry_of(std::vector<Message>& messages, RunId run) {
   return messages.back();
 }
 
+/// Those with an entry for most tasks; `visit` is also told about how many there are for each.
+template <class Message, class Visit>
+void for_columns(Message& message, Visit visit) {
+  const auto each = [&](std::size_t per_task, auto&... columns) {
+    (visit(columns, per_task), ...);
+  };
+  each(1, message.task, message.attempt, message.kernel, message.rank, message.expected_ns,
+       message.reuse_input, message.input_count, message.output_count, message.param_bytes,
+       message.deliver, message.outputs, message.output_bytes);
+  each(3, message.inputs, message.input_bytes, message.input_holder);
+}
+
 /// For some tasks: growing each vector from nothing costs more than what is not used.
 void make_room(protocol::AssignTasks& message) {
-  constexpr std::size_t tasks = 16, inputs = 3 * tasks;
-  message.task.reserve(tasks);
-  message.attempt.reserve(tasks);
-  message.kernel.reserve(tasks);
-  message.rank.reserve(tasks);
-  message.expected_ns.reserve(tasks);
-  message.reuse_input.reserve(tasks);
-  message.input_count.reserve(tasks);
-  message.output_count.reserve(tasks);
-  message.param_bytes.reserve(tasks);
-  message.deliver.reserve(tasks);
-  message.inputs.reserve(inputs);
-  message.input_bytes.reserve(inputs);
-  message.input_holder.reserve(inputs);
-  message.outputs.reserve(tasks);
-  message.output_bytes.reserve(tasks);
+  for_columns(message, [](auto& column, std::size_t per_task) { column.reserve(16 * per_task); });
+}
+
+void clear(protocol::AssignTasks& message) {
+  for_columns(message, [](auto& column, std::size_t) { column.clear(); });
+  message.params.clear();
+  message.priority.clear();
+  message.run = {};
+  message.driver = {};
+  message.template_number = protocol::no_template;
+  ASHLAR_CHECK(message == protocol::AssignTasks{});
 }
 
 }  // namespace
+
+void Outbox::begin(Actions& actions) {
+  spare_.clear();
+  spare_ids_.clear();
+  for (Action& action : actions) {
+    auto* to = std::get_if<ToWorker>(&action);
+    if (to == nullptr) continue;
+    if (auto* assigned = std::get_if<protocol::AssignTasks>(&to->message)) {
+      if (assigned->task.capacity() > spare_entries_max) continue;
+      clear(*assigned);
+      spare_.push_back(std::move(*assigned));
+    } else if (auto* freed = std::get_if<protocol::FreeData>(&to->message)) {
+      if (freed->data.capacity() > spare_entries_max) continue;
+      freed->data.clear();
+      spare_ids_.push_back(std::move(freed->data));
+    }
+  }
+  actions.clear();
+  actions_ = &actions;
+}
+
+std::size_t Outbox::bytes() const {
+  std::size_t total = spare_.capacity() * sizeof(protocol::AssignTasks) +
+                      spare_ids_.capacity() * sizeof(spare_ids_[0]);
+  for (const auto& ids : spare_ids_) total += ids.capacity() * sizeof(DatumId);
+  for (const auto& message : spare_) {
+    for_columns(message, [&](const auto& column, std::size_t) {
+      total += column.capacity() * sizeof(column[0]);
+    });
+    total += message.params.capacity() + message.priority.capacity() * sizeof(std::int32_t);
+  }
+  return total;
+}
 
 void Outbox::to_driver(SessionId session, protocol::SchedulerToDriver message) {
   actions_->emplace_back(ToDriver{session, std::move(message)});
@@ -91,23 +136,36 @@ Outbox::Gathered& Outbox::gathered(PeerIndex peer) {
   return all;
 }
 
+Outbox::Gathered& Outbox::seldom_gathered(PeerIndex peer) {
+  Gathered& all = gathered(peer);
+  all.has_seldom = true;
+  return all;
+}
+
 void Outbox::revoke(PeerIndex worker, RunId run, std::uint32_t task, Attempt attempt) {
   if (!workers_.at(worker).is_alive) return;
-  protocol::RevokeTasks& message = entry_of(gathered(worker).revocations, run);
+  protocol::RevokeTasks& message = entry_of(seldom_gathered(worker).revocations, run);
   message.task.push_back(task);
   message.attempt.push_back(attempt);
 }
 
 void Outbox::free(PeerIndex peer, DatumId datum) {
-  if (workers_.at(peer).is_alive) gathered(peer).freed.push_back(datum);
+  if (!workers_.at(peer).is_alive) return;
+  std::vector<DatumId>& freed = gathered(peer).freed;
+  if (freed.capacity() == 0 && !spare_ids_.empty()) {
+    freed = std::move(spare_ids_.back());
+    spare_ids_.pop_back();
+  }
+  freed.push_back(datum);
 }
 
 void Outbox::relocate(PeerIndex worker, DatumId datum, PeerIndex holder) {
   if (!workers_.at(worker).is_alive || !workers_.at(worker).is_worker) return;
   introduce(worker, holder);
   Gathered& before = gathered(worker);
-  if (!before.assignments.empty() || !before.templates.empty()) flush(worker, before);
-  protocol::Relocate& message = gathered(worker).relocations;
+  const bool has_templates = before.has_seldom && !before.templates.empty();
+  if (!before.assignments.empty() || has_templates) flush(worker, before);
+  protocol::Relocate& message = seldom_gathered(worker).relocations;
   message.data.push_back(datum);
   message.holder.push_back(workers_.at(holder).id);
 }
@@ -115,7 +173,7 @@ void Outbox::relocate(PeerIndex worker, DatumId datum, PeerIndex holder) {
 void Outbox::prefetch(PeerIndex worker, DatumId datum, std::uint64_t bytes, PeerIndex holder,
                       std::uint32_t rank) {
   introduce(worker, holder);
-  protocol::Prefetch& message = entry_of(gathered(worker).prefetches, datum.run);
+  protocol::Prefetch& message = entry_of(seldom_gathered(worker).prefetches, datum.run);
   message.datum.push_back(datum.index);
   message.bytes.push_back(bytes);
   message.holder.push_back(workers_.at(holder).id);
@@ -123,14 +181,23 @@ void Outbox::prefetch(PeerIndex worker, DatumId datum, std::uint64_t bytes, Peer
 }
 
 protocol::AssignTasks& Outbox::assignment(PeerIndex worker, RunId run) {
-  protocol::AssignTasks& message = entry_of(gathered(worker).assignments, run);
-  if (message.task.capacity() == 0) make_room(message);
-  return message;
+  std::vector<protocol::AssignTasks>& messages = gathered(worker).assignments;
+  const auto found =
+      std::ranges::find(messages.rbegin(), messages.rend(), run, &protocol::AssignTasks::run);
+  if (found != messages.rend()) return *found;
+  if (spare_.empty()) {
+    make_room(messages.emplace_back());
+  } else {
+    messages.push_back(std::move(spare_.back()));
+    spare_.pop_back();
+  }
+  messages.back().run = run;
+  return messages.back();
 }
 
 void Outbox::drop_template(PeerIndex worker, SessionId session, std::uint32_t number) {
   if (!workers_.at(worker).is_alive) return;
-  auto& messages = gathered(worker).templates_dropped;
+  auto& messages = seldom_gathered(worker).templates_dropped;
   if (messages.empty() || messages.back().session != session) messages.push_back({session, {}});
   messages.back().numbers.push_back(number);
 }
@@ -138,38 +205,34 @@ void Outbox::drop_template(PeerIndex worker, SessionId session, std::uint32_t nu
 void Outbox::flush(PeerIndex index, Gathered& all) {
   all.is_open = false;
   const Peer& peer = workers_.at(index);
-  if (peer.is_alive && peer.is_worker) {
-    for (auto& message : all.templates_dropped) {
-      to_worker(index, std::move(message));
+  const auto send = [&](auto& messages) {
+    if (peer.is_alive && peer.is_worker) {
+      for (auto& message : messages) to_worker(index, std::move(message));
     }
-    for (auto& message : all.revocations) {
-      to_worker(index, std::move(message));
-    }
-    if (!all.freed.empty()) {
+    messages.clear();
+  };
+  if (all.has_seldom) {
+    send(all.templates_dropped);
+    send(all.revocations);
+  }
+  if (!all.freed.empty() && peer.is_alive) {
+    if (peer.is_worker) {
       to_worker(index, protocol::FreeData{std::move(all.freed)});
+    } else {
+      to_driver(peer.session, protocol::PutDataUnused{std::move(all.freed)});
     }
-    if (!all.relocations.data.empty()) {
+  }
+  all.freed.clear();
+  if (all.has_seldom) {
+    if (peer.is_alive && peer.is_worker && !all.relocations.data.empty()) {
       to_worker(index, std::move(all.relocations));
     }
-    for (auto& message : all.prefetches) {
-      to_worker(index, std::move(message));
-    }
-    for (auto& message : all.assignments) {
-      to_worker(index, std::move(message));
-    }
-    for (auto& message : all.templates) {
-      to_worker(index, std::move(message));
-    }
-  } else if (peer.is_alive && !all.freed.empty()) {
-    to_driver(peer.session, protocol::PutDataUnused{std::move(all.freed)});
+    all.relocations = {};
+    send(all.prefetches);
   }
-  all.revocations.clear();
-  all.freed.clear();
-  all.prefetches.clear();
-  all.assignments.clear();
-  all.templates.clear();
-  all.templates_dropped.clear();
-  all.relocations = {};
+  send(all.assignments);
+  if (all.has_seldom) send(all.templates);
+  all.has_seldom = false;
 }
 
 void Outbox::flush() {

@@ -15,7 +15,8 @@ class Outbox {
  public:
   explicit Outbox(WorkerTable& workers) : workers_(workers) {}
 
-  void begin(Actions& actions) { actions_ = &actions; }
+  /// What is to be done goes to `actions`, in place of what is there.
+  void begin(Actions& actions);
   void to_driver(SessionId session, protocol::SchedulerToDriver message);
   /// Ends a worker that has nothing to do. After flush().
   void shut_down(PeerIndex worker, const std::string& reason) {
@@ -38,35 +39,44 @@ class Outbox {
   /// The message to add a task to.
   protocol::AssignTasks& assignment(PeerIndex worker, RunId run);
   void run_template(PeerIndex worker, protocol::RunTemplate message) {
-    gathered(worker).templates.push_back(std::move(message));
+    seldom_gathered(worker).templates.push_back(std::move(message));
   }
   void drop_template(PeerIndex worker, SessionId session, std::uint32_t number);
 
   /// Makes actions of everything gathered.
   void flush();
+  std::size_t bytes() const;
   /// Nothing is gathered.
   bool is_empty() const { return open_.empty(); }
 
  private:
   void to_worker(PeerIndex worker, protocol::SchedulerToWorker message);
 
-  struct Gathered {
+  /// What is seldom said comes last: of thousands of workers no more than the rest stays in the
+  /// cache.
+  struct alignas(64) Gathered {
     bool is_open = false;
-    std::vector<protocol::RevokeTasks> revocations;
+    bool has_seldom = false;
     std::vector<DatumId> freed;
     std::vector<protocol::AssignTasks> assignments;
+
+    std::vector<protocol::RevokeTasks> revocations;
     std::vector<protocol::RunTemplate> templates;
     std::vector<protocol::DropTemplates> templates_dropped;
     std::vector<protocol::Prefetch> prefetches;
     protocol::Relocate relocations;
   };
   Gathered& gathered(PeerIndex peer);
+  Gathered& seldom_gathered(PeerIndex peer);
   void flush(PeerIndex peer, Gathered& all);
 
   WorkerTable& workers_;
   Actions* actions_ = nullptr;
   std::vector<Gathered> gathered_;  ///< by peer
   std::vector<PeerIndex> open_;
+  // Empty, with the memory of the last step's.
+  std::vector<protocol::AssignTasks> spare_;
+  std::vector<std::vector<DatumId>> spare_ids_;
 };
 
 }  // namespace ashlar::scheduler

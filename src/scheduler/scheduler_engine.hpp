@@ -127,9 +127,9 @@ struct Limits {
   /// than this and a quarter of its time, or by as much as it would wait there: lesser differences
   /// come and go, moved data do not come back. Of shorter tasks neighbours are kept together.
   Duration locality_slack = Duration::microseconds(500);
-  /// For how long a worker with short tasks may keep to itself what it has done. While the windows of
-  /// a host are filled, at most so much is presumed done of each queue: they are compared as they are,
-  /// not as they were when told.
+  /// For how long a worker with short tasks may keep to itself what it has done. While the windows
+  /// of a host are filled, at most so much is presumed done of each queue: they are compared as
+  /// they are, not as they were when told.
   Duration report_delay = Duration::milliseconds(1);
   /// What it costs to wake a worker that sleeps.
   Duration wake_up = Duration::microseconds(30);
@@ -195,7 +195,8 @@ struct Limits {
   /// the latter: somebody may have mended the network.
   Duration link_pause = Duration::seconds(30), link_pause_max = Duration::seconds(600);
   /// For how long a task that has no other way waits for broken links, which are then tried once
-  /// more: for most of those that soon are mended, and not for long where somebody has to see to it.
+  /// more: for most of those that soon are mended, and not for long where somebody has to see to
+  /// it.
   Duration link_wait = Duration::seconds(5);
   /// How often what a task reads is made again where it can be reached, before the task fails.
   std::uint32_t reconnects = 4;
@@ -235,8 +236,9 @@ class SchedulerEngine {
   SchedulerEngine(SchedulerEngine&&) noexcept;
   SchedulerEngine& operator=(SchedulerEngine&&) noexcept;
 
-  /// Applies events that happened at `now` and appends what is to be done. Placement runs once,
-  /// after all events of the batch.
+  /// Applies events that happened at `now`; `actions` is then what is to be done. What it was
+  /// before is dropped, and its memory used again. Placement runs once, after all events of the
+  /// batch.
   void step(std::span<const Event> events, Instant now, Actions& actions);
 
   const Counters& counters() const;

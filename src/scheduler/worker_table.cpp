@@ -31,7 +31,8 @@ PeerIndex WorkerTable::add(PeerId id, const protocol::Hello& hello, bool is_work
   idle_slots_by_peer_.push_back(0);
   is_filling_.push_back(true);
   is_dirty_.push_back(false);
-  index_[id] = index;
+  index_.emplace(std::ranges::lower_bound(index_, id, {}, [](const auto& e) { return e.first; }),
+                 id, index);
   peer.id = id;
   peer.name = hello.name.empty() ? "peer " + std::to_string(id.value) : hello.name;
   peer.endpoint = hello.endpoint;
@@ -101,9 +102,15 @@ void WorkerTable::set_leaving(PeerIndex worker) {
   update_heaps(worker);
 }
 
+PeerIndex WorkerTable::index_of(PeerId id) const {
+  const auto found =
+      std::ranges::lower_bound(index_, id, {}, [](const auto& e) { return e.first; });
+  return found == index_.end() || found->first != id ? no_peer : found->second;
+}
+
 PeerIndex WorkerTable::find(PeerId id) const {
-  const auto found = index_.find(id);
-  return found == index_.end() || !peers_[found->second].is_alive ? no_peer : found->second;
+  const PeerIndex index = index_of(id);
+  return index == no_peer || !peers_[index].is_alive ? no_peer : index;
 }
 
 std::uint32_t WorkerTable::kernel_id(const std::string& name) { return intern(kernels_, name); }

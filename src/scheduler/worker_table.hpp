@@ -37,8 +37,8 @@ struct Running {
 /// Of a task: it may as well run on any host.
 inline constexpr std::uint32_t no_host = ~std::uint32_t{0};
 
-/// A process with a store: a worker, or a session's driver. What each decision looks at comes first,
-/// in two lines of the cache: of thousands of workers no more than that stays there.
+/// A process with a store: a worker, or a session's driver. What each decision looks at comes
+/// first, in two lines of the cache: of thousands of workers no more than that stays there.
 struct alignas(64) Peer {
   std::uint32_t host = 0;  ///< equal for processes that share memory
   bool is_worker = false;
@@ -52,6 +52,7 @@ struct alignas(64) Peer {
   std::uint32_t assigned = 0;
   std::uint32_t beside = 0;        ///< of these, tasks beside its window
   std::uint32_t worker_class = 0;  ///< equal for workers with the same kinds of resources
+  PeerId id;
   std::int64_t queued_ns = 0;
   std::int64_t progress_ns = 0;  ///< per slot, presumed done of that, though not told yet
   std::int64_t kept_ns = 0;      ///< of tasks kept for it while it is full
@@ -63,25 +64,24 @@ struct alignas(64) Peer {
   Instant busy_since;                ///< what runs, runs since then or longer
   std::uint64_t done = 0;            ///< tasks
   std::vector<std::uint32_t> pools;  ///< it is a member of
-  std::vector<Given> given;  ///< what is assigned, in that order, and some that is no more
-  std::vector<Running> running;  ///< tasks that were told to run for long, and some that do no more
+  std::vector<Given> given;          ///< what is assigned, in that order, and some that is no more
   std::vector<std::uint32_t> kernel_position;  ///< by kernel id; none_position: lacks it
-  std::vector<bool> is_repeatable;             ///< by position of the kernel
-  std::vector<std::int64_t> resources_free;    ///< by resource id, in millionths
+  std::uint64_t sent = 0;                      ///< messages to it
+  std::vector<bool> was_told;                  ///< peers it has been told of
+  std::vector<Running> running;  ///< tasks that were told to run for long, and some that do no more
+  std::vector<bool> is_repeatable;           ///< by position of the kernel
+  std::vector<std::int64_t> resources_free;  ///< by resource id, in millionths
   std::vector<std::int64_t> resources_total;
   WorkerSpeed speed;
   HostLoad load;
-  std::uint64_t sent = 0;  ///< messages to it
   bool keeps_templates = false;
   Instant joined, left;
   /// What it said when it last said something; holds while it has seen all that was sent.
   std::optional<protocol::MemoryShort> shortage;
 
-  PeerId id;
   std::string name;
   protocol::Endpoint endpoint;
-  SessionId session;           ///< drivers
-  std::vector<bool> was_told;  ///< peers it has been told of
+  SessionId session;  ///< drivers
 
   bool is_short() const { return is_alive && shortage && shortage->received == sent; }
   /// Whether so much ever fits into its memory.
@@ -118,7 +118,7 @@ class WorkerTable {
   void remove(PeerIndex peer);
   void set_leaving(PeerIndex worker);
   PeerIndex find(PeerId id) const;
-  bool was_known(PeerId id) const { return index_.contains(id); }
+  bool was_known(PeerId id) const { return index_of(id) != no_peer; }
 
   std::size_t size() const { return peers_.size(); }
   const Peer& at(PeerIndex peer) const { return peers_[peer]; }
@@ -228,6 +228,7 @@ class WorkerTable {
   void check_invariants() const;
 
  private:
+  PeerIndex index_of(PeerId id) const;
   bool is_usable(const Peer& peer) const {
     return peer.is_worker && peer.is_alive && !peer.is_leaving;
   }
@@ -253,7 +254,7 @@ class WorkerTable {
   double mean_ns_ = 0;         ///< predicted, of the tasks placed lately
   std::int64_t usual_ns_ = 0;  ///< about that, as ranks have it
   std::vector<Peer> peers_;
-  std::map<PeerId, PeerIndex> index_;
+  std::vector<std::pair<PeerId, PeerIndex>> index_;  ///< sorted
   std::map<std::string, std::uint32_t> hosts_, kernels_, resources_;
   std::map<Requirement, std::uint32_t> requirement_ids_;
   std::vector<Requirement> requirements_;

@@ -79,5 +79,31 @@ TEST_F(OutboxOrder, ATemplateIsLikeAnAssignment) {
   EXPECT_EQ(told(), "RTR");
 }
 
+TEST_F(OutboxOrder, AStepHasNothingButTheMemoryOfTheOneBefore) {
+  const RunId other_run{SessionId{0}, 1};
+  protocol::AssignTasks& first = outbox_.assignment(worker_, run_);
+  first = protocol::AssignTasks{run_,        {1}, {2},          {3},  {4},  {5},
+                                {6},         {1}, {1},          {1},  {1},  PeerId{7},
+                                {{run_, 8}}, {9}, {PeerId{10}}, {11}, {12}, {std::byte{13}},
+                                14,          {15}};
+  outbox_.free(worker_, {run_, 16});
+  EXPECT_EQ(told(), "?A");
+  const auto& sent = std::get<protocol::AssignTasks>(std::get<ToWorker>(actions_[1]).message);
+  const auto* tasks = sent.task.data();
+
+  outbox_.begin(actions_);
+  EXPECT_TRUE(actions_.empty());
+  EXPECT_GT(outbox_.bytes(), 0u);
+  protocol::AssignTasks& second = outbox_.assignment(other_, other_run);
+  protocol::AssignTasks empty;
+  empty.run = other_run;
+  EXPECT_EQ(second, empty);
+  EXPECT_EQ(second.task.data(), tasks);
+  outbox_.free(worker_, {run_, 17});
+  outbox_.flush();
+  EXPECT_EQ(std::get<protocol::FreeData>(std::get<ToWorker>(actions_[1]).message).data,
+            (std::vector<DatumId>{{run_, 17}}));
+}
+
 }  // namespace
 }  // namespace ashlar::scheduler
