@@ -88,6 +88,7 @@ struct Welcome {
   bool returns_loans = false;   ///< on peer links: LoansWanted may be sent
   bool reads_checksums = true;  ///< frames sent to it may have checksums
   bool takes_pieces = true;     ///< on peer links: FetchPiece may be sent
+  bool heeds_running = true;    ///< workers only: TasksRunning may be sent
   friend bool operator==(const Welcome&, const Welcome&) = default;
 };
 
@@ -487,11 +488,11 @@ struct SlotsHeld {
   friend bool operator==(const SlotsHeld&, const SlotsHeld&) = default;
 };
 
-/// Tasks that have run for a while, each on a slot, at most as many as there are slots: those that
-/// the worker was told of after them wait. Sent when one is new among them.
+/// Tasks that have run for a while, each on a slot of its own. Sent when one is new among them.
 struct TasksRunning {
   std::vector<DatumId> tasks;  ///< run and task
   std::vector<Attempt> attempt;
+  std::vector<std::uint64_t> running_ns;  ///< for so long, or up to a look longer
   friend bool operator==(const TasksRunning&, const TasksRunning&) = default;
 };
 

@@ -483,8 +483,10 @@ std::span<std::byte> WorkerShell::on_frame(std::span<const std::byte> control,
     } else if (auto* welcome = std::get_if<protocol::Welcome>(&*decoded.message)) {
       if (welcome->reads_checksums) link_->add_checksums();
       exchange_.set_self(welcome->peer);
+      worker::Limits limits = options_.limits;
+      limits.tells_running = welcome->heeds_running;
       engine_ = std::make_unique<worker::WorkerEngine>(welcome->peer, options_.slots,
-                                                       options_.memory_limit, options_.limits,
+                                                       options_.memory_limit, limits,
                                                        exchange_.endpoint().host_identity);
     }
   } else {

@@ -200,8 +200,9 @@ class Core {
   bool is_starving(PeerIndex worker);
   std::vector<PeerIndex> latest_workers() const;
   std::vector<Queued> queue_of(PeerIndex worker);
-  void note_running(PeerIndex worker, std::vector<Queued>& queue) const;
-  void guess_running(PeerIndex worker, std::vector<Queued>& queue) const;
+  bool still_runs(const Given& given, PeerIndex worker) const;
+  std::size_t note_running(PeerIndex worker, std::vector<Queued>& queue) const;
+  void guess_running(PeerIndex worker, std::vector<Queued>& queue, std::size_t slots) const;
   void predict_starts(PeerIndex worker, std::vector<Queued>& queue) const;
   bool steal_from(PeerIndex victim, std::vector<Thief>& thieves);
   std::int64_t lateness_ns(const Run& run, std::uint32_t task, std::int64_t end_ns) const;
@@ -225,7 +226,8 @@ class Core {
   void speculate();
   bool straggles(const Run& run, const Queued& entry);
   bool waits_for_transfers(const Run& run, std::uint32_t task);
-  void start_twin(Run& run, const Queued& late, std::vector<Thief> able);
+  std::vector<Queued> what_runs_on(PeerIndex worker);
+  void start_twin(Run& run, const Queued& late, std::vector<Thief>& spare);
   const Placed* find_twin(const Run& run, std::uint32_t task) const;
   Attempt latest_attempt(const Run& run, std::uint32_t task) const;
   bool is_twin(const Run& run, std::uint32_t task, PeerIndex worker, Attempt attempt) const;

@@ -97,7 +97,7 @@ std::string Core::running_text(const Run& run, std::uint32_t task) const {
   const Running* other = nullptr;
   std::uint32_t count = 0;
   for (const Running& running : workers_.at(worker).running) {
-    if (!is_current(running.task, worker)) continue;
+    if (!still_runs(running.task, worker)) continue;
     ++count;
     if (running.task.run == run.slot && running.task.task == task) {
       return ", running for " + time_of((now_ - running.since).ns) + " or longer";
@@ -105,6 +105,8 @@ std::string Core::running_text(const Run& run, std::uint32_t task) const {
     if (other == nullptr || running.since < other->since) other = &running;
   }
   if (other == nullptr || count < workers_.at(worker).slots) return {};
+  const auto is_made = [&](std::uint32_t name) { return datum(run.resolve(name)).is_made; };
+  if (!std::ranges::all_of(run.graph->inputs_of(task), is_made)) return {};
   const Run& before = *runs_[other->task.run];
   return ", waiting there for a slot: " + label_of(before, other->task.task) + " of " +
          before.label() + " runs for " + time_of((now_ - other->since).ns) + " or longer";

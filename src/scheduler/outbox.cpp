@@ -7,8 +7,8 @@
 namespace ashlar::scheduler {
 namespace {
 
-/// The memory of messages with room for more tasks, or data, is not kept.
-constexpr std::size_t spare_entries_max = 1024;
+/// Messages that take more memory are not kept.
+constexpr std::size_t spare_bytes_max = std::size_t{1} << 16;
 
 /// The entry of `run`, most often the last one; a new one at the end when there is none.
 template <class Message>
@@ -37,6 +37,15 @@ void make_room(protocol::AssignTasks& message) {
   for_columns(message, [](auto& column, std::size_t per_task) { column.reserve(16 * per_task); });
 }
 
+std::size_t bytes_of(const protocol::AssignTasks& message) {
+  std::size_t total =
+      message.params.capacity() + message.priority.capacity() * sizeof(message.priority[0]);
+  for_columns(message, [&](const auto& column, std::size_t) {
+    total += column.capacity() * sizeof(column[0]);
+  });
+  return total;
+}
+
 void clear(protocol::AssignTasks& message) {
   for_columns(message, [](auto& column, std::size_t) { column.clear(); });
   message.params.clear();
@@ -56,11 +65,11 @@ void Outbox::begin(Actions& actions) {
     auto* to = std::get_if<ToWorker>(&action);
     if (to == nullptr) continue;
     if (auto* assigned = std::get_if<protocol::AssignTasks>(&to->message)) {
-      if (assigned->task.capacity() > spare_entries_max) continue;
+      if (assigned->task.capacity() == 0 || bytes_of(*assigned) > spare_bytes_max) continue;
       clear(*assigned);
       spare_.push_back(std::move(*assigned));
     } else if (auto* freed = std::get_if<protocol::FreeData>(&to->message)) {
-      if (freed->data.capacity() > spare_entries_max) continue;
+      if (freed->data.capacity() * sizeof(DatumId) > spare_bytes_max) continue;
       freed->data.clear();
       spare_ids_.push_back(std::move(freed->data));
     }
@@ -73,12 +82,7 @@ std::size_t Outbox::bytes() const {
   std::size_t total = spare_.capacity() * sizeof(protocol::AssignTasks) +
                       spare_ids_.capacity() * sizeof(spare_ids_[0]);
   for (const auto& ids : spare_ids_) total += ids.capacity() * sizeof(DatumId);
-  for (const auto& message : spare_) {
-    for_columns(message, [&](const auto& column, std::size_t) {
-      total += column.capacity() * sizeof(column[0]);
-    });
-    total += message.params.capacity() + message.priority.capacity() * sizeof(std::int32_t);
-  }
+  for (const auto& message : spare_) total += bytes_of(message);
   return total;
 }
 

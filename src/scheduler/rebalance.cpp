@@ -117,37 +117,47 @@ std::vector<Core::Queued> Core::queue_of(PeerIndex worker) {
   }
   // The lowest rank starts first. But what came first may have been alone then.
   std::ranges::sort(queue, {}, &Queued::order);
-  note_running(worker, queue);
-  guess_running(worker, queue);
+  const std::size_t other_slots = note_running(worker, queue);
+  guess_running(worker, queue, other_slots);
   std::ranges::sort(queue, {}, [this](const Queued& entry) {
     return std::pair{run_at(entry.task.run).tasks.rank(entry.task.index), entry.order};
   });
-  guess_running(worker, queue);
+  guess_running(worker, queue, other_slots);
   predict_starts(worker, queue);
   return queue;
 }
 
-/// Marks what the worker said it runs.
-void Core::note_running(PeerIndex worker, std::vector<Queued>& queue) const {
-  for (const Running& running : workers_.at(worker).running) {
-    if (!is_current(running.task, worker)) continue;
-    const DataRef task{running.task.run, running.task.task};
-    const auto entry = std::ranges::find(queue, task, &Queued::task);
-    if (entry == queue.end()) continue;
-    entry->is_running = entry->is_told_running = true;
-    entry->running_ns = (now_ - std::min(running.since, workers_.at(worker).busy_since)).ns;
-  }
+/// Whether what the worker once said it runs has not been done since, or taken back.
+bool Core::still_runs(const Given& given, PeerIndex worker) const {
+  if (is_current(given, worker)) return true;
+  const Run* run = runs_[given.run].get();
+  return run != nullptr && run->sequence == given.sequence &&
+         is_twin(*run, given.task, worker, given.attempt);
 }
 
-/// Marks the first ones as perhaps running on the slots of which the worker said nothing.
-void Core::guess_running(PeerIndex worker, std::vector<Queued>& queue) const {
+/// Marks what the worker said it runs. Returns the number of its other slots.
+std::size_t Core::note_running(PeerIndex worker, std::vector<Queued>& queue) const {
   const Peer& peer = workers_.at(worker);
-  auto left = peer.slots - std::ranges::count_if(queue, &Queued::is_told_running);
-  for (auto entry = queue.begin(); entry != queue.end() && left > 0; ++entry) {
+  std::size_t taken = peer.slots_held;
+  for (const Running& running : peer.running) {
+    if (!still_runs(running.task, worker)) continue;
+    ++taken;
+    const DataRef task{running.task.run, running.task.task};
+    const auto entry = std::ranges::find(queue, task, &Queued::task);
+    if (entry == queue.end()) continue;  // it is a twin
+    entry->is_running = entry->is_told_running = true;
+    entry->running_ns = (now_ - running.since).ns;
+  }
+  return peer.slots - std::min<std::size_t>(taken, peer.slots);
+}
+
+/// Marks the first ones as perhaps running on these slots, of which the worker said nothing.
+void Core::guess_running(PeerIndex worker, std::vector<Queued>& queue, std::size_t slots) const {
+  for (auto entry = queue.begin(); entry != queue.end() && slots > 0; ++entry) {
     if (entry->is_told_running) continue;
     entry->is_running = true;
-    entry->running_ns = (now_ - peer.busy_since).ns;
-    --left;
+    entry->running_ns = (now_ - workers_.at(worker).busy_since).ns;
+    --slots;
   }
 }
 
@@ -157,7 +167,8 @@ void Core::guess_running(PeerIndex worker, std::vector<Queued>& queue) const {
 void Core::predict_starts(PeerIndex worker, std::vector<Queued>& queue) const {
   const Peer& peer = workers_.at(worker);
   // A heap, the soonest on top.
-  std::vector<std::int64_t> free_at(std::min<std::size_t>(peer.slots, queue.size()), 0);
+  const std::size_t most = queue.size() + peer.running.size();
+  std::vector<std::int64_t> free_at(std::min<std::size_t>(peer.slots, most), 0);
   const auto next = [&](std::int64_t busy_ns) {
     std::ranges::pop_heap(free_at, std::greater{});
     const std::int64_t start = free_at.back();
@@ -166,6 +177,11 @@ void Core::predict_starts(PeerIndex worker, std::vector<Queued>& queue) const {
     return start;
   };
   std::uint64_t before = 0;
+  for (const Running& running : peer.running) {
+    if (is_current(running.task, worker) || !still_runs(running.task, worker)) continue;
+    next((now_ - running.since).ns);  // a twin
+    ++before;
+  }
   for (const Queued& entry : queue) {
     if (!entry.is_running) continue;
     const bool is_told_late = run_at(entry.task.run).is_instantiated;

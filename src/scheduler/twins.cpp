@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <optional>
 
 #include "base/check.hpp"
 #include "scheduler/core.hpp"
@@ -18,23 +19,41 @@ constexpr std::uint32_t given_max = 64;
 
 /// Begins the tasks once more that should have ended long ago, where somebody has nothing to do.
 void Core::speculate() {
+  std::optional<std::vector<Thief>> spare;
   for (PeerIndex p = 0; p < workers_.size(); ++p) {
     const Peer& peer = workers_.at(p);
     if (!peer.is_worker || !peer.is_alive || peer.assigned == 0) continue;
-    if (!peer.running.empty()) {
-      std::erase_if(workers_.edit(p).running,
-                    [&](const Running& entry) { return !is_current(entry.task, p); });
-    }
-    const bool may_be_late = now_ - peer.busy_since >= limits_.twin_wait;
-    if (peer.running.empty() && (!may_be_late || peer.assigned > given_max)) continue;
-    const std::vector<Queued> queue = queue_of(p);
-    const bool all_run = queue.size() <= peer.slots;
-    for (const Queued& entry : queue) {
-      if (!entry.is_told_running && !all_run) continue;  // it is not known whether it runs
+    for (const Queued& entry : what_runs_on(p)) {
       Run& run = run_at(entry.task.run);
-      if (straggles(run, entry)) start_twin(run, entry, spare_workers());
+      if (!straggles(run, entry)) continue;
+      if (!spare) spare = spare_workers();
+      if (spare->empty()) return;
+      start_twin(run, entry, *spare);
     }
   }
+}
+
+/// First attempts at tasks that the worker runs for long: as it said, or because it has no others.
+std::vector<Core::Queued> Core::what_runs_on(PeerIndex worker) {
+  const Peer& peer = workers_.at(worker);
+  if (!peer.running.empty()) {
+    std::erase_if(workers_.edit(worker).running,
+                  [&](const Running& entry) { return !still_runs(entry.task, worker); });
+  }
+  const bool may_be_late = now_ - peer.busy_since >= limits_.twin_wait;
+  if (may_be_late && peer.running.size() < peer.slots && peer.assigned <= given_max) {
+    std::vector<Queued> queue = queue_of(worker);
+    if (queue.size() <= peer.slots) return queue;
+  }
+  std::vector<Queued> told;
+  for (const Running& running : peer.running) {
+    if (!is_current(running.task, worker)) continue;
+    Queued& entry = told.emplace_back();
+    entry.task = {running.task.run, running.task.task};
+    entry.task_ns = time_on(run_at(entry.task.run), entry.task.index, worker);
+    entry.running_ns = (now_ - running.since).ns;
+  }
+  return told;
 }
 
 bool Core::straggles(const Run& run, const Queued& entry) {
@@ -48,7 +67,8 @@ bool Core::straggles(const Run& run, const Queued& entry) {
   const CostModel::Learned learned = costs_.learned(kernel);
   if (learned.calls < calls_min) return false;
   const double usual = static_cast<double>(time_on(run, task, record.worker));
-  return static_cast<double>(entry.running_ns) > limits_.twin_lateness * (1 + learned.spread) * usual;
+  return static_cast<double>(entry.running_ns) >
+         limits_.twin_lateness * (1 + learned.spread) * usual;
 }
 
 /// Whether something that the task reads may still be on its way from another host.
@@ -61,9 +81,13 @@ bool Core::waits_for_transfers(const Run& run, std::uint32_t task) {
 }
 
 /// Begins a twin if that is worth it, and within the session's budget.
-void Core::start_twin(Run& run, const Queued& late, std::vector<Thief> able) {
+void Core::start_twin(Run& run, const Queued& late, std::vector<Thief>& spare) {
   const std::uint32_t task = late.task.index;
   const TaskRecord& record = run.tasks.at(task);
+  Session& session = session_of(run);
+  const double budget = limits_.twin_share * static_cast<double>(session.task_ns);
+  if (static_cast<double>(session.twin_ns) > budget) return;
+  std::vector<Thief> able = spare;
   std::erase_if(able, [&](const Thief& thief) {
     return !workers_.is_repeatable(thief.worker, run.kernel_ids[run.graph->kernel[task]]);
   });
@@ -73,10 +97,9 @@ void Core::start_twin(Run& run, const Queued& late, std::vector<Thief> able) {
   const PeerIndex worker = first->worker;
   const std::int64_t takes = time_on(run, task, worker);
   if (late.running_ns - late.task_ns - finish < least_gain_ns(run, task, worker)) return;
-  Session& session = session_of(run);
-  const double budget = limits_.twin_share * static_cast<double>(session.task_ns);
   if (static_cast<double>(session.twin_ns + takes) > budget) return;
 
+  std::erase_if(spare, [&](const Thief& thief) { return thief.worker == worker; });
   const Placed twin{worker, record.attempt + 1, static_cast<std::uint64_t>(takes)};
   twins_[late.task] = twin;
   const std::uint32_t requirement = run.tasks.classes()[record.task_class].requirement;
@@ -127,6 +150,7 @@ bool Core::give_to_twin(Run& run, std::uint32_t task) {
   record.attempt = twin.attempt;
   record.expected_ns = twin.expected_ns;
   record.is_beside = false;
+  note_given(run, task, twin.worker);
   return true;
 }
 

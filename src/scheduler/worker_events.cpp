@@ -357,14 +357,19 @@ void Core::on_worker(PeerIndex worker, const protocol::SlotsHeld& message) {
 }
 
 void Core::on_worker(PeerIndex worker, const protocol::TasksRunning& message) {
-  if (message.tasks.size() > workers_.at(worker).slots) {
-    drop_peer(worker, "says that it runs " + std::to_string(message.tasks.size()) +
-                          " tasks at once on " + std::to_string(workers_.at(worker).slots) +
-                          " slots");
+  const std::size_t count = message.tasks.size();
+  if (count > workers_.at(worker).slots) {
+    drop_peer(worker, "says that it runs " + std::to_string(count) + " tasks at once on " +
+                          std::to_string(workers_.at(worker).slots) + " slots");
+    return;
+  }
+  if (count != message.attempt.size() || count != message.running_ns.size()) {
+    drop_peer(worker,
+              "says of " + std::to_string(count) + " tasks that they run, but not since when");
     return;
   }
   std::vector<Running> running;
-  for (std::size_t i = 0; i < message.tasks.size(); ++i) {
+  for (std::size_t i = 0; i < count; ++i) {
     const DatumId& id = message.tasks[i];
     Run* run = nullptr;
     const Existence existence = find_task_run(worker, id.run, run);
@@ -376,16 +381,16 @@ void Core::on_worker(PeerIndex worker, const protocol::TasksRunning& message) {
                             ", which never was");
       return;
     }
-    Running entry{{run->sequence, run->slot, id.index, message.attempt[i], steps_}, now_};
-    if (!is_current(entry.task, worker)) continue;
-    const auto& before = workers_.at(worker).running;
-    const auto known = std::ranges::find_if(before, [&](const Running& other) {
-      return other.task.run == entry.task.run && other.task.task == entry.task.task &&
-             is_current(other.task, worker);
-    });
-    if (known != before.end()) entry.since = known->since;
-    running.push_back(entry);
+    const auto most = static_cast<std::uint64_t>((now_ - run->submitted).ns);
+    const auto running_ns = static_cast<std::int64_t>(std::min(message.running_ns[i], most));
+    const Running entry{{run->sequence, run->slot, id.index, message.attempt[i], steps_},
+                        Instant{now_.ns - running_ns}};
+    if (still_runs(entry.task, worker)) running.push_back(entry);
   }
+  const auto key = [](const Running& entry) { return DataRef{entry.task.run, entry.task.task}; };
+  std::ranges::sort(running, {}, key);
+  const auto twice = std::ranges::unique(running, {}, key);
+  running.erase(twice.begin(), twice.end());
   workers_.edit(worker).running = std::move(running);
 }
 

@@ -132,14 +132,13 @@ class Play {
 
   void step(std::vector<scheduler::Event> events) {
     if (!world_.outcome.problem.empty()) return;
-    scheduler::Actions actions;
-    scheduler_.step(events, world_.now, actions);
+    scheduler_.step(events, world_.now, actions_);
     if (Observer* observer = world_.config.observer.get()) {
-      observer->stepped(events, world_.now, actions);
+      observer->stepped(events, world_.now, actions_);
     }
     ++world_.outcome.steps;
     if (++steps_ % world_.config.check_every == 0) scheduler_.check_invariants();
-    for (scheduler::Action& action : actions) perform(action);
+    for (scheduler::Action& action : actions_) perform(action);
   }
 
   void perform(scheduler::Action& action) {
@@ -226,6 +225,7 @@ class Play {
 
   World world_;
   scheduler::SchedulerEngine scheduler_;
+  scheduler::Actions actions_;
   Inbox<scheduler::Event> inbox_;
   std::map<PeerId, WorkerNode*> workers_;
   std::vector<DriverNode*> drivers_;

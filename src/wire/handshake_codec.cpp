@@ -74,6 +74,7 @@ struct Writer {
     to.setReturnsLoans(welcome.returns_loans);
     to.setReadsChecksums(welcome.reads_checksums);
     to.setTakesPieces(welcome.takes_pieces);
+    to.setHeedsRunning(welcome.heeds_running);
   }
   void operator()(const protocol::Refusal& refusal) {
     out.initRefusal().setReason(as_text(refusal.reason));
@@ -95,7 +96,8 @@ Handshake read(schema::Handshake::Reader in) {
                                .heeds_streams = from.getHeedsStreams(),
                                .returns_loans = from.getReturnsLoans(),
                                .reads_checksums = from.getReadsChecksums(),
-                               .takes_pieces = from.getTakesPieces()};
+                               .takes_pieces = from.getTakesPieces(),
+                               .heeds_running = from.getHeedsRunning()};
     }
     case schema::Handshake::REFUSAL:
       return protocol::Refusal{.reason = read_text(in.getRefusal().getReason())};

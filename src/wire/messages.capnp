@@ -118,6 +118,7 @@ struct Welcome {
   readsChecksums @7 :Bool;
   takesPieces @8 :Bool;
   heedsStreams @9 :Bool;
+  heedsRunning @10 :Bool;
 }
 
 struct ClusterSize {
@@ -467,6 +468,7 @@ struct TasksRunning {
   # One entry per task; `index` is the task's.
   tasks @0 :DatumIds;
   attempt @1 :List(UInt32);
+  runningNs @2 :List(UInt64);
 }
 
 struct MemoryShort {

@@ -273,6 +273,7 @@ struct ToScheduler {
     auto to = out.initTasksRunning();
     write_ids(running.tasks, to.initTasks());
     write_column(running.attempt, [&](unsigned n) { return to.initAttempt(n); });
+    write_column(running.running_ns, [&](unsigned n) { return to.initRunningNs(n); });
   }
   void operator()(const protocol::Heartbeat& beat) { write_heartbeat(beat, out.initHeartbeat()); }
 };
@@ -292,7 +293,7 @@ std::size_t words_of(const protocol::WorkerToScheduler& message) {
     return id_words(shortage->tasks) + list_words(shortage->bytes) +
            shortage->spill_error.size() / 8;
   if (const auto* running = std::get_if<TasksRunning>(&message))
-    return id_words(running->tasks) + list_words(running->attempt);
+    return id_words(running->tasks) + list_words(running->attempt, running->running_ns);
   return 0;
 }
 
@@ -362,8 +363,10 @@ protocol::WorkerToScheduler read_to_scheduler(schema::WorkerToScheduler::Reader 
     case WorkerToScheduler::TASKS_RUNNING: {
       const auto from = in.getTasksRunning();
       protocol::TasksRunning running{.tasks = read_ids(from.getTasks()),
-                                     .attempt = read_u32(from.getAttempt())};
-      require(running.tasks.size() == running.attempt.size(),
+                                     .attempt = read_u32(from.getAttempt()),
+                                     .running_ns = read_u64(from.getRunningNs())};
+      require(running.tasks.size() == running.attempt.size() &&
+                  running.tasks.size() == running.running_ns.size(),
               "columns of running tasks differ in length");
       return running;
     }

@@ -50,12 +50,12 @@ Instant WorkerEngine::State::report_due() const {
 
 /// Tells which tasks run for long, when one is new among them.
 void WorkerEngine::State::report_running() {
-  if (now - seen_at < limits.running_look) return;
+  if (!limits.tells_running || now - seen_at < limits.running_look) return;
   seen_at = now;
   std::vector<Running> found;
   for (std::uint32_t slot = 0; started_count() > 0 && slot < tasks.slot_count(); ++slot) {
     if (!tasks.has(slot) || tasks[slot].state != TaskState::started) continue;
-    found.push_back({tasks[slot].start, slot});
+    found.push_back({tasks[slot].start, slot, now});
   }
   std::ranges::sort(found, {}, &Running::start);
   if (found.size() > slots) found.resize(slots);
@@ -66,9 +66,11 @@ void WorkerEngine::State::report_running() {
     const auto before = std::ranges::find(seen_running, entry.start, &Running::start);
     if (before == seen_running.end() || task.is_revoked) continue;
     is_new |= !before->is_told;
+    entry.since = before->since;
     entry.is_told = true;
     message.tasks.push_back({task.run, task.task});
     message.attempt.push_back(task.attempt);
+    message.running_ns.push_back(static_cast<std::uint64_t>((now - entry.since).ns));
   }
   seen_running = std::move(found);
   if (is_new) report(std::move(message));

@@ -184,6 +184,7 @@ struct WorkerEngine::State {
   struct Running {
     std::uint64_t start = 0;  ///< Task::start
     std::uint32_t slot = 0;
+    Instant since;  ///< when it was first seen
     bool is_told = false;
   };
   std::vector<Running> seen_running;  ///< when it was last looked, in order of start

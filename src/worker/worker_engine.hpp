@@ -237,6 +237,7 @@ struct Limits {
   /// How often it is looked which tasks run, at least: of one that runs at two looks the scheduler
   /// is told.
   Duration running_look = Duration::milliseconds(50);
+  bool tells_running = true;  ///< the scheduler heeds it
   /// How long what is done may wait to be told together with more, while tasks that take no longer
   /// go on: a message costs this process and the scheduler more than such a task, and may wake the
   /// scheduler on a core that some worker uses. Up to the second value while more tasks are left

@@ -99,7 +99,7 @@ TEST_F(Explain, ATaskSaysThatItRunsOrWhatItWaitsBehind) {
   join(1);
   submit(short_tasks({{}, {}}));
   EXPECT_EQ(story(1).find("slot:"), std::string::npos) << "nobody said what runs";
-  say(1, protocol::TasksRunning{{{{session, 0}, 1}}, {1}});
+  say(1, protocol::TasksRunning{{{{session, 0}, 1}}, {1}, {3'600'000'000'000}});  // so it says
   expect(story(1), {"on worker w1 for", ", running for 0 ns or longer, expected to take"});
   expect(story(0), {"on worker w1 for", ", waiting there for a slot: task 1, ",
                     " of run 0 runs for 0 ns or longer, expected to take"});

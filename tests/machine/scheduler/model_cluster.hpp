@@ -175,6 +175,7 @@ struct ModelWorker {
       if (random.below(2) == 0 || !can_run(task)) continue;
       message.tasks.push_back({key.first, key.second});
       message.attempt.push_back(task.attempt);
+      message.running_ns.push_back(random.below(1'000'000'000));
     }
     if (!message.tasks.empty()) outbox.push_back(std::move(message));
   }

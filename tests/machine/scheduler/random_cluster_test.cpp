@@ -494,10 +494,9 @@ class Cluster {
   void step(Event event, bool from_driver = false) {
     if (from_driver) to_scheduler_.pop_front();
     now_ = now_ + Duration::microseconds(10);
-    Actions actions;
-    engine_.step({&event, 1}, now_, actions);
+    engine_.step({&event, 1}, now_, actions_);
     engine_.check_invariants();
-    for (Action& action : actions) {
+    for (Action& action : actions_) {
       if (auto* to_worker = std::get_if<ToWorker>(&action)) {
         const auto worker = workers_.find(to_worker->worker);
         ASSERT_NE(worker, workers_.end()) << "a message to a worker that is gone";
@@ -513,6 +512,7 @@ class Cluster {
   bool with_faults_;
   Limits limits_;
   SchedulerEngine engine_;
+  Actions actions_;
   Instant now_;
   std::uint64_t samples_ = 0;
   std::map<PeerId, ModelWorker> workers_;

@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <ctime>
 
 #include "histories.hpp"
 
@@ -286,7 +287,7 @@ TEST_F(Twins, WhatAWorkerSaysItRunsStaysAndWhatWaitsBehindItGoes) {
   submit(1, graph_of({{}, {}}, {0, 1}));  // both go to the only worker, 0 before 1
   ASSERT_EQ(assigned_.size(), 2u);
   now_ = now_ + Duration::milliseconds(150);
-  step(FromWorker{PeerId{1}, protocol::TasksRunning{{{{session, 1}, 1}}, {1}}});
+  step(FromWorker{PeerId{1}, protocol::TasksRunning{{{{session, 1}, 1}}, {1}, {100'000'000}}});
   join(2);
   wait(Duration::milliseconds(100));
   EXPECT_EQ(assigned_, (std::vector<Where>{{1, 1, 1}, {2, 0, 2}}));
@@ -298,13 +299,69 @@ TEST_F(Twins, WhatAWorkerSaysItRunsStaysAndWhatWaitsBehindItGoes) {
   EXPECT_EQ(engine_.counters().peers_dropped, 0u);
 }
 
+TEST_F(Twins, WhatWaitsBehindATwinIsNotTakenForRunning) {
+  const auto [late, twin] = straggle_twice();
+  const protocol::TasksRunning both{{{{session, 0}, late.task}}, {late.attempt}, {400'000'000}};
+  step(FromWorker{PeerId{late.worker}, both});
+  const protocol::TasksRunning second{{{{session, 0}, late.task}}, {twin.attempt}, {400'000'000}};
+  step(FromWorker{PeerId{twin.worker}, second});
+  submit(1, graph_of({{}, {}}, {0, 1}));
+  ASSERT_EQ(assigned_.size(), 4u) << "one behind each";
+  join(3);
+  std::vector<std::uint32_t> moved;
+  for (int i = 0; i < 2; ++i) {
+    wait(Duration::milliseconds(100));
+    const auto on_third = std::ranges::find(assigned_, 3u, &Where::worker);
+    ASSERT_NE(on_third, assigned_.end()) << engine_.story({session, 1}, 0);
+    moved.push_back(on_third->task);
+    done(*on_third, 1);
+  }
+  EXPECT_EQ(assigned_.size(), 2u);
+}
+
+/// Of thousands of busy workers each has a task that takes longer than usual: a look at all of them
+/// takes no longer than a look at each.
+TEST_F(Twins, ManyStragglersAreLookedAtOnce) {
+  constexpr std::uint32_t workers = 3000;
+  for (std::uint32_t w = 1; w <= workers; ++w) join(w);
+  submit(0, graph_of(std::vector<std::vector<std::uint32_t>>(workers), {0}));
+  run_until(0);
+  submit(1, graph_of(std::vector<std::vector<std::uint32_t>>(2 * workers), {0}));
+  now_ = now_ + Duration::milliseconds(400);
+  const auto assigned = assigned_;
+  std::vector<bool> told(workers + 1);
+  for (const Where& where : assigned) {
+    if (told[where.worker]) continue;
+    told[where.worker] = true;
+    const protocol::TasksRunning running{{{{session, 1}, where.task}}, {1}, {300'000'000}};
+    step(FromWorker{PeerId{where.worker}, running});
+  }
+  const std::clock_t begin = std::clock();
+  step(Tick{});
+  EXPECT_LT(std::clock() - begin, CLOCKS_PER_SEC) << "a queue for each pair of workers";
+  EXPECT_EQ(assigned_, assigned) << "nobody has a slot to spare";
+}
+
+TEST_F(Twins, ATwinThatGoesOnAloneRuns) {
+  const auto [late, twin] = straggle_twice();
+  fail(late);
+  submit(1, graph_of({{}}, {0}));
+  join(3);
+  wait(Duration::milliseconds(100));
+  const auto other = std::ranges::find(assigned_, 0u, &Where::task);
+  ASSERT_NE(other, assigned_.end());
+  EXPECT_NE(other->worker, twin.worker) << "it is placed elsewhere, or moved";
+}
+
 TEST_F(Twins, WhoSaysThatItRunsTheImpossibleIsNotListenedTo) {
   const std::vector<protocol::TasksRunning> lies = {
-      {{{{session, 1}, 0}, {{session, 1}, 1}}, {1, 1}},  // on one slot
-      {{{{session, 1}, 2}}, {1}},                        // there is no such task
-      {{{{session, 1}, 0}}, {2}},                        // … attempt
-      {{{{session, 7}, 0}}, {1}},                        // … run
-      {{{{SessionId{9}, 0}, 0}}, {1}}};                  // … session
+      {{{{session, 1}, 0}, {{session, 1}, 1}}, {1, 1}, {0, 0}},  // on one slot
+      {{{{session, 1}, 2}}, {1}, {0}},                           // there is no such task
+      {{{{session, 1}, 0}}, {2}, {0}},                           // … attempt
+      {{{{session, 7}, 0}}, {1}, {0}},                           // … run
+      {{{{SessionId{9}, 0}, 0}}, {1}, {0}},                      // … session
+      {{{{session, 1}, 0}}, {}, {0}},                            // which attempt?
+      {{{{session, 1}, 0}}, {1}, {}}};                           // since when?
   for (const auto& lie : lies) {
     begin_anew();
     join(1);
@@ -320,7 +377,7 @@ TEST_F(Twins, WhatRanOnAWorkerAndDoesNoMoreIsNoNews) {
   join(1);
   submit(0, graph_of({{}}, {0}));
   run_until(0);
-  step(FromWorker{PeerId{1}, protocol::TasksRunning{{{{session, 0}, 0}}, {1}}});
+  step(FromWorker{PeerId{1}, protocol::TasksRunning{{{{session, 0}, 0}}, {1}, {0}}});
   EXPECT_EQ(engine_.counters().peers_dropped, 0u);
 }
 

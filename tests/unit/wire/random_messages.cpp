@@ -284,7 +284,7 @@ void RandomMessages::fill(protocol::Fetch& out) {
 
 void RandomMessages::fill(protocol::TasksRunning& out) {
   const std::size_t n = count();
-  out = {ids(n), numbers(n)};
+  out = {ids(n), numbers(n), list<std::uint64_t>(n, [&] { return u64(); })};
 }
 
 void RandomMessages::fill(protocol::FetchInPlace& out) {

@@ -46,7 +46,7 @@ class RandomMessages {
 
   void fill(protocol::Hello& out);
   void fill(protocol::Welcome& out) {
-    out = {u32(),  peer(), SessionId{u32()}, {u32(), u64()}, coin(),
+    out = {u32(),  peer(), SessionId{u32()}, {u32(), u64()}, coin(), coin(),
            coin(), coin(), coin(),           coin(),         coin()};
   }
   void fill(protocol::ClusterSize& out) { out = {u32(), u64()}; }
