@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cmath>
 #include <optional>
 #include <utility>
 
@@ -364,9 +365,13 @@ void Core::take_root(Run& run, const Pool& pool, PeerIndex worker) {
     const double share = static_cast<double>(run.roots) * peer.slots /
                          (static_cast<double>(pool.slots) * peer.slowness);
     run.sibling = worker;
-    run.sibling_left = static_cast<std::uint32_t>(std::clamp(share, 1.0, 1.0 * run.roots));
+    run.roots_due += share;
+    const double most = std::min(std::ceil(share), 1.0 * run.roots);
+    run.sibling_left = static_cast<std::uint32_t>(
+        std::clamp(std::round(run.roots_due - run.roots_given), 1.0, std::max(most, 1.0)));
   }
   --run.sibling_left;
+  ++run.roots_given;
   recent_root_worker_ = worker;
 }
 

@@ -99,6 +99,8 @@ struct Run {
   std::uint32_t roots = 0;
   PeerIndex sibling = no_peer;     ///< who has the block now
   std::uint32_t sibling_left = 0;  ///< of its block
+  double roots_due = 0;            ///< all blocks so far, by the workers' shares
+  double roots_given = 0;          ///< … and as whole tasks
 
   Instant submitted;
   Instant last_done;

@@ -409,6 +409,26 @@ TEST_F(Twins, SecondAttemptsTakeAtMostATwentiethOfTheWork) {
 
 class Needs : public Twins {};
 
+TEST_F(Needs, TasksWithoutInputsGoInBlocksThatTogetherAreAsEvenAsTheyCanBe) {
+  for (std::uint32_t w = 1; w <= 4; ++w) join(w);
+  submit(0, graph_of(std::vector<std::vector<std::uint32_t>>(60), {59}));
+  run_until(0);
+  submit(1, graph_of(std::vector<std::vector<std::uint32_t>>(7), {6}));
+  ASSERT_EQ(assigned_.size(), 7u);
+  std::vector<std::uint32_t> worker(7);
+  for (const Where& where : assigned_) worker[where.task] = where.worker;
+  std::vector<int> blocks{1};
+  for (std::size_t t = 1; t < worker.size(); ++t) {
+    if (worker[t] == worker[t - 1]) {
+      ++blocks.back();
+    } else {
+      blocks.push_back(1);
+    }
+  }
+  std::ranges::sort(blocks);
+  EXPECT_EQ(blocks, (std::vector<int>{1, 2, 2, 2})) << "1.75 are a worker's share";
+}
+
 TEST_F(Needs, AmountsThatNoWorkerHasAreNamed) {
   join(1, true, {{"gpu", 1}, {"licence", 0.5}});
   auto graph = graph_of({{}}, {0});
