@@ -205,8 +205,8 @@ bool Core::place_task(Run& run, std::uint32_t task) {
       remaker_of(run, task),
       {entry_of(run, task), inputs_, made_ns_, taken_over, output_bytes, task_ns, pool,
        workers_.requirement(wanted.requirement), sibling, is_root ? recent_root_worker_ : no_peer,
-       run.planned.empty() ? no_peer : run.planned[task], reachable_owner(run, task, pool),
-       run.owned_left, are_owners_firm(run), class_ns_, barred_, is_cut_,
+       planned_for(run, task), reachable_owner(run, task, pool), run.owned_left,
+       are_owners_firm(run), class_ns_, barred_, is_cut_,
        run.tasks.at(task).is_at_home ? run.tasks.at(task).worker : no_peer});
   const PeerIndex worker = choice.worker;
   if (worker == no_peer) {
@@ -300,7 +300,15 @@ placement::Submission Core::submission_to_place(const Run& run) {
   return submitted;
 }
 
-void Core::plan(Run& run) { run.planned = policy_->plan(view(), submission_to_place(run)); }
+void Core::plan(Run& run) {
+  run.planned = policy_->plan(view(), submission_to_place(run));
+  run.planned_workers = workers_.usable_count();
+}
+
+PeerIndex Core::planned_for(const Run& run, std::uint32_t task) const {
+  const bool is_plan = !run.planned.empty() && workers_.usable_count() <= run.planned_workers;
+  return is_plan ? run.planned[task] : no_peer;
+}
 
 void Core::give_to_owners(Run& run) {
   if (run.graph->products.empty() || !policy_->minds_owners()) return;

@@ -296,6 +296,7 @@ class Core {
   placement::Submission submission(const Run& run) const;
   placement::Submission submission_to_place(const Run& run);
   void plan(Run& run);
+  PeerIndex planned_for(const Run& run, std::uint32_t task) const;
   void give_to_owners(Run& run);
   void level_runs();
   void level(Run& run, const std::vector<std::uint32_t>& hosts);

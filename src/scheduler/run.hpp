@@ -64,6 +64,7 @@ struct Run {
   std::vector<Datum> data;                ///< outputs, or put data
   std::vector<DataRef> externals;         ///< no_run: gone
   std::vector<PeerIndex> planned;         ///< the policy's, by task, or empty
+  std::size_t planned_workers = 0;        ///< there were then: a plan is not for who joins
   std::vector<std::uint32_t> owners;      ///< hosts, by task (owners_of), or empty
   std::vector<std::uint32_t> owned_left;  ///< unfinished tasks that a host owns, by host, or empty
   bool prefetches = false;                ///< TaskOrder's …

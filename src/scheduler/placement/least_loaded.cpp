@@ -2,6 +2,7 @@
 #include <limits>
 #include <vector>
 
+#include "scheduler/placement/list_schedule.hpp"
 #include "scheduler/placement/policy.hpp"
 
 namespace ashlar::scheduler::placement {
@@ -46,7 +47,15 @@ class LeastLoaded final : public Policy {
  public:
   bool minds_owners() const override { return true; }
 
+  std::vector<PeerIndex> plan(const View& view, const Submission& run) override {
+    if (!does_schedule_pay(view, run)) return {};
+    return list_schedule(view, run, Candidates::near);
+  }
+
   Choice choose(const View& view, const Question& question) override {
+    if (is_as_planned(view, question)) {
+      return {.worker = question.planned, .reason = Reason::planned};
+    }
     const auto own = question.owner == no_host
                          ? std::span<const PeerIndex>{}
                          : view.workers.members_on(question.pool, question.owner);
@@ -77,6 +86,17 @@ class LeastLoaded final : public Policy {
   }
 
  private:
+  /// Whether the plan holds: the worker is there, and is not far behind the others.
+  static bool is_as_planned(const View& view, const Question& question) {
+    constexpr std::int64_t tasks_behind = 6;
+    const PeerIndex worker = question.planned;
+    if (worker == no_peer || !is_possible(view, question, worker)) return false;
+    const PeerIndex idle = least_loaded_worker(view, question);
+    if (idle == no_peer) return true;
+    return view.workers.load_ns(worker) <=
+           view.workers.load_ns(idle) + tasks_behind * question.task_ns;
+  }
+
   /// One of the owner's workers, if it is not so busy that another host that has done all that it
   /// owns itself would be done clearly sooner.
   Choice choose_near_owner(const View& view, const Question& question,
