@@ -86,11 +86,14 @@ class LeastLoaded final : public Policy {
   }
 
  private:
-  /// Whether the plan holds: the worker is there, and is not far behind the others.
+  /// Whether the plan holds: the worker is there, has memory left and its host to itself, and is
+  /// not far behind the others.
   static bool is_as_planned(const View& view, const Question& question) {
     constexpr std::int64_t tasks_behind = 6;
     const PeerIndex worker = question.planned;
     if (worker == no_peer || !is_possible(view, question, worker)) return false;
+    const Peer& peer = view.workers.at(worker);
+    if (peer.load.is_hot() || pressure_ns(view, question, peer) > 0) return false;
     const PeerIndex idle = least_loaded_worker(view, question);
     if (idle == no_peer) return true;
     return view.workers.load_ns(worker) <=
