@@ -10,7 +10,7 @@ namespace ashlar::scheduler::placement {
 /// Which workers a list schedule looks at for each task.
 enum class Candidates {
   all,
-  near,  ///< those of its inputs, and a few that are free first: as good, and far cheaper
+  near,  ///< those of its inputs, and a few that are free first: cheaper
 };
 
 /// A worker for each task of the run (no_peer: its pool is empty), by a list schedule: the tasks
