@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <ranges>
 
 #include "base/check.hpp"
 #include "graph/task_graph.hpp"
@@ -130,17 +131,34 @@ double Bounds::lower_bound(std::uint32_t slots) const {
 }
 
 Bounds bounds(const TaskGraph& graph, std::span<const double> task_seconds) {
+  const std::vector<double> before = ways(graph, task_seconds).before;
+  Bounds result;
+  for (std::uint32_t t = 0; t < graph.task_count(); ++t) {
+    result.total_seconds += task_seconds[t];
+    result.critical_path_seconds =
+        std::max(result.critical_path_seconds, before[t] + task_seconds[t]);
+  }
+  return result;
+}
+
+Ways ways(const TaskGraph& graph, std::span<const double> task_seconds) {
   ASHLAR_CHECK(task_seconds.size() == graph.task_count(), "one time per task");
   const auto producer = producers(graph);
-  std::vector<double> finish(graph.task_count(), 0);
-  Bounds result;
-  for (const std::uint32_t t : topological_order(graph)) {
+  const std::vector<std::uint32_t> order = topological_order(graph);
+  Ways result{std::vector<double>(order.size(), 0), std::vector<double>(order.size(), 0)};
+  for (const std::uint32_t t : order) {
     for (const std::uint32_t datum : graph.inputs_of(t)) {
-      if (datum < graph.output_count()) finish[t] = std::max(finish[t], finish[producer[datum]]);
+      if (datum >= graph.output_count()) continue;
+      const std::uint32_t maker = producer[datum];
+      result.before[t] = std::max(result.before[t], result.before[maker] + task_seconds[maker]);
     }
-    finish[t] += task_seconds[t];
-    result.total_seconds += task_seconds[t];
-    result.critical_path_seconds = std::max(result.critical_path_seconds, finish[t]);
+  }
+  for (const std::uint32_t t : order | std::views::reverse) {
+    for (const std::uint32_t datum : graph.inputs_of(t)) {
+      if (datum >= graph.output_count()) continue;
+      double& after = result.after[producer[datum]];
+      after = std::max(after, result.after[t] + task_seconds[t]);
+    }
   }
   return result;
 }

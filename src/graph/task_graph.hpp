@@ -112,4 +112,11 @@ struct Bounds {
 };
 Bounds bounds(const TaskGraph& graph, std::span<const double> task_seconds);
 
+/// By task, the longest chain of tasks that end before it starts, and of those that start after it
+/// has ended, in seconds. Requires a valid graph.
+struct Ways {
+  std::vector<double> before, after;
+};
+Ways ways(const TaskGraph& graph, std::span<const double> task_seconds);
+
 }  // namespace ashlar::graph

@@ -301,8 +301,51 @@ placement::Submission Core::submission_to_place(const Run& run) {
 }
 
 void Core::plan(Run& run) {
-  run.planned = policy_->plan(view(), submission_to_place(run));
+  placement::Submission submitted = submission_to_place(run);
+  submitted.placed = [&](std::uint32_t task) { return place_of(run, task); };
+  placement::Schedule schedule = policy_->plan(view(), submitted);
+  run.planned = std::move(schedule.workers);
   run.planned_workers = workers_.usable_count();
+  run.planned_membership = workers_.membership();
+  run.plan_again = now_ + schedule.pause;
+}
+
+/// Nothing, if it is to be placed; of a task that will never be done no worker.
+std::optional<placement::Placed> Core::place_of(const Run& run, std::uint32_t task) const {
+  const TaskRecord& record = run.tasks.at(task);
+  switch (run.tasks.state(task)) {
+    case TaskState::waiting:
+    case TaskState::assignable:
+      return std::nullopt;
+    case TaskState::assigned:
+      return placement::Placed{record.worker, std::max((record.due - now_).ns, std::int64_t{0})};
+    case TaskState::done:
+      for (std::uint32_t d = run.graph->output_offsets[task];
+           d < run.graph->output_offsets[task + 1]; ++d) {
+        if (run.data[d].is_available()) return placement::Placed{run.data[d].primary, 0};
+      }
+      return placement::Placed{};
+    case TaskState::failed:
+    case TaskState::cancelled:
+      return placement::Placed{};
+  }
+  return std::nullopt;
+}
+
+/// Plans what is left of the runs that have a plan, if workers came or went.
+void Core::plan_again() {
+  if (!is_plan_old_ && plan_membership_ == workers_.membership()) return;
+  plan_membership_ = workers_.membership();
+  is_plan_old_ = false;
+  for (const auto& run : runs_) {
+    if (!run || run->is_ended || run->planned.empty() || !policy_->plans_again()) continue;
+    if (run->planned_membership == workers_.membership()) continue;
+    if (now_ < run->plan_again) {
+      is_plan_old_ = true;
+    } else {
+      plan(*run);
+    }
+  }
 }
 
 PeerIndex Core::planned_for(const Run& run, std::uint32_t task) const {

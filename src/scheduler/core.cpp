@@ -43,6 +43,7 @@ void Core::step(std::span<const Event> events, Instant now, Actions& actions) {
   fail_what_cannot_run();
   workers_.settle();
   level_runs();
+  plan_again();
   for (const std::uint32_t slot : std::exchange(new_runs_, {})) {
     Run& run = run_at(slot);
     run.is_new = false;

@@ -92,11 +92,11 @@ class Core {
     DataRef task;  ///< run and task
     std::size_t order = 0;
     std::int64_t start_ns = 0, task_ns = 0;
-    std::uint64_t starts_at = 0;  ///< done tasks of the worker by then
-    bool is_running = false;      ///< perhaps
-    std::int64_t running_ns = 0;  ///< for so long at least, if so
+    std::uint64_t starts_at = 0;   ///< done tasks of the worker by then
+    bool is_running = false;       ///< perhaps
+    std::int64_t running_ns = 0;   ///< for so long at least, if so
     bool is_told_running = false;  ///< by the worker
-    bool is_news = false;         ///< the worker has not been told yet
+    bool is_news = false;          ///< the worker has not been told yet
   };
   /// A worker that could start a task now, and the time, per slot, of what was moved to it.
   struct Thief {
@@ -296,6 +296,8 @@ class Core {
   placement::Submission submission(const Run& run) const;
   placement::Submission submission_to_place(const Run& run);
   void plan(Run& run);
+  std::optional<placement::Placed> place_of(const Run& run, std::uint32_t task) const;
+  void plan_again();
   PeerIndex planned_for(const Run& run, std::uint32_t task) const;
   void give_to_owners(Run& run);
   void level_runs();
@@ -534,6 +536,8 @@ class Core {
   std::vector<std::uint32_t> new_runs_;
   std::vector<std::uint32_t> sized_runs_;  ///< of which it is known now how much their tasks make
   std::uint64_t level_membership_ = 0;     ///< of the workers, for which owners are meant
+  std::uint64_t plan_membership_ = 0;      ///< likewise, for which runs were planned …
+  bool is_plan_old_ = false;               ///< … but for some, which are to be planned later
   std::vector<std::uint32_t> parked_;
   std::vector<PeerIndex> freed_;        ///< workers that have fewer tasks than before
   std::vector<std::int64_t> made_ns_;   ///< scratch of place_task …

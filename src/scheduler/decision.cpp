@@ -19,7 +19,7 @@ std::string_view text_of(Reason reason) {
     case Reason::least_loaded:
       return "the least loaded worker, and nothing that it reads draws it to another";
     case Reason::planned:
-      return "planned when the run was submitted";
+      return "planned with the whole run";
     case Reason::most_bytes:
       return "the worker has the most bytes of what it reads";
     case Reason::least_traffic:

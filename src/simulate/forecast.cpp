@@ -4,7 +4,7 @@
 #include <limits>
 
 #include "base/check.hpp"
-#include "simulate/suite.hpp"
+#include "simulate/lower_bound.hpp"
 
 namespace ashlar::simulate {
 
@@ -30,7 +30,7 @@ double slot_seconds(const Machine& machine, double makespan) {
 Forecast forecast(const Question& question) {
   const Machine& machine = *question.machine;
   Forecast found;
-  found.bound_seconds = suite::lower_bound_seconds(*question.program, machine);
+  found.bound_seconds = lower_bound_seconds(*question.program, machine);
   Config config{.memory_limit = std::uint64_t{1} << 40,
                 .is_memory_tight = !machine.memory_of.empty(),
                 .patience = patience_for(question, found.bound_seconds),

@@ -23,7 +23,7 @@ struct Question {
 struct Forecast {
   std::string error;  ///< what the run failed with; empty when it ended well
   double makespan_seconds = 0;
-  double bound_seconds = 0;       ///< no schedule is shorter, as suite::lower_bound_seconds has it
+  double bound_seconds = 0;       ///< no schedule is shorter, as lower_bound_seconds() has it
   double utilisation = 0;         ///< time in tasks over slots x makespan, while workers are there
   std::uint64_t moved_bytes = 0;  ///< from worker to worker
   std::uint64_t memory_peak = 0;  ///< of the worker that reserved most

@@ -1,7 +1,8 @@
 #include "simulate/suite.hpp"
 
-#include <algorithm>
 #include <utility>
+
+#include "simulate/lower_bound.hpp"
 
 namespace ashlar::simulate::suite {
 
@@ -17,28 +18,6 @@ std::vector<Site> sites(std::uint32_t workers) {
   all[3].machine.vanishes_after = Duration{1};
   all[4].machine.bandwidth /= 10;
   return all;
-}
-
-double lower_bound_seconds(const Program& program, const Machine& machine) {
-  const graph::Bounds bounds = graph::bounds(program.graph, program.task_seconds);
-  double speeds = 0;
-  std::vector<std::pair<double, double>> leaving;  // when, and what is missing from then on
-  for (std::size_t w = 0; w < machine.speeds.size(); ++w) {
-    const double speed = machine.slots_at(w) * machine.speeds[w];
-    const double vanishes = machine.vanishes_at(w).in_seconds();
-    speeds += speed;
-    if (vanishes > 0) leaving.emplace_back(vanishes, speed);
-  }
-  std::ranges::sort(leaving);
-  double left = bounds.total_seconds, now = 0;
-  for (const auto& [when, speed] : leaving) {
-    if (left <= speeds * (when - now)) break;
-    left -= speeds * (when - now);
-    now = when;
-    speeds -= speed;
-  }
-  return std::max(now + left / speeds,
-                  bounds.critical_path_seconds / *std::ranges::max_element(machine.speeds));
 }
 
 Trial try_policy(std::shared_ptr<const Program> program, const Site& site,

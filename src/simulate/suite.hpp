@@ -37,10 +37,6 @@ struct Site {
 /// Workers of two slots: equal, of two speeds, one slow, one vanishing, slow network.
 std::vector<Site> sites(std::uint32_t workers);
 
-/// No schedule is shorter: all work at all speeds together, for as long as the workers are there,
-/// the longest chain at the highest.
-double lower_bound_seconds(const Program& program, const Machine& machine);
-
 struct Trial {
   std::string problem;  ///< empty: results are right and nothing was left
   double seconds = 0;   ///< makespan

@@ -184,16 +184,5 @@ TEST(Forecast, MemoryIsThatOfTheWorkerWithMostAndTooLittleIsAnError) {
   EXPECT_NE(forecast_of(fan(2, 50'000'000), machine).error.find("memory"), std::string::npos);
 }
 
-TEST(Forecast, TheBoundCountsSlotsAndSpeedsOfEachWorker) {
-  Program program = fan(6, 8);
-  program.task_seconds.assign(7, 1.0);
-  Machine machine = machine_of(2);
-  machine.slots_of = {1, 3};
-  machine.speeds = {2, 1};
-  EXPECT_DOUBLE_EQ(suite::lower_bound_seconds(program, machine), 7.0 / 5);
-  machine.vanishes_of = {{}, Duration::seconds(1)};
-  EXPECT_DOUBLE_EQ(suite::lower_bound_seconds(program, machine), 2.0) << "two seconds' work left";
-}
-
 }  // namespace
 }  // namespace ashlar::simulate

@@ -28,21 +28,6 @@ TEST(Suite, ProgramsAreSoundAndOfTheSizeAskedFor) {
   }
 }
 
-TEST(Suite, TheBoundCountsSpeedsChainsAndTheTimeAWorkerIsThere) {
-  Program program;
-  program.graph = make_program(Shape::tree, 8, 1).graph;
-  program.task_seconds.assign(program.graph.task_count(), 1.0);
-  ASSERT_EQ(program.graph.task_count(), 7u) << "four leaves and three sums";
-  Machine machine{.speeds = {1, 1}, .slots = 1};
-  EXPECT_DOUBLE_EQ(lower_bound_seconds(program, machine), 3.5);
-  machine.speeds = {1, 4};
-  EXPECT_DOUBLE_EQ(lower_bound_seconds(program, machine), 1.4);
-  machine.vanishes_after = Duration::seconds(1);
-  EXPECT_DOUBLE_EQ(lower_bound_seconds(program, machine), 3.0) << "two are left after a second";
-  machine = {.speeds = std::vector<double>(100, 2.0), .slots = 1};
-  EXPECT_DOUBLE_EQ(lower_bound_seconds(program, machine), 1.5) << "three one after the other";
-}
-
 TEST(Suite, TasksTakeTheirTimeOverTheSpeedAndDataTheirTimeOnTheNetwork) {
   const auto matmul = program_of(Shape::matmul, 8);
   Site site{"one worker", {.speeds = {2}, .slots = 1}};

@@ -23,8 +23,8 @@ class Heft final : public Policy {
     return {inverse(by_way_to_end(view, run)), {}};
   }
 
-  std::vector<PeerIndex> plan(const View& view, const Submission& run) override {
-    return list_schedule(view, run, Candidates::all);
+  Schedule plan(const View& view, const Submission& run) override {
+    return {list_schedule(view, run, Candidates::all)};
   }
 };
 

@@ -47,10 +47,10 @@ class LeastLoaded final : public Policy {
  public:
   bool minds_owners() const override { return true; }
 
-  std::vector<PeerIndex> plan(const View& view, const Submission& run) override {
-    if (!does_schedule_pay(view, run)) return {};
-    return list_schedule(view, run, Candidates::near);
+  Schedule plan(const View& view, const Submission& run) override {
+    return schedule_if_it_pays(view, run);
   }
+  bool plans_again() const override { return true; }
 
   Choice choose(const View& view, const Question& question) override {
     if (is_as_planned(view, question)) {

@@ -1,7 +1,10 @@
 #include "scheduler/placement/list_schedule.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <iterator>
+#include <map>
+#include <optional>
 #include <set>
 #include <utility>
 
@@ -25,8 +28,11 @@ constexpr double share_max = 0.03, schedule_ns_max = 1e8;
 constexpr double task_cost_ns = 300, slot_cost_ns = 25;
 /// More slots of a worker than this are as good as these.
 constexpr std::uint32_t lanes_max = 1024;
-/// Of those that are free first, so many are looked at, and so many asked whether they may.
+/// Of those of one speed that are free first, or that have been free for the shortest time, so many
+/// are looked at, and so many asked whether they may.
 constexpr int free_looked_at = 2, free_asked = 16;
+/// Speeds that are told apart: so many powers of two to either side of the average.
+constexpr double octaves_max = 3;
 
 /// The times in which one slot is to be busy.
 class Lane {
@@ -74,10 +80,17 @@ class ListSchedule {
     end_.assign(tasks.size(), 0);
     if (candidates_ == Candidates::near) {
       for (PeerIndex p = 0; p < view_.workers.size(); ++p) {
-        if (view_.workers.is_usable(p)) free_.emplace(free_from(p), p);
+        if (view_.workers.is_usable(p)) free_of(p).emplace(free_from(p), p);
       }
     }
-    for (const std::uint32_t task : tasks) place(task);
+    std::vector<std::uint32_t> to_place;
+    for (const std::uint32_t task : tasks) {
+      const std::optional<Placed> known = run_.place_of(task);
+      place_[task] = known ? known->worker : no_peer;
+      end_[task] = known ? known->end_ns : 0;
+      if (!known) to_place.push_back(task);
+    }
+    for (const std::uint32_t task : to_place) place(task);
     return std::move(place_);
   }
 
@@ -113,11 +126,20 @@ class ListSchedule {
       for (const PeerIndex worker : near(pool, task)) consider(task, task_ns, worker, best);
     }
     if (best.worker == no_peer) return;
-    if (candidates_ == Candidates::near) free_.erase({free_from(best.worker), best.worker});
+    const bool is_near = candidates_ == Candidates::near;
+    if (is_near) free_of(best.worker).erase({free_from(best.worker), best.worker});
     lanes_[best.worker][best.lane].insert(best.begin, best.end);
-    if (candidates_ == Candidates::near) free_.emplace(free_from(best.worker), best.worker);
+    if (is_near) free_of(best.worker).emplace(free_from(best.worker), best.worker);
     place_[task] = best.worker;
     end_[task] = best.end;
+  }
+
+  using Free = std::set<std::pair<std::int64_t, PeerIndex>>;  ///< from when on, and who
+
+  /// Those that are about as fast as the worker.
+  Free& free_of(PeerIndex worker) {
+    const double octave = std::log2(view_.workers.at(worker).slowness);
+    return free_[static_cast<int>(std::lround(std::clamp(octave, -octaves_max, octaves_max)))];
   }
 
   const std::vector<PeerIndex>& near(const Pool& pool, std::uint32_t task) {
@@ -130,10 +152,21 @@ class ListSchedule {
     for (const std::uint32_t datum : run_.graph.inputs_of(task)) {
       if (datum < run_.graph.output_count()) add(place_[run_.producer[datum]]);
     }
-    int added = 0, asked = 0;
-    for (auto next = free_.begin();
-         next != free_.end() && added < free_looked_at && asked < free_asked; ++next, ++asked) {
-      added += add(next->second);
+    const std::int64_t ready = ready_at(task, no_peer);
+    for (const auto& [speed, free] : free_) {
+      int added = 0, asked = 0;
+      const auto look = [&](PeerIndex worker) {
+        added += add(worker);
+        return added < free_looked_at && ++asked < free_asked;
+      };
+      // Who is free for the shortest time before it, so that few are needed and little moves; but
+      // not so short that a delay of what they do before would be one of this.
+      auto before = free.upper_bound({ready - run_.task_ns(task), no_peer});
+      while (before != free.begin() && look((--before)->second)) {
+      }
+      added = asked = 0;
+      for (auto next = free.begin(); next != free.end() && look(next->second); ++next) {
+      }
     }
     // Of a small pool none may be among them.
     if (near_.empty() && !pool.members.empty()) near_.push_back(pool.members.front());
@@ -154,15 +187,16 @@ class ListSchedule {
     }
   }
 
-  /// When the inputs could be there.
+  /// When the inputs could be there; no_peer: on a worker that has none of them.
   std::int64_t ready_at(std::uint32_t task, PeerIndex worker) const {
     std::int64_t ready = 0;
     for (const std::uint32_t datum : run_.graph.inputs_of(task)) {
       if (datum >= run_.graph.output_count()) continue;
       const std::uint32_t maker = run_.producer[datum];
       const PeerIndex from = place_[maker];
-      const bool is_near = from == worker || from == no_peer ||
-                           view_.workers.at(from).host == view_.workers.at(worker).host;
+      const bool is_near =
+          from == worker || from == no_peer ||
+          (worker != no_peer && view_.workers.at(from).host == view_.workers.at(worker).host);
       const std::int64_t moving = is_near ? 0 : moving_ns(view_, run_.graph.output_bytes[datum]);
       ready = std::max(ready, end_[maker] + moving);
     }
@@ -172,24 +206,63 @@ class ListSchedule {
   const View& view_;
   const Submission& run_;
   const Candidates candidates_;
-  std::vector<std::vector<Lane>> lanes_;               ///< by worker
-  std::set<std::pair<std::int64_t, PeerIndex>> free_;  ///< near: from when on, and who
+  std::vector<std::vector<Lane>> lanes_;  ///< by worker
+  std::map<int, Free> free_;              ///< near: by speed
   std::vector<PeerIndex> near_;
   std::vector<PeerIndex> place_;  ///< by task
   std::vector<std::int64_t> end_;
 };
 
-/// Whether all sizes and times are known.
-bool is_known(const View& view, const Submission& run) {
-  for (std::uint32_t d = 0; d < run.graph.output_count(); ++d) {
-    if (run.graph.output_bytes[d] == TaskGraph::dynamic_bytes && !run.consumers.of(d).empty()) {
-      return false;
+/// The tasks without a place: what they take together, what they read, and whether all that is
+/// known.
+struct Left {
+  std::vector<std::uint32_t> tasks;
+  double work_ns = 0, bytes = 0;
+  bool is_known = true;
+};
+
+Left what_is_left(const View& view, const Submission& run) {
+  const TaskGraph& g = run.graph;
+  Left left;
+  for (std::uint32_t task = 0; task < g.task_count(); ++task) {
+    if (run.place_of(task)) continue;
+    left.tasks.push_back(task);
+    const std::int64_t task_ns = run.task_ns(task);
+    left.is_known &= task_ns != view.limits.unknown_task_time.ns;
+    left.work_ns += static_cast<double>(task_ns);
+    for (const std::uint32_t datum : g.inputs_of(task)) {
+      if (datum >= g.output_count()) continue;
+      left.is_known &= g.output_bytes[datum] != TaskGraph::dynamic_bytes;
+      left.bytes += static_cast<double>(g.output_bytes[datum]);
     }
   }
-  for (std::uint32_t t = 0; t < run.graph.task_count(); ++t) {
-    if (run.task_ns(t) == view.limits.unknown_task_time.ns) return false;
+  return left;
+}
+
+std::uint32_t most_slots(const WorkerTable& workers) {
+  std::uint32_t most = 1;
+  for (PeerIndex p = 0; p < workers.size(); ++p) {
+    if (workers.is_usable(p)) most = std::max(most, std::min(workers.at(p).slots, lanes_max));
   }
-  return true;
+  return most;
+}
+
+/// Whether the schedule had better be made, which takes so long.
+bool does_pay(const View& view, const Submission& run, const Left& left, double cost_ns) {
+  const std::vector<Host> hosts = hosts_of(view.workers);
+  const auto tasks = static_cast<double>(left.tasks.size());
+  if (2 * left.work_ns / tasks < static_cast<double>(view.limits.window_time.ns)) return false;
+  const double least = left.work_ns / slots_of(hosts);
+  const double links = view.links.usual() * static_cast<double>(hosts.size());
+  if (1e9 * left.bytes / links > moving_max * least) return false;
+  if (cost_ns > schedule_ns_max) return false;
+  const std::vector<std::uint32_t> order = inverse(graph::depth_first_ranks(run.graph));
+  const std::vector<std::int64_t> way = ways_to_end(view, run, order);
+  double longest = 0;
+  for (const std::uint32_t task : left.tasks) {
+    longest = std::max(longest, static_cast<double>(way[task]));
+  }
+  return longest >= chain_min * least && cost_ns <= share_max * std::max(longest, least);
 }
 
 }  // namespace
@@ -206,35 +279,16 @@ std::vector<std::uint32_t> by_way_to_end(const View& view, const Submission& run
   return tasks;
 }
 
-bool does_schedule_pay(const View& view, const Submission& run) {
-  const TaskGraph& g = run.graph;
+Schedule schedule_if_it_pays(const View& view, const Submission& run) {
   // A product's hosts own its parts, or much would be moved.
-  if (view.workers.usable_count() <= few_workers || g.task_count() == 0 || !g.products.empty()) {
-    return false;
-  }
-  const std::vector<Host> hosts = hosts_of(view.workers);
-  double work = 0, bytes = 0;
-  std::uint32_t most_slots = 1;
-  for (PeerIndex p = 0; p < view.workers.size(); ++p) {
-    if (!view.workers.is_usable(p)) continue;
-    most_slots = std::max(most_slots, std::min(view.workers.at(p).slots, lanes_max));
-  }
-  for (std::uint32_t t = 0; t < g.task_count(); ++t) {
-    work += static_cast<double>(run.task_ns(t));
-    for (const std::uint32_t datum : g.inputs_of(t)) {
-      if (datum < g.output_count()) bytes += static_cast<double>(g.output_bytes[datum]);
-    }
-  }
-  const double tasks = g.task_count();
-  if (2 * work / tasks < static_cast<double>(view.limits.window_time.ns)) return false;
-  const double least = work / slots_of(hosts);
-  const double links = view.links.usual() * static_cast<double>(hosts.size());
-  if (1e9 * bytes / links > moving_max * least) return false;
-  const double cost = tasks * (task_cost_ns + slot_cost_ns * most_slots);
-  if (cost > share_max * least || cost > schedule_ns_max || !is_known(view, run)) return false;
-  const std::vector<std::uint32_t> order = inverse(graph::depth_first_ranks(g));
-  const std::vector<std::int64_t> way = ways_to_end(view, run, order);
-  return static_cast<double>(*std::ranges::max_element(way)) >= chain_min * least;
+  if (view.workers.usable_count() <= few_workers || !run.graph.products.empty()) return {};
+  const Left left = what_is_left(view, run);
+  if (left.tasks.empty() || !left.is_known) return {};
+  const double cost_ns = static_cast<double>(left.tasks.size()) *
+                         (task_cost_ns + slot_cost_ns * most_slots(view.workers));
+  if (!does_pay(view, run, left, cost_ns)) return {};
+  return {list_schedule(view, run, Candidates::near),
+          Duration{static_cast<std::int64_t>(cost_ns / share_max)}};
 }
 
 }  // namespace ashlar::scheduler::placement

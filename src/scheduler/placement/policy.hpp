@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -39,7 +40,7 @@ struct Question {
   PeerIndex sibling = no_peer;
   /// For a task without inputs: where the one before it went, whichever its run.
   PeerIndex recent = no_peer;
-  PeerIndex planned = no_peer;    ///< what plan() said when the run was submitted
+  PeerIndex planned = no_peer;    ///< what plan() said
   std::uint32_t owner = no_host;  ///< the host that is to run it, so that little moves
   std::span<const std::uint32_t> owned_left = {};  ///< what hosts own of the run, by host
   bool is_owner_firm = false;  ///< others do not take it, though they have nothing left
@@ -58,6 +59,18 @@ struct Question {
   }
 };
 
+/// Where a task is, or was, and in how long it is expected to be done: 0, if it is.
+struct Placed {
+  PeerIndex worker = no_peer;
+  std::int64_t end_ns = 0;
+};
+
+/// A worker for each task of a run, or nothing.
+struct Schedule {
+  std::vector<PeerIndex> workers;
+  Duration pause = {};  ///< so long it is not made again: that takes time
+};
+
 /// A run that was submitted.
 struct Submission {
   const graph::TaskGraph& graph;
@@ -66,6 +79,8 @@ struct Submission {
   std::function<std::int64_t(std::uint32_t task)> task_ns;   ///< predicted, average worker
   std::function<const Pool&(std::uint32_t task)> pool = {};  ///< plan() only: who could run it
   std::vector<std::uint64_t> made_bytes = {};  ///< by output, when some was made; or empty
+  /// plan() only: nothing for tasks that have no place yet.
+  std::function<std::optional<Placed>(std::uint32_t task)> placed = {};
   /// Where an external datum is, or no_host if that is not known; or empty.
   std::function<std::uint32_t(std::uint32_t external)> external_host = {};
 
@@ -73,6 +88,9 @@ struct Submission {
     const std::uint32_t outputs = graph.output_count();
     if (datum >= outputs) return graph.external_bytes[datum - outputs];
     return made_bytes.empty() ? graph.output_bytes[datum] : made_bytes[datum];
+  }
+  std::optional<Placed> place_of(std::uint32_t task) const {
+    return placed ? placed(task) : std::nullopt;
   }
   std::uint32_t host_of_external(std::uint32_t datum) const {
     return external_host ? external_host(datum - graph.output_count()) : no_host;
@@ -118,8 +136,10 @@ class Policy {
   /// Whether graphs that run again may run by a better plan (replan.hpp) than it made.
   virtual bool may_be_improved() const { return true; }
   virtual TaskOrder order(const View& view, const Submission& run);
-  /// A worker for each task of the run, for choose() to be reminded of; empty: no plan.
-  virtual std::vector<PeerIndex> plan(const View&, const Submission&) { return {}; }
+  /// A worker for each task of the run without a place, for choose() to be reminded of.
+  virtual Schedule plan(const View&, const Submission&) { return {}; }
+  /// Whether plan() is asked again, of what is left, when workers have come or gone.
+  virtual bool plans_again() const { return false; }
   /// A worker of the pool with resources for the task; no_peer when there is none. One without
   /// room (Limits::holder_windows) is worth waiting for.
   virtual Choice choose(const View& view, const Question& question) = 0;

@@ -228,7 +228,7 @@ TEST_F(Explain, APartOfAProductGoesToItsOwner) {
 
 TEST_F(Explain, EveryPolicySaysWhyItChose) {
   const std::pair<PolicyKind, const char*> reasons[] = {
-      {PolicyKind::heft, "planned when the run was submitted"},
+      {PolicyKind::heft, "planned with the whole run"},
       {PolicyKind::locality, "the worker has the most bytes of what it reads"},
       {PolicyKind::lshs, "so that memory and traffic grow least"},
       {PolicyKind::round_robin, "it was the worker's turn"},

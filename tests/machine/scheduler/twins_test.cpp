@@ -3,113 +3,15 @@
 #include <algorithm>
 #include <ctime>
 
-#include "histories.hpp"
+#include "one_slot_case.hpp"
 
 /// Second attempts at straggling tasks; and what else is placed by need and urgency.
 namespace ashlar::scheduler {
 namespace {
 
-constexpr std::uint64_t usual_ns = 10'000'000;
-
-class Twins : public ::testing::Test {
+class Twins : public OneSlotCase {
  protected:
-  explicit Twins(Limits limits = {}) : engine_{limits} { step(SessionOpened{session, driver, {}}); }
-
-  void join(std::uint32_t id, bool is_repeatable = true,
-            std::vector<std::pair<std::string, double>> resources = {}) {
-    protocol::Hello hello;
-    hello.name = "w" + std::to_string(id);
-    hello.slots = 1;
-    hello.kernels = {"add"};
-    if (is_repeatable) hello.repeatable = {0};
-    hello.resources = std::move(resources);
-    hello.endpoint.host_identity = "host";
-    step(WorkerJoined{PeerId{id}, hello});
-  }
-
-  static std::shared_ptr<graph::TaskGraph> graph_of(
-      const std::vector<std::vector<std::uint32_t>>& tasks, std::vector<std::uint32_t> wanted) {
-    return scheduler::graph_of(tasks, std::move(wanted), 0);
-  }
-  void submit(std::uint32_t run, std::shared_ptr<graph::TaskGraph> graph,
-              std::vector<DatumId> externals = {}) {
-    step(FromDriver{session, protocol::SubmitRun{run, graph, std::move(externals), false}});
-  }
-
-  struct Where {
-    std::uint32_t worker = 0, task = 0;
-    Attempt attempt = 0;
-    friend bool operator==(const Where&, const Where&) = default;
-  };
-  void done(const Where& where, std::uint32_t run = 0) {
-    step(FromWorker{
-        PeerId{where.worker},
-        protocol::TasksDone{{session, run}, {where.task}, {where.attempt}, {usual_ns}, {}}});
-  }
-
-  void fail(const Where& where) {
-    const Where failed = where;
-    std::erase(assigned_, failed);
-    step(FromWorker{
-        PeerId{failed.worker},
-        protocol::TaskFailed{
-            {session, 0}, failed.task, failed.attempt, ErrorKind::overloaded, "out of memory"}});
-  }
-
-  /// Everything that is assigned ends after the usual time, until `left` tasks are left to end;
-  /// returns where they are.
-  std::vector<Where> run_until(std::size_t left) {
-    while (assigned_.size() > left || engine_.unfinished_tasks() > left) {
-      now_ = now_ + Duration{static_cast<std::int64_t>(usual_ns)};
-      done(assigned_.front());
-    }
-    return assigned_;
-  }
-
-  void wait(Duration time) {
-    for (Duration passed; passed < time; passed = passed + Duration::milliseconds(100)) {
-      now_ = now_ + Duration::milliseconds(100);
-      step(Tick{});
-    }
-  }
-
-  void step(Event event) {
-    actions_.clear();
-    engine_.step({&event, 1}, now_, actions_);
-    engine_.check_invariants();
-    if (const auto* from = std::get_if<FromWorker>(&event)) {
-      if (const auto* ended = std::get_if<protocol::TasksDone>(&from->message)) {
-        std::erase(assigned_, Where{from->worker.value, ended->task[0], ended->attempt[0]});
-      }
-    }
-    for (const Action& action : actions_) {
-      const auto* to = std::get_if<ToWorker>(&action);
-      if (to == nullptr) continue;
-      if (const auto* m = std::get_if<protocol::RevokeTasks>(&to->message)) {
-        for (std::size_t i = 0; i < m->task.size(); ++i) {
-          std::erase(assigned_, Where{to->worker.value, m->task[i], m->attempt[i]});
-        }
-      }
-      if (const auto* m = std::get_if<protocol::AssignTasks>(&to->message)) {
-        for (std::size_t i = 0; i < m->task.size(); ++i) {
-          assigned_.push_back({to->worker.value, m->task[i], m->attempt[i]});
-        }
-      }
-    }
-  }
-
-  template <class Message>
-  std::vector<Message> sent(std::uint32_t worker) const {
-    return sent_to<Message>(PeerId{worker}, actions_);
-  }
-  template <class Message>
-  std::vector<Message> told() const {
-    return told_driver<Message>(actions_);
-  }
-  std::string error() const {
-    const auto ended = told<protocol::RunEnded>();
-    return ended.empty() ? "" : ended[0].error;
-  }
+  using OneSlotCase::OneSlotCase;
 
   /// Sixty tasks of which one is left, and has run for half a second.
   Where straggle(std::shared_ptr<graph::TaskGraph> graph = nullptr, std::size_t left_over = 1) {
@@ -132,17 +34,6 @@ class Twins : public ::testing::Test {
     EXPECT_EQ(assigned_.size(), 2u) << "the task is on both";
     return {late, assigned_.back()};
   }
-  /// Another engine, and another history.
-  void begin_anew() {
-    engine_ = SchedulerEngine{};
-    assigned_.clear();
-    step(SessionOpened{session, driver, {}});
-  }
-
-  Instant now_;
-  SchedulerEngine engine_;
-  Actions actions_;
-  std::vector<Where> assigned_;
 };
 
 TEST_F(Twins, AStragglingTaskIsBegunOnceMoreAndTheFirstResultCounts) {
@@ -407,67 +298,7 @@ TEST_F(Twins, SecondAttemptsTakeAtMostATwentiethOfTheWork) {
   EXPECT_EQ(assigned_.size(), 1u) << "one of fourteen would be more";
 }
 
-class Needs : public Twins {};
-
-class Ahead : public Twins {
- protected:
-  /// Chains, of tasks of known times, are submitted as run 1 to so many workers.
-  void begin(std::uint32_t workers, std::uint32_t chains, std::uint32_t length) {
-    for (std::uint32_t w = 1; w <= workers; ++w) join(w);
-    submit(0, graph_of(std::vector<std::vector<std::uint32_t>>(60), {59}));
-    run_until(0);
-    std::vector<std::vector<std::uint32_t>> tasks(std::size_t{chains} * length);
-    for (std::uint32_t t = chains; t < tasks.size(); ++t) tasks[t] = {t - chains};
-    submit(1, graph_of(tasks, {chains * length - 1}));
-  }
-  bool is_planned(std::uint32_t task) const {
-    return engine_.story({session, 1}, task).find("planned when the run was") != std::string::npos;
-  }
-};
-
-TEST_F(Ahead, ManyWorkersFollowAScheduleWhereChainsAreLong) {
-  begin(17, 20, 10);
-  EXPECT_TRUE(is_planned(0)) << engine_.story({session, 1}, 0);
-}
-
-TEST_F(Ahead, FewWorkersDoNot) {
-  begin(16, 20, 10);
-  EXPECT_FALSE(is_planned(0)) << engine_.story({session, 1}, 0);
-}
-
-TEST_F(Ahead, NorWhereChainsAreShort) {
-  begin(17, 100, 2);
-  EXPECT_FALSE(is_planned(0)) << engine_.story({session, 1}, 0);
-}
-
-TEST_F(Ahead, WhoComesLaterHasAPartToo) {
-  begin(17, 20, 40);
-  ASSERT_TRUE(is_planned(0));
-  join(18);
-  for (int i = 0; i < 80; ++i) done(assigned_.front(), 1);
-  EXPECT_NE(std::ranges::find(assigned_, 18u, &Where::worker), assigned_.end());
-}
-
-TEST_F(Ahead, AWorkerThatFallsFarBehindIsPassedOver) {
-  for (std::uint32_t w = 1; w <= 17; ++w) join(w);
-  submit(0, graph_of(std::vector<std::vector<std::uint32_t>>(60), {59}));
-  run_until(0);
-  std::vector<std::vector<std::uint32_t>> tasks(440);  // 400, and a chain
-  for (std::uint32_t t = 401; t < 440; ++t) tasks[t] = {t - 1};
-  submit(1, graph_of(tasks, {439}));
-  ASSERT_TRUE(is_planned(400));
-  const auto head = std::ranges::find(assigned_, 400u, &Where::task);
-  ASSERT_NE(head, assigned_.end());
-  const std::uint32_t late = head->worker == 1 ? 2 : 1;
-  std::size_t ended = 0;
-  for (;; ++ended) {
-    const auto next = std::ranges::find_if(assigned_, [&](auto w) { return w.worker != late; });
-    if (next == assigned_.end()) break;
-    now_ = now_ + Duration::microseconds(600);
-    done(Where{*next}, 1);
-  }
-  EXPECT_GT(ended, 430u) << "others do what it was to do";
-}
+class Needs : public OneSlotCase {};
 
 TEST_F(Needs, TasksWithoutInputsGoInBlocksThatTogetherAreAsEvenAsTheyCanBe) {
   for (std::uint32_t w = 1; w <= 4; ++w) join(w);

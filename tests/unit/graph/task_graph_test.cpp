@@ -208,5 +208,12 @@ TEST(Bounds, TotalAndCriticalPath) {
   EXPECT_DOUBLE_EQ(result.lower_bound(2), 10);
 }
 
+TEST(Ways, AreTheLongestChainsBeforeAndAfterEachTask) {
+  const std::vector<double> seconds = {1, 5, 1, 2, 4};
+  const Ways result = ways(diamond(), seconds);
+  EXPECT_EQ(result.before, (std::vector<double>{0, 0, 5, 6, 6}));
+  EXPECT_EQ(result.after, (std::vector<double>{5, 5, 4, 0, 0}));
+}
+
 }  // namespace
 }  // namespace ashlar::graph
