@@ -1,6 +1,6 @@
 #pragma once
 
-#include <cstdint>
+#include <cstddef>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -15,48 +15,22 @@ namespace ashlar::runtime {
 class DataTable {
  public:
   /// The buffer, or none; valid until the next change.
-  const store::Buffer* find(const DatumId& id) const {
-    const std::uint32_t slot = slots_.find(id);
-    return slot == worker::no_slot ? nullptr : &data_[slot].buffer;
-  }
-  void put(const DatumId& id, store::Buffer buffer) {
-    std::uint32_t slot = slots_.find(id);
-    if (slot == worker::no_slot) {
-      slot = data_.add();
-      data_[slot].id = id;
-      slots_.insert(id, slot);
-    }
-    data_[slot].buffer = std::move(buffer);
-  }
-  void drop(const DatumId& id) { take(id); }
-  std::optional<store::Buffer> take(const DatumId& id) {
-    const std::uint32_t slot = slots_.find(id);
-    if (slot == worker::no_slot) return std::nullopt;
-    std::optional<store::Buffer> buffer(std::move(data_[slot].buffer));
-    data_.remove(slot);
-    slots_.erase(id);
-    return buffer;
-  }
+  const store::Buffer* find(const DatumId& id) const { return buffers_.find(id); }
+  void put(const DatumId& id, store::Buffer buffer) { buffers_.set(id, std::move(buffer)); }
+  void drop(const DatumId& id) { buffers_.take(id); }
+  std::optional<store::Buffer> take(const DatumId& id) { return buffers_.take(id); }
   /// Those that lie in other processes' memory.
   std::vector<DatumId> leased() const {
     std::vector<DatumId> found;
-    for (std::uint32_t slot = 0; slot < data_.slot_count(); ++slot) {
-      const Entry& entry = data_[slot];
-      if (entry.is_used && entry.buffer && !entry.buffer.is_own()) found.push_back(entry.id);
-    }
+    buffers_.visit([&](const DatumId& id, const store::Buffer& buffer) {
+      if (buffer && !buffer.is_own()) found.push_back(id);
+    });
     return found;
   }
-  std::size_t size() const { return data_.size(); }
+  std::size_t size() const { return buffers_.size(); }
 
  private:
-  struct Entry {
-    bool is_used = false;
-    DatumId id;
-    store::Buffer buffer;
-  };
-
-  worker::Pool<Entry> data_;
-  worker::IdTable slots_;  ///< in data_
+  worker::IdMap<store::Buffer> buffers_;
 };
 
 }  // namespace ashlar::runtime

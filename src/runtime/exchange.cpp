@@ -170,8 +170,8 @@ void Exchange::start_fetch(DatumId datum, PeerId peer, bool is_copied,
 
 void Exchange::ask(PeerLink& link, DatumId datum, Fetching fetching) {
   fetching.request = next_request_++;
-  link.asked_[fetching.request] = datum;
-  fetching_[datum] = fetching;
+  link.asked_.emplace_hint(link.asked_.end(), fetching.request, datum);
+  fetching_.set(datum, fetching);
   protocol::Fetch& asking = link.asking_;
   asking.requests.push_back(fetching.request);
   asking.data.push_back(datum);
@@ -188,10 +188,10 @@ void Exchange::spoiled(PeerLink& link, std::uint64_t request) {
   const auto asked = link.asked_.extract(request);
   if (!asked) return;  // nobody wants it any more
   const DatumId datum = asked.mapped();
-  auto fetching = fetching_.extract(datum);
-  ASHLAR_CHECK(!fetching.empty(), "a datum that is asked for is being fetched");
-  if (++fetching.mapped().times_spoiled < options_.spoiled_max) {
-    ask(link, datum, fetching.mapped());
+  auto fetching = fetching_.take(datum);
+  ASHLAR_CHECK(fetching, "a datum that is asked for is being fetched");
+  if (++fetching->times_spoiled < options_.spoiled_max) {
+    ask(link, datum, *fetching);
   } else {
     events_.on_fetch_failed(datum, link.peer_, {});
   }
@@ -200,26 +200,24 @@ void Exchange::spoiled(PeerLink& link, std::uint64_t request) {
 /// What was asked for does not come, since its link is gone. On another one it may, when bytes had
 /// changed.
 void Exchange::missed(const DatumId& datum, PeerId peer, Missed how, const std::string& why) {
-  auto fetching = fetching_.extract(datum);
-  if (how != Missed::link_is_gone && !fetching.empty()) {
-    if (how == Missed::is_spoiled) ++fetching.mapped().times_spoiled;
-    const bool is_given_up = fetching.mapped().times_spoiled >= options_.spoiled_max;
+  auto fetching = fetching_.take(datum);
+  if (how != Missed::link_is_gone && fetching) {
+    if (how == Missed::is_spoiled) ++fetching->times_spoiled;
+    const bool is_given_up = fetching->times_spoiled >= options_.spoiled_max;
     PeerLink* link = is_given_up ? nullptr : outgoing(peer);
-    if (link != nullptr) return ask(*link, datum, fetching.mapped());
+    if (link != nullptr) return ask(*link, datum, *fetching);
   }
   events_.on_fetch_failed(datum, peer, how == Missed::is_spoiled ? std::string() : why);
 }
 
 void Exchange::abandon_fetch(DatumId datum) {
-  const auto it = fetching_.find(datum);
-  if (it == fetching_.end()) return;
-  const Fetching fetching = it->second;
-  fetching_.erase(it);
-  if (const auto link = outgoing_.find(fetching.peer); link != outgoing_.end()) {
-    link->second->asked_.erase(fetching.request);
-    link->second->forget_pieces(fetching.request);
+  const auto fetching = fetching_.take(datum);
+  if (!fetching) return;
+  if (const auto link = outgoing_.find(fetching->peer); link != outgoing_.end()) {
+    link->second->asked_.erase(fetching->request);
+    link->second->forget_pieces(fetching->request);
     link->second->send_gathered();  // the request itself may be among it
-    link->second->send(protocol::FetchCancel{fetching.request});
+    link->second->send(protocol::FetchCancel{fetching->request});
   }
 }
 

@@ -162,7 +162,7 @@ class Exchange {
   std::vector<std::shared_ptr<PeerLink>> links_;
   std::vector<std::shared_ptr<PeerLink>> closed_;  ///< freed when no callback of theirs is active
   std::set<PeerId> failing_;                       ///< the last link to them ended before it worked
-  std::map<DatumId, Fetching> fetching_;
+  worker::IdMap<Fetching> fetching_;
   std::uint64_t next_request_ = 1;
   std::uint32_t next_link_ = 1;
   std::uint64_t next_lease_ = std::uint64_t{1} << 63;

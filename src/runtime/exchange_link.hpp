@@ -354,10 +354,8 @@ class Exchange::PeerLink : public net::LinkEvents,
     const DatumId datum = it->second;
     asked_.erase(it);
     if (!coming_.empty()) coming_.erase(request);
-    const auto fetching = exchange_.fetching_.find(datum);
-    const bool is_copied = fetching != exchange_.fetching_.end() && fetching->second.is_copied;
-    exchange_.fetching_.erase(datum);
-    return Asked{datum, is_copied};
+    const auto fetching = exchange_.fetching_.take(datum);
+    return Asked{datum, fetching && fetching->is_copied};
   }
 
   std::span<const std::byte> place_of(std::uint64_t offset, std::uint64_t bytes) const {

@@ -4,6 +4,8 @@
 #include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
+#include <utility>
 #include <vector>
 
 #include "base/ids.hpp"
@@ -140,6 +142,52 @@ class Pool {
  private:
   std::vector<T> records_;
   std::vector<std::uint32_t> free_;
+};
+
+/// Values by id, without memory of its own for each.
+template <class T>
+class IdMap {
+ public:
+  /// The value, or null; valid until the next change.
+  const T* find(const DatumId& id) const {
+    const std::uint32_t slot = slots_.find(id);
+    return slot == no_slot ? nullptr : &entries_[slot].value;
+  }
+  void set(const DatumId& id, T value) {
+    std::uint32_t slot = slots_.find(id);
+    if (slot == no_slot) {
+      slot = entries_.add();
+      entries_[slot].id = id;
+      slots_.insert(id, slot);
+    }
+    entries_[slot].value = std::move(value);
+  }
+  std::optional<T> take(const DatumId& id) {
+    const std::uint32_t slot = slots_.find(id);
+    if (slot == no_slot) return std::nullopt;
+    std::optional<T> value(std::move(entries_[slot].value));
+    entries_.remove(slot);
+    slots_.erase(id);
+    return value;
+  }
+  /// Called with each id and value, in no order that means anything.
+  template <class Visit>
+  void visit(Visit visit) const {
+    for (std::uint32_t slot = 0; slot < entries_.slot_count(); ++slot) {
+      if (entries_[slot].is_used) visit(entries_[slot].id, entries_[slot].value);
+    }
+  }
+  std::size_t size() const { return entries_.size(); }
+
+ private:
+  struct Entry {
+    bool is_used = false;
+    DatumId id;
+    T value;
+  };
+
+  Pool<Entry> entries_;
+  IdTable slots_;  ///< in entries_
 };
 
 }  // namespace ashlar::worker
