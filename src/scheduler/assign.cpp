@@ -293,7 +293,7 @@ placement::Submission Core::submission(const Run& run) const {
           [this, &run](std::uint32_t task) { return predicted_ns(run, task); }};
 }
 
-/// Requires that the pools are those of the run's membership.
+/// Requires that the pools are those of the present membership.
 placement::Submission Core::submission_to_place(const Run& run) {
   placement::Submission submitted = submission(run);
   submitted.pool = [this, &run](std::uint32_t task) -> const Pool& { return pool_for(run, task); };
@@ -307,7 +307,8 @@ void Core::plan(Run& run) {
   run.planned = std::move(schedule.workers);
   run.planned_workers = workers_.usable_count();
   run.planned_membership = workers_.membership();
-  run.plan_again = now_ + schedule.pause;
+  run.was_planned |= !run.planned.empty();
+  plan_rest_ = std::max(plan_rest_, now_ + schedule.pause);
 }
 
 /// Nothing, if it is to be placed; of a task that will never be done no worker.
@@ -332,19 +333,22 @@ std::optional<placement::Placed> Core::place_of(const Run& run, std::uint32_t ta
   return std::nullopt;
 }
 
-/// Plans what is left of the runs that have a plan, if workers came or went.
+/// Plans what is left of the runs that had a plan, if workers came or went: of one at a time, with
+/// pauses, since nothing else is done meanwhile.
 void Core::plan_again() {
-  if (!is_plan_old_ && plan_membership_ == workers_.membership()) return;
-  plan_membership_ = workers_.membership();
+  const bool is_news = std::exchange(plan_membership_, workers_.membership()) != plan_membership_;
+  if (!(is_news || is_plan_old_) || now_ < plan_rest_) {
+    is_plan_old_ |= is_news;
+    return;
+  }
   is_plan_old_ = false;
+  if (!policy_->plans_again()) return;
   for (const auto& run : runs_) {
-    if (!run || run->is_ended || run->planned.empty() || !policy_->plans_again()) continue;
+    if (!run || run->is_ended || !run->was_planned) continue;
     if (run->planned_membership == workers_.membership()) continue;
-    if (now_ < run->plan_again) {
-      is_plan_old_ = true;
-    } else {
-      plan(*run);
-    }
+    is_plan_old_ = now_ < plan_rest_;
+    if (is_plan_old_) return;
+    plan(*run);
   }
 }
 

@@ -537,7 +537,8 @@ class Core {
   std::vector<std::uint32_t> sized_runs_;  ///< of which it is known now how much their tasks make
   std::uint64_t level_membership_ = 0;     ///< of the workers, for which owners are meant
   std::uint64_t plan_membership_ = 0;      ///< likewise, for which runs were planned …
-  bool is_plan_old_ = false;               ///< … but for some, which are to be planned later
+  bool is_plan_old_ = false;               ///< … but for some, which are to be planned …
+  Instant plan_rest_;                      ///< … not before
   std::vector<std::uint32_t> parked_;
   std::vector<PeerIndex> freed_;        ///< workers that have fewer tasks than before
   std::vector<std::int64_t> made_ns_;   ///< scratch of place_task …

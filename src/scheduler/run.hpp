@@ -64,9 +64,9 @@ struct Run {
   std::vector<Datum> data;                ///< outputs, or put data
   std::vector<DataRef> externals;         ///< no_run: gone
   std::vector<PeerIndex> planned;         ///< the policy's, by task, or empty
+  bool was_planned = false;               ///< at some time
   std::uint64_t planned_membership = 0;   ///< the workers that there were then, …
   std::size_t planned_workers = 0;        ///< … and how many: a plan is not for who joins
-  Instant plan_again;                     ///< not before
   std::vector<std::uint32_t> owners;      ///< hosts, by task (owners_of), or empty
   std::vector<std::uint32_t> owned_left;  ///< unfinished tasks that a host owns, by host, or empty
   bool prefetches = false;                ///< TaskOrder's …

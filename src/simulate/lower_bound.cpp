@@ -50,6 +50,16 @@ std::vector<double> some_of(std::vector<double> times, std::size_t most) {
   return some;
 }
 
+/// Of the highest speed, what every worker has on which a task may span a stretch and do less in it
+/// than if it were cut off at one end only: half of that speed, or more.
+double spanning_speed(const std::vector<double>& speeds, double fastest) {
+  double least = fastest;
+  for (const double speed : speeds) {
+    if (2 * speed > fastest) least = std::min(least, speed);
+  }
+  return least / fastest;
+}
+
 /// How many beginnings and ends of stretches are looked at: for so many tasks.
 std::size_t looks_for(std::size_t tasks) {
   constexpr double work_max = 2e7;
@@ -69,6 +79,7 @@ double lower_bound_seconds(const Program& program, const Machine& machine) {
     bound = std::max(bound, ways.before[t] + seconds[t] + ways.after[t]);
   }
   const Capacity capacity(machine);
+  const double spanning = spanning_speed(machine.speeds, fastest);
   const std::size_t looks = looks_for(seconds.size());
   for (const double from : some_of(ways.before, looks)) {
     for (const double rest : some_of(ways.after, looks)) {
@@ -76,11 +87,12 @@ double lower_bound_seconds(const Program& program, const Machine& machine) {
       // the stretch the more of a task is in it.
       const double length = bound - from - rest;
       if (length <= 0) break;
+      const double most = length * spanning;
       double inside = 0;
       for (std::size_t t = 0; t < seconds.size(); ++t) {
         const double after_from = ways.before[t] + seconds[t] - from;
         const double before_rest = ways.after[t] + seconds[t] - rest;
-        inside += std::max(std::min({after_from, before_rest, seconds[t], length}), 0.0);
+        inside += std::max(std::min({after_from, before_rest, seconds[t], most}), 0.0);
       }
       bound = std::max(bound, capacity.done_at(from, inside * fastest) + rest);
     }

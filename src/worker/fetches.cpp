@@ -10,20 +10,6 @@ bool WorkerEngine::State::is_off_host(PeerId peer) const {
          found->second.host_identity != host_identity;
 }
 
-/// Of many small data that are read in place, and for which no other has to wait, none waits for
-/// its turn.
-void WorkerEngine::State::ask_for(Datum& datum, PeerId holder) {
-  const bool is_small = datum.bytes <= limits.untracked_bytes && !takes_memory(datum, holder);
-  if (is_small && fetch_queues.empty() && now >= peers.at(holder).retry_at) {
-    datum.holder = holder;
-    datum.is_freed = false;
-    datum.is_reported = false;
-    start_fetch(datum);
-  } else {
-    queue_fetch(datum, holder);
-  }
-}
-
 void WorkerEngine::State::queue_fetch(Datum& datum, PeerId holder) {
   datum.presence = Presence::queued;
   datum.holder = holder;
@@ -148,7 +134,6 @@ void WorkerEngine::State::pump_loans() {
     lacks_loan_room = !may_borrow(data[slot]);
     if (lacks_loan_room) return;
     loan_turns.take(data[slot].id.run.session, data[slot].bytes);
-    unqueue_fetch(data[slot]);
     start_fetch(data[slot]);
   }
 }
@@ -167,7 +152,6 @@ void WorkerEngine::State::pump_copies() {
     }
     if (has_fetch_room(datum)) {
       fetch_turns.take(datum.id.run.session, datum.bytes);
-      unqueue_fetch(datum);
       start_fetch(datum);
       continue;
     }
@@ -197,6 +181,7 @@ bool WorkerEngine::State::has_fetch_room(const Datum& datum) {
 
 void WorkerEngine::State::start_fetch(Datum& datum) {
   const PeerId holder = datum.holder;
+  unqueue_fetch(datum);
   datum.presence = Presence::fetching;
   datum.since = now;
   ++fetches;

@@ -166,8 +166,8 @@ class IdMap {
     const std::uint32_t slot = slots_.find(id);
     if (slot == no_slot) return std::nullopt;
     std::optional<T> value(std::move(entries_[slot].value));
+    slots_.erase(id);  // before what may be the entry's own goes
     entries_.remove(slot);
-    slots_.erase(id);
     return value;
   }
   /// Called with each id and value, in no order that means anything.

@@ -391,7 +391,6 @@ struct WorkerEngine::State {
   bool takes_memory(const Datum& datum, PeerId holder) const {
     return datum.is_copied || is_off_host(holder);
   }
-  void ask_for(Datum& datum, PeerId holder);
   void queue_fetch(Datum& datum, PeerId holder);
   void unqueue_fetch(Datum& datum);
   void stop_fetch(Datum& datum);

@@ -107,7 +107,7 @@ void WorkerEngine::State::need_input(std::uint32_t slot, std::uint32_t input) {
   const std::uint64_t bytes = message.input_bytes[task.first_input + input];
   datum.bytes = bytes == graph::TaskGraph::dynamic_bytes ? 0 : bytes;
   if (holder != self && !holder.is_none()) {
-    ask_for(datum, holder);
+    queue_fetch(datum, holder);
   } else if (was_dropped) {
     report_missing(datum, self);
   } else if (is_first) {

@@ -24,7 +24,7 @@ constexpr double chain_min = 0.5;
 constexpr double moving_max = 0.75;
 /// What the schedule may take: of the run's time, and at all.
 constexpr double share_max = 0.03, schedule_ns_max = 1e8;
-/// What it takes: for a task, and beside for each slot of the workers looked at.
+/// What it takes: for a task, and beside for each slot of the workers of each speed looked at.
 constexpr double task_cost_ns = 300, slot_cost_ns = 25;
 /// More slots of a worker than this are as good as these.
 constexpr std::uint32_t lanes_max = 1024;
@@ -33,6 +33,11 @@ constexpr std::uint32_t lanes_max = 1024;
 constexpr int free_looked_at = 2, free_asked = 16;
 /// Speeds that are told apart: so many powers of two to either side of the average.
 constexpr double octaves_max = 3;
+
+int octave_of(const Peer& worker) {
+  return static_cast<int>(
+      std::lround(std::clamp(std::log2(worker.slowness), -octaves_max, octaves_max)));
+}
 
 /// The times in which one slot is to be busy.
 class Lane {
@@ -137,10 +142,7 @@ class ListSchedule {
   using Free = std::set<std::pair<std::int64_t, PeerIndex>>;  ///< from when on, and who
 
   /// Those that are about as fast as the worker.
-  Free& free_of(PeerIndex worker) {
-    const double octave = std::log2(view_.workers.at(worker).slowness);
-    return free_[static_cast<int>(std::lround(std::clamp(octave, -octaves_max, octaves_max)))];
-  }
+  Free& free_of(PeerIndex worker) { return free_[octave_of(view_.workers.at(worker))]; }
 
   const std::vector<PeerIndex>& near(const Pool& pool, std::uint32_t task) {
     near_.clear();
@@ -239,12 +241,16 @@ Left what_is_left(const View& view, const Submission& run) {
   return left;
 }
 
-std::uint32_t most_slots(const WorkerTable& workers) {
-  std::uint32_t most = 1;
+/// What the schedule takes for each task.
+double cost_of_task_ns(const WorkerTable& workers) {
+  std::uint32_t most_slots = 1;
+  std::set<int> octaves;
   for (PeerIndex p = 0; p < workers.size(); ++p) {
-    if (workers.is_usable(p)) most = std::max(most, std::min(workers.at(p).slots, lanes_max));
+    if (!workers.is_usable(p)) continue;
+    most_slots = std::max(most_slots, std::min(workers.at(p).slots, lanes_max));
+    octaves.insert(octave_of(workers.at(p)));
   }
-  return most;
+  return task_cost_ns + slot_cost_ns * most_slots * static_cast<double>(octaves.size());
 }
 
 /// Whether the schedule had better be made, which takes so long.
@@ -255,7 +261,6 @@ bool does_pay(const View& view, const Submission& run, const Left& left, double 
   const double least = left.work_ns / slots_of(hosts);
   const double links = view.links.usual() * static_cast<double>(hosts.size());
   if (1e9 * left.bytes / links > moving_max * least) return false;
-  if (cost_ns > schedule_ns_max) return false;
   const std::vector<std::uint32_t> order = inverse(graph::depth_first_ranks(run.graph));
   const std::vector<std::int64_t> way = ways_to_end(view, run, order);
   double longest = 0;
@@ -282,10 +287,11 @@ std::vector<std::uint32_t> by_way_to_end(const View& view, const Submission& run
 Schedule schedule_if_it_pays(const View& view, const Submission& run) {
   // A product's hosts own its parts, or much would be moved.
   if (view.workers.usable_count() <= few_workers || !run.graph.products.empty()) return {};
+  const double each_ns = cost_of_task_ns(view.workers);
+  if (each_ns * run.graph.task_count() > schedule_ns_max) return {};
   const Left left = what_is_left(view, run);
   if (left.tasks.empty() || !left.is_known) return {};
-  const double cost_ns = static_cast<double>(left.tasks.size()) *
-                         (task_cost_ns + slot_cost_ns * most_slots(view.workers));
+  const double cost_ns = each_ns * static_cast<double>(left.tasks.size());
   if (!does_pay(view, run, left, cost_ns)) return {};
   return {list_schedule(view, run, Candidates::near),
           Duration{static_cast<std::int64_t>(cost_ns / share_max)}};
