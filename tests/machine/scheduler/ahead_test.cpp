@@ -21,7 +21,8 @@ class Ahead : public OneSlotCase {
     submit(1, graph_of(tasks, {chains * length - 1}));
   }
   bool is_planned(std::uint32_t task) const {
-    return engine_.story({session, 1}, task).find("planned with the whole run") != std::string::npos;
+    return engine_.story({session, 1}, task).find("planned with the whole run") !=
+           std::string::npos;
   }
 };
 

@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <map>
+#include <optional>
+#include <string>
 
 #include "base/random.hpp"
 
@@ -61,6 +63,37 @@ TEST(RecentIds, NoneAreRememberedWhereNoneAreToBe) {
   RecentIds none(0);
   none.note(datum(1, 2));
   EXPECT_FALSE(none.has(datum(1, 2)));
+}
+
+TEST(IdMap, AgreesWithAMapUnderRandomUse) {
+  SplitMix64 random(1);
+  IdMap<std::string> map;
+  std::map<DatumId, std::string> model;
+  for (int i = 0; i < 4000; ++i) {
+    const DatumId id = datum(1, static_cast<std::uint32_t>(random.below(100)));
+    if (random.below(2) == 0) {
+      map.set(id, std::to_string(i));
+      model[id] = std::to_string(i);
+    } else {
+      const auto known = model.extract(id);
+      EXPECT_EQ(map.take(id), known ? std::optional(known.mapped()) : std::nullopt);
+      EXPECT_EQ(map.find(id), nullptr);
+    }
+    ASSERT_EQ(map.size(), model.size());
+  }
+  std::map<DatumId, std::string> visited;
+  map.visit([&](const DatumId& id, const std::string& value) { visited.emplace(id, value); });
+  EXPECT_EQ(visited, model);
+  for (const auto& [id, value] : model) EXPECT_EQ(*map.find(id), value);
+}
+
+TEST(IdMap, WhatItSaysTheIdIsMayBeTaken) {
+  IdMap<int> map;
+  map.set(datum(1, 2), 3);
+  const DatumId* own = nullptr;
+  map.visit([&](const DatumId& id, int) { own = &id; });
+  EXPECT_EQ(map.take(*own), 3);
+  EXPECT_EQ(map.size(), 0u);
 }
 
 struct Record {
