@@ -81,8 +81,9 @@ double lower_bound_seconds(const Program& program, const Machine& machine) {
   const Capacity capacity(machine);
   const double spanning = spanning_speed(machine.speeds, fastest);
   const std::size_t looks = looks_for(seconds.size());
+  const std::vector<double> rests = some_of(ways.after, looks);
   for (const double from : some_of(ways.before, looks)) {
-    for (const double rest : some_of(ways.after, looks)) {
+    for (const double rest : rests) {
       // The schedule's end is not known, but it takes as long as the bound at least, and the longer
       // the stretch the more of a task is in it.
       const double length = bound - from - rest;
